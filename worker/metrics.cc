@@ -1,0 +1,47 @@
+#include "worker/metrics.h"
+
+#include "absl/strings/ascii.h"
+
+namespace skein {
+
+WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model)
+    : prompt_tokens(registry.AddCounter("skein_worker_prompt_tokens_total",
+                                        "Prompt tokens fed to the model.", {{"model", model}})),
+      generated_tokens(registry.AddCounter("skein_worker_generated_tokens_total",
+                                           "Tokens drawn.", {{"model", model}})),
+      queue_seconds(registry.AddHistogram("skein_worker_queue_seconds",
+                                          "From acceptance to a state slot.", LongLatencyBuckets(),
+                                          {{"model", model}})),
+      first_token_seconds(registry.AddHistogram("skein_worker_first_token_seconds",
+                                                "From acceptance to the first drawn token.",
+                                                LongLatencyBuckets(), {{"model", model}})),
+      inter_token_seconds(registry.AddHistogram("skein_worker_inter_token_seconds",
+                                                "Between two drawn tokens of a sequence.",
+                                                ShortLatencyBuckets(), {{"model", model}})),
+      request_seconds(registry.AddHistogram("skein_worker_request_seconds",
+                                            "From acceptance to the end of a request.",
+                                            LongLatencyBuckets(), {{"model", model}})),
+      step_seconds(registry.AddHistogram("skein_worker_step_seconds", "One step of the loop.",
+                                         ShortLatencyBuckets(), {{"model", model}})),
+      step_rows(registry.AddHistogram("skein_worker_step_rows", "Rows of a step.", RowBuckets(),
+                                      {{"model", model}})),
+      running_sequences(registry.AddGauge("skein_worker_running_sequences",
+                                          "Sequences that hold a state slot.", {{"model", model}})),
+      waiting_requests(registry.AddGauge("skein_worker_waiting_requests",
+                                         "Accepted requests without a slot.", {{"model", model}})),
+      free_state_slots(registry.AddGauge("skein_worker_free_state_slots", "Free state slots.",
+                                         {{"model", model}})),
+      free_kv_pages(registry.AddGauge("skein_worker_free_kv_pages", "Free KV pages.",
+                                      {{"model", model}})),
+      registry_(registry),
+      model_(model) {}
+
+void WorkerMetrics::CountRequest(const absl::Status& outcome) {
+  registry_
+      .AddCounter("skein_worker_requests_total", "Ended requests by outcome.",
+                  {{"model", model_},
+                   {"outcome", absl::AsciiStrToLower(absl::StatusCodeToString(outcome.code()))}})
+      .Increment();
+}
+
+}  // namespace skein

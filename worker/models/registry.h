@@ -1,0 +1,33 @@
+// The architectures that skein knows, and the choice among them for a checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "kernels/device/stream.h"
+#include "worker/models/model.h"
+#include "worker/weights/model_files.h"
+
+namespace skein {
+
+struct ModelLoadOptions {
+  int64_t max_rows = 512;  // of one step; sizes the activation arena
+  // For checkpoints that do not hold them (.pth hybrids); otherwise the file wins.
+  std::optional<float> rope_theta;
+  std::optional<float> rms_norm_eps;
+  // Called from the loading thread as weights arrive.
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
+};
+
+// Chooses the architecture by tensor names and config, and loads it for `stream`. Unimplemented, naming the variant,
+// for architectures that skein does not run; DataLoss for a checkpoint whose tensors do not fit together, with every
+// difference in the message. `files` is not needed afterwards.
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelFiles& files,
+                                                 const ModelLoadOptions& options,
+                                                 const Stream& stream);
+
+}  // namespace skein
