@@ -1,0 +1,39 @@
+// What a handler may use, and the shape of a handler.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "common/base/clock.h"
+#include "gateway/http/http_types.h"
+#include "gateway/metrics.h"
+#include "gateway/routing/worker_pool.h"
+#include "skein/config/v1/gateway.pb.h"
+
+namespace skein {
+
+// Outlives every handler and every call it started.
+struct GatewayContext {
+  WorkerPool& workers;
+  GatewayMetrics& metrics;
+  MetricsRegistry& registry;
+  config::v1::GatewayConfig config;  // with defaults filled in
+  const Clock& clock;
+};
+
+// A handler returns an error instead of an answer (the caller turns it into an error object), or keeps `out` and
+// answers through it, now or later.
+using Handler = absl::Status (*)(const HttpRequest& request, GatewayContext& context,
+                                 std::shared_ptr<HttpResponder> out);
+
+struct Route {
+  Method method;
+  const char* path;  // a last segment of "{id}" matches any one segment
+  Handler handler;
+};
+
+// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, an error object for a
+// handler's error. What the HTTP server calls for each request.
+void HandleRequest(const HttpRequest& request, GatewayContext& context, std::shared_ptr<HttpResponder> out);
+
+}  // namespace skein

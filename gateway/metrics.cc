@@ -1,0 +1,30 @@
+#include "gateway/metrics.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace skein {
+
+GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
+    : connections(registry.AddGauge("skein_gateway_connections", "Open client connections.")),
+      open_streams(registry.AddGauge("skein_gateway_open_streams", "Open event streams.")),
+      ready_workers(registry.AddGauge("skein_gateway_ready_workers",
+                                      "Workers that are connected and serve a model.")),
+      first_token_seconds(registry.AddHistogram("skein_gateway_first_token_seconds",
+                                                "From a request's last byte to its first text.",
+                                                LongLatencyBuckets())),
+      rejected_connections(registry.AddCounter("skein_gateway_rejected_connections_total",
+                                               "Connections closed because too many were open.")),
+      registry_(registry) {}
+
+void GatewayMetrics::CountRequest(const std::string& route, int status, double seconds) {
+  registry_
+      .AddCounter("skein_gateway_requests_total", "Answered requests by route and status.",
+                  {{"route", route}, {"status", absl::StrCat(status)}})
+      .Increment();
+  registry_
+      .AddHistogram("skein_gateway_request_seconds", "From a request's last byte to the answer's end.",
+                    LongLatencyBuckets(), {{"route", route}})
+      .Observe(seconds);
+}
+
+}  // namespace skein

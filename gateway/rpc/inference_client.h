@@ -1,0 +1,45 @@
+// Calls to a worker, asynchronous: results arrive in callbacks on gRPC threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gateway/routing/worker_pool.h"
+#include "skein/v1/inference.pb.h"
+
+namespace skein {
+
+struct CallOptions {
+  std::string request_id;   // sent as metadata x-request-id
+  std::string traceparent;  // sent as metadata if not empty
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// A running Generate call. Thread-safe; dropping it does not cancel the call.
+class GenerateCall {
+ public:
+  virtual ~GenerateCall() = default;
+  // on_done follows with Cancelled, unless the call has just ended by itself.
+  virtual void Cancel() = 0;
+};
+
+struct GenerateCallbacks {
+  std::function<void(v1::GenerateResponse)> on_message;  // one at a time, in order
+  std::function<void(absl::Status)> on_done;             // once, last
+};
+
+// Starts the call; the callbacks may run before this returns.
+std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker, v1::GenerateRequest request,
+                                            const CallOptions& options, GenerateCallbacks callbacks);
+
+// Unary calls: `on_done` runs once.
+void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request, const CallOptions& options,
+                   std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done);
+void StartDetokenize(const WorkerHandle& worker, v1::DetokenizeRequest request, const CallOptions& options,
+                     std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done);
+
+}  // namespace skein
