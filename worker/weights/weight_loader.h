@@ -1,0 +1,95 @@
+// Brings the tensors that a model declares from its checkpoint into an arena.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "common/tensor/shape.h"
+#include "common/tensor/tensor_view.h"
+#include "kernels/device/arena.h"
+#include "kernels/linear/weight_matrix.h"
+#include "worker/weights/model_files.h"
+
+namespace skein {
+
+// How a tensor lies in the checkpoint.
+struct TensorOptions {
+  bool optional = false;  // if absent, the view is left empty
+  bool transposed =
+      false;  // matrices: the file holds [cols, rows], the view still gets [rows, cols]
+};
+
+// A model declares all its tensors with the views to fill, asks how much memory they need, and
+// loads them:
+//
+//   WeightLoader loader(files);
+//   loader.Matrix({"blocks.0.att.key.weight"}, width, width, &layer.key);
+//   loader.Matrix({"blocks.0.att.w1"}, rank, width, &layer.w1, {.transposed = true});
+//   loader.Vector({"blocks.0.att.k_k"}, {width}, &layer.k_k);
+//   loader.Ignore("blocks.0.att.v?");
+//   ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
+//   ASSIGN_OR_RETURN(arena, Arena::Create(bytes));
+//   RETURN_IF_ERROR(loader.Load(*arena, progress));
+//
+// Calls follow that order. Names are alternatives: the first that the checkpoint has is taken.
+// Leading extents of 1 do not count when shapes are compared. Not thread-safe. The views must stay
+// where they are until Load returns.
+class WeightLoader {
+ public:
+  using Names = std::vector<std::string>;
+  using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
+
+  explicit WeightLoader(const ModelFiles& files) : files_(files) {}
+
+  // Keeps fp32, bf16 and fp16 as they are; fp64 becomes fp32. Other types are an error.
+  void Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
+              const TensorOptions& options = {});
+  // Becomes fp32, whatever floating-point type the file has.
+  void Vector(Names names, const Shape& shape, TensorView<const float>* out,
+              const TensorOptions& options = {});
+  // Tensors that may be there without being declared. '*' stands for any characters, '?' for one.
+  void Ignore(std::string pattern);
+
+  // Arena bytes that Load will take. DataLoss with every difference between declarations and
+  // checkpoint: tensors that are missing, of another shape or type, or left over.
+  absl::StatusOr<int64_t> PlanBytes();
+
+  // Fills the views with slices of `arena`, which must outlive them. `progress` may be empty; it is
+  // called on this thread about every 16 MiB and at the end. ResourceExhausted if the arena is
+  // smaller than planned.
+  absl::Status Load(Arena& arena, const Progress& progress);
+
+  // Hash of names, shapes and values of all loaded tensors, as stored. Valid after Load.
+  uint64_t fingerprint() const { return fingerprint_; }
+  // Elements of all tensors that are used. Valid after PlanBytes.
+  int64_t num_parameters() const { return num_parameters_; }
+
+ private:
+  struct Decl {
+    Names names;
+    Shape shape;  // as it will lie in memory
+    TensorOptions options;
+    WeightMatrix* matrix = nullptr;  // one of these two
+    TensorView<const float>* floats = nullptr;
+    const TensorEntry* entry = nullptr;  // found by PlanBytes; null for an absent optional tensor
+    std::string name;                    // the alternative that was found
+    DType dtype = DType::kF32;           // in memory
+  };
+
+  void Resolve(Decl& decl, std::vector<std::string>& differences) const;
+  void FindLeftovers(std::vector<std::string>& differences) const;
+  absl::Status LoadOne(Decl& decl, Arena& arena);
+
+  const ModelFiles& files_;
+  std::vector<Decl> decls_;
+  std::vector<std::string> ignored_;
+  int64_t num_parameters_ = 0;
+  uint64_t fingerprint_ = 0;
+};
+
+}  // namespace skein
