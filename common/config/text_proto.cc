@@ -1,0 +1,73 @@
+#include "common/config/text_proto.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace skein {
+namespace {
+
+// Keeps the first error, which is the one that the others follow from. Lines and columns count from
+// 0.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!message_.empty()) return;
+    line_ = line;
+    column_ = column;
+    message_ = message;
+  }
+
+  absl::Status ToStatus(absl::string_view text, absl::string_view source) const {
+    if (message_.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(source, ": not a text-format message"));
+    }
+    if (line_ < 0) return absl::InvalidArgumentError(absl::StrCat(source, ": ", message_));
+    std::string place = absl::StrCat(source, ":", line_ + 1, ":", column_ + 1, ": ", message_);
+    const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+    if (static_cast<size_t>(line_) < lines.size()) {
+      const absl::string_view line = absl::StripAsciiWhitespace(lines[line_]);
+      if (line.empty()) return absl::InvalidArgumentError(place + "end of the text");
+      absl::StrAppend(&place, ", in line `", line, "`");
+    }
+    return absl::InvalidArgumentError(place);
+  }
+
+ private:
+  int line_ = -1;
+  int column_ = 0;
+  std::string message_;
+};
+
+}  // namespace
+
+absl::Status ParseTextProto(absl::string_view text, absl::string_view source,
+                            google::protobuf::Message& message) {
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (parser.ParseFromString(std::string(text), &message)) return absl::OkStatus();
+  return error.ToStatus(text, source);
+}
+
+absl::Status ReadTextProtoFile(const std::string& path, google::protobuf::Message& message) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat(path, ": cannot be opened: ", std::strerror(errno)));
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.bad()) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
+  return ParseTextProto(text, path, message);
+}
+
+}  // namespace skein

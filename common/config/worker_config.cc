@@ -1,0 +1,132 @@
+#include "common/config/worker_config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/status_macros.h"
+#include "common/config/address.h"
+
+namespace skein {
+namespace {
+
+using config::v1::EngineConfig;
+using config::v1::ModelConfig;
+using config::v1::WorkerConfig;
+
+// "models/demo/" -> "demo", "a/b.safetensors" -> "b", "." -> the current folder's name.
+std::string NameOfPath(const std::string& path) {
+  std::error_code ignored;
+  std::filesystem::path full = std::filesystem::absolute(path, ignored).lexically_normal();
+  if (!full.has_filename()) full = full.parent_path();
+  const bool is_file = full.extension() == ".safetensors" || full.extension() == ".pth";
+  const std::string name = is_file ? full.stem().string() : full.filename().string();
+  return name.empty() ? "model" : name;
+}
+
+template <typename Value>
+Value OrDefault(Value value, Value fallback) {
+  return value == Value{} ? fallback : value;
+}
+
+void FillModelDefaults(ModelConfig& model) {
+  if (model.name().empty() && !model.path().empty()) model.set_name(NameOfPath(model.path()));
+}
+
+void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
+  if (engine.device().empty() || engine.device() == "auto") {
+    engine.set_device(has_cuda ? "cuda" : "cpu");
+  }
+  const uint32_t max_sequences = engine.device() == "cuda" ? 256 : 64;
+  engine.set_max_sequences(OrDefault(engine.max_sequences(), max_sequences));
+  engine.set_max_queue(OrDefault(engine.max_queue(), 512u));
+  engine.set_max_rows_per_step(OrDefault(engine.max_rows_per_step(), 512u));
+  // A small max_rows_per_step alone asks for small steps: it is no contradiction.
+  engine.set_prefill_chunk(
+      OrDefault(engine.prefill_chunk(), std::min(256u, engine.max_rows_per_step())));
+  engine.set_page_tokens(OrDefault(engine.page_tokens(), 16u));
+  engine.set_kv_bytes(OrDefault(engine.kv_bytes(), uint64_t{1} << 30));
+  engine.set_max_prompt_tokens(OrDefault(engine.max_prompt_tokens(), 32768u));
+  engine.set_max_tokens(OrDefault(engine.max_tokens(), 4096u));
+}
+
+absl::Status CheckRange(absl::string_view field, uint64_t value, uint64_t least, uint64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": ", value, ", expected ", least, " to ", most));
+}
+
+absl::Status CheckAddress(absl::string_view field, const std::string& address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
+  if (parsed.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", parsed.status().message()));
+}
+
+absl::Status CheckPositive(absl::string_view field, bool present, float value) {
+  if (!present || (std::isfinite(value) && value > 0)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", value, ", expected more than 0"));
+}
+
+absl::Status ValidateModel(const ModelConfig& model) {
+  if (model.path().empty()) {
+    return absl::InvalidArgumentError("model.path: missing, expected the path of a model");
+  }
+  RETURN_IF_ERROR(CheckRange("length of model.name", model.name().size(), 1, 256));
+  RETURN_IF_ERROR(CheckPositive("model.rope_theta", model.has_rope_theta(), model.rope_theta()));
+  RETURN_IF_ERROR(
+      CheckPositive("model.rms_norm_eps", model.has_rms_norm_eps(), model.rms_norm_eps()));
+  return CheckRange("number of model.stop", model.stop_size(), 0, 16);
+}
+
+absl::Status ValidateEngine(const EngineConfig& engine) {
+  if (engine.device() != "cpu" && engine.device() != "cuda") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("engine.device: \"", engine.device(), "\", expected auto, cpu or cuda"));
+  }
+  RETURN_IF_ERROR(CheckRange("engine.max_sequences", engine.max_sequences(), 1, 65536));
+  RETURN_IF_ERROR(CheckRange("engine.max_queue", engine.max_queue(), 1, 1 << 20));
+  RETURN_IF_ERROR(CheckRange("engine.max_rows_per_step", engine.max_rows_per_step(), 1, 65536));
+  RETURN_IF_ERROR(
+      CheckRange("engine.prefill_chunk", engine.prefill_chunk(), 1, engine.max_rows_per_step()));
+  RETURN_IF_ERROR(CheckRange("engine.page_tokens", engine.page_tokens(), 1, 1024));
+  if ((engine.page_tokens() & (engine.page_tokens() - 1)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("engine.page_tokens: ", engine.page_tokens(),
+                                                   ", expected a power of two from 1 to 1024"));
+  }
+  RETURN_IF_ERROR(CheckRange("engine.kv_bytes", engine.kv_bytes(), 1, uint64_t{1} << 46));
+  RETURN_IF_ERROR(CheckRange("engine.max_prompt_tokens", engine.max_prompt_tokens(), 1, 1 << 24));
+  RETURN_IF_ERROR(CheckRange("engine.max_tokens", engine.max_tokens(), 1, 1 << 24));
+  return CheckRange("engine.threads", engine.threads(), 0, 1024);
+}
+
+}  // namespace
+
+void FillDefaults(WorkerConfig& config, bool has_cuda) {
+  if (config.listen().empty()) config.set_listen("127.0.0.1:50051");
+  if (config.log_level().empty()) config.set_log_level("info");
+  config.set_drain_timeout_s(OrDefault(config.drain_timeout_s(), 30u));
+  FillModelDefaults(*config.mutable_model());
+  FillEngineDefaults(*config.mutable_engine(), has_cuda);
+}
+
+absl::Status Validate(const WorkerConfig& config) {
+  RETURN_IF_ERROR(CheckAddress("listen", config.listen()));
+  if (!config.metrics_listen().empty()) {
+    RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
+  }
+  const std::string& level = config.log_level();
+  if (level != "debug" && level != "info" && level != "warning" && level != "error") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log_level: \"", level, "\", expected debug, info, warning or error"));
+  }
+  RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
+  RETURN_IF_ERROR(ValidateModel(config.model()));
+  return ValidateEngine(config.engine());
+}
+
+}  // namespace skein

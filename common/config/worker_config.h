@@ -1,0 +1,19 @@
+// What skein-worker runs with: the configuration with its defaults filled in, and checked.
+#pragma once
+
+#include "absl/status/status.h"
+
+#include "skein/config/v1/worker.pb.h"
+
+namespace skein {
+
+// Sets every field that was left out to the default that its comment in the .proto gives.
+// `has_cuda` says what `device: auto` becomes and which default max_sequences has. Leaves
+// model.path alone, which has no default.
+void FillDefaults(config::v1::WorkerConfig& config, bool has_cuda);
+
+// For a configuration with its defaults filled in. InvalidArgument that starts with the field's
+// name, such as "engine.page_tokens: 3, expected a power of two from 1 to 1024".
+absl::Status Validate(const config::v1::WorkerConfig& config);
+
+}  // namespace skein
