@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+
 #include "gateway/routing/worker_pool.h"
 #include "skein/v1/inference.pb.h"
 
@@ -34,12 +35,19 @@ struct GenerateCallbacks {
 
 // Starts the call; the callbacks may run before this returns.
 std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker, v1::GenerateRequest request,
-                                            const CallOptions& options, GenerateCallbacks callbacks);
+                                            const CallOptions& options,
+                                            GenerateCallbacks callbacks);
 
 // Unary calls: `on_done` runs once.
-void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request, const CallOptions& options,
+void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request,
+                   const CallOptions& options,
                    std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done);
-void StartDetokenize(const WorkerHandle& worker, v1::DetokenizeRequest request, const CallOptions& options,
+void StartDetokenize(const WorkerHandle& worker, v1::DetokenizeRequest request,
+                     const CallOptions& options,
                      std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done);
+
+// Waits until no call that this process started is running any more: before what the callbacks use
+// is destroyed. False after `timeout`.
+bool WaitForCalls(absl::Duration timeout);
 
 }  // namespace skein

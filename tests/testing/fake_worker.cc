@@ -1,0 +1,299 @@
+#include "tests/testing/fake_worker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include <grpcpp/grpcpp.h>
+
+#include "common/base/check.h"
+#include "skein/v1/inference.grpc.pb.h"
+#include "skein/v1/workers.grpc.pb.h"
+
+namespace skein {
+namespace {
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+}
+
+// How often a waiting call looks whether it was cancelled.
+constexpr absl::Duration kPoll = absl::Milliseconds(2);
+
+absl::StatusOr<v1::TokenizeResponse> BytesAsTokens(const v1::TokenizeRequest& request) {
+  v1::TokenizeResponse response;
+  for (const char byte : request.prompt().text()) {
+    v1::TokenInfo& token = *response.add_tokens();
+    token.set_id(static_cast<unsigned char>(byte));
+    token.set_text(std::string(1, byte));
+  }
+  return response;
+}
+
+absl::StatusOr<v1::DetokenizeResponse> TokensAsBytes(const v1::DetokenizeRequest& request) {
+  v1::DetokenizeResponse response;
+  for (const uint32_t id : request.ids()) response.mutable_text()->push_back(static_cast<char>(id));
+  return response;
+}
+
+}  // namespace
+
+class FakeWorker::Impl final : public v1::InferenceService::Service,
+                               public v1::WorkerService::Service {
+ public:
+  explicit Impl(const std::string& model) : models_({FakeModelInfo(model)}) {
+    generate_ = [](const v1::GenerateRequest&) { return SayPieces({"Hello", ",", " world"}); };
+    tokenize_ = BytesAsTokens;
+    detokenize_ = TokensAsBytes;
+  }
+
+  grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
+                        grpc::ServerWriter<v1::GenerateResponse>* writer) override {
+    const std::function<FakeGeneration(const v1::GenerateRequest&)> script =
+        Begin(*context, *request);
+    const FakeGeneration generation = script(*request);
+    const bool completed = Play(generation, *context, *writer);
+    const std::lock_guard<std::mutex> lock(mu_);
+    --num_running_;
+    if (!completed) ++num_cancelled_;
+    changed_.notify_all();
+    return completed ? ToGrpc(generation.status) : grpc::Status::CANCELLED;
+  }
+
+  grpc::Status Tokenize(grpc::ServerContext*, const v1::TokenizeRequest* request,
+                        v1::TokenizeResponse* response) override {
+    return Answer(Copy(tokenize_)(*request), response);
+  }
+
+  grpc::Status Detokenize(grpc::ServerContext*, const v1::DetokenizeRequest* request,
+                          v1::DetokenizeResponse* response) override {
+    return Answer(Copy(detokenize_)(*request), response);
+  }
+
+  grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest*,
+                          v1::ListModelsResponse* response) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    for (const v1::ModelInfo& model : models_) *response->add_models() = model;
+    return grpc::Status::OK;
+  }
+
+  grpc::Status WatchLoad(grpc::ServerContext* context, const v1::WatchLoadRequest*,
+                         grpc::ServerWriter<v1::WorkerLoad>* writer) override {
+    int told = -1;
+    std::unique_lock<std::mutex> lock(mu_);
+    while (!stopping_ && !context->IsCancelled()) {
+      if (told == version_) {
+        changed_.wait_for(lock, absl::ToChronoMilliseconds(kPoll));
+        continue;
+      }
+      told = version_;
+      v1::WorkerLoad load;
+      load.set_draining(draining_);
+      for (const v1::ModelInfo& model : models_) load.add_ready_models(model.name());
+      lock.unlock();
+      const bool written = writer->Write(load);
+      lock.lock();
+      if (!written) break;
+    }
+    return grpc::Status::CANCELLED;
+  }
+
+  void Start() {
+    SKEIN_CHECK(server_ == nullptr);
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      stopping_ = false;
+    }
+    grpc::ServerBuilder builder;
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.SetMaxReceiveMessageSize(-1);
+    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
+                             &port_);
+    builder.RegisterService(static_cast<v1::InferenceService::Service*>(this));
+    builder.RegisterService(static_cast<v1::WorkerService::Service*>(this));
+    server_ = builder.BuildAndStart();
+    SKEIN_CHECK(server_ != nullptr && port_ != 0);
+  }
+
+  void Stop() {
+    if (server_ == nullptr) return;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+    server_.reset();
+  }
+
+  // Runs `change` under the lock and wakes the watchers.
+  template <typename Change>
+  void Update(Change change) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    change(*this);
+    ++version_;
+    changed_.notify_all();
+  }
+
+  bool WaitForCancelled(int count, absl::Duration timeout) {
+    std::unique_lock<std::mutex> lock(mu_);
+    return changed_.wait_for(lock, absl::ToChronoMilliseconds(timeout),
+                             [this, count] { return num_cancelled_ >= count; });
+  }
+
+  template <typename Value>
+  Value Copy(const Value& guarded) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return guarded;
+  }
+
+  std::mutex mu_;
+  std::condition_variable changed_;
+  // Guarded by mu_.
+  std::function<FakeGeneration(const v1::GenerateRequest&)> generate_;
+  std::function<absl::StatusOr<v1::TokenizeResponse>(const v1::TokenizeRequest&)> tokenize_;
+  std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
+  std::vector<v1::ModelInfo> models_;
+  std::vector<SeenCall> calls_;
+  bool draining_ = false;
+  bool stopping_ = false;
+  int version_ = 0;
+  int num_cancelled_ = 0;
+  int num_running_ = 0;
+  // Touched by the test's thread only.
+  int port_ = 0;
+
+ private:
+  std::function<FakeGeneration(const v1::GenerateRequest&)> Begin(
+      const grpc::ServerContext& context, const v1::GenerateRequest& request) {
+    SeenCall call;
+    call.request = request;
+    for (const auto& [name, value] : context.client_metadata()) {
+      call.metadata[std::string(name.data(), name.size())] =
+          std::string(value.data(), value.size());
+    }
+    const auto deadline = context.deadline();
+    call.time_left = deadline == std::chrono::system_clock::time_point::max()
+                         ? absl::InfiniteDuration()
+                         : absl::FromChrono(deadline) - absl::Now();
+    const std::lock_guard<std::mutex> lock(mu_);
+    calls_.push_back(std::move(call));
+    ++num_running_;
+    return generate_;
+  }
+
+  // False if the client cancelled first.
+  bool Play(const FakeGeneration& script, grpc::ServerContext& context,
+            grpc::ServerWriter<v1::GenerateResponse>& writer) {
+    for (const FakeGeneration::Step& step : script.steps) {
+      if (!Sleep(step.delay, context) || !writer.Write(step.message)) return false;
+    }
+    return Sleep(script.delay_before_end, context);
+  }
+
+  // False if the call was cancelled meanwhile.
+  bool Sleep(absl::Duration duration, grpc::ServerContext& context) {
+    const absl::Time until = absl::Now() + duration;
+    while (absl::Now() < until) {
+      if (context.IsCancelled() || Copy(stopping_)) return false;
+      absl::SleepFor(std::min(kPoll, until - absl::Now()));
+    }
+    return !context.IsCancelled();
+  }
+
+  template <typename Response>
+  grpc::Status Answer(const absl::StatusOr<Response>& result, Response* response) {
+    if (!result.ok()) return ToGrpc(result.status());
+    *response = *result;
+    return grpc::Status::OK;
+  }
+
+  std::unique_ptr<grpc::Server> server_;
+};
+
+FakeWorker::FakeWorker(const std::string& model) : impl_(std::make_unique<Impl>(model)) {
+  impl_->Start();
+}
+
+FakeWorker::~FakeWorker() { impl_->Stop(); }
+
+std::string FakeWorker::address() const { return absl::StrCat("127.0.0.1:", impl_->port_); }
+
+void FakeWorker::OnGenerate(std::function<FakeGeneration(const v1::GenerateRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.generate_ = std::move(script); });
+}
+
+void FakeWorker::OnTokenize(
+    std::function<absl::StatusOr<v1::TokenizeResponse>(const v1::TokenizeRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.tokenize_ = std::move(script); });
+}
+
+void FakeWorker::OnDetokenize(
+    std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.detokenize_ = std::move(script); });
+}
+
+void FakeWorker::SetModels(std::vector<v1::ModelInfo> models) {
+  impl_->Update([&](Impl& impl) { impl.models_ = std::move(models); });
+}
+
+void FakeWorker::SetDraining(bool draining) {
+  impl_->Update([&](Impl& impl) { impl.draining_ = draining; });
+}
+
+void FakeWorker::Stop() { impl_->Stop(); }
+void FakeWorker::Start() { impl_->Start(); }
+
+std::vector<SeenCall> FakeWorker::calls() const { return impl_->Copy(impl_->calls_); }
+int FakeWorker::num_cancelled() const { return impl_->Copy(impl_->num_cancelled_); }
+int FakeWorker::num_running() const { return impl_->Copy(impl_->num_running_); }
+
+bool FakeWorker::WaitForCancelled(int count, absl::Duration timeout) const {
+  return impl_->WaitForCancelled(count, timeout);
+}
+
+FakeGeneration SayPieces(const std::vector<std::string>& pieces, absl::Duration delay) {
+  FakeGeneration script;
+  v1::GenerateResponse started;
+  started.mutable_started()->set_seed(7);
+  started.mutable_started()->set_prompt_tokens(3);
+  script.steps.push_back({started, absl::ZeroDuration()});
+  for (const std::string& piece : pieces) {
+    v1::GenerateResponse message;
+    message.set_text(piece);
+    script.steps.push_back({message, delay});
+  }
+  v1::GenerateResponse last;
+  if (!pieces.empty()) {
+    last = script.steps.back().message;
+    script.steps.pop_back();
+  }
+  last.set_finish(v1::FINISH_REASON_STOP);
+  last.mutable_usage()->set_prompt_tokens(3);
+  last.mutable_usage()->set_completion_tokens(static_cast<uint32_t>(pieces.size()));
+  last.mutable_usage()->set_state_rows(1);
+  script.steps.push_back({last, delay});
+  return script;
+}
+
+v1::ModelInfo FakeModelInfo(const std::string& name) {
+  v1::ModelInfo model;
+  model.set_name(name);
+  model.set_architecture("rwkv7");
+  model.set_weight_format("bf16");
+  model.set_max_sequences(64);
+  model.set_max_prompt_tokens(4096);
+  model.set_chat_format("chatml");
+  model.set_fingerprint("fake-1");
+  model.set_loaded_unix_s(1700000000);
+  model.set_vocab_size(256);
+  model.set_has_tokenizer(true);
+  return model;
+}
+
+}  // namespace skein
