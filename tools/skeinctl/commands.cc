@@ -1,0 +1,71 @@
+#include "tools/skeinctl/commands.h"
+
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace skein::ctl {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"chat", "talk to a model; answers appear as they are made", RunChat},
+    {"complete", "continue a text", RunComplete},
+    {"models", "list the models that are served", RunModels},
+    {"tokenize", "show the tokens of a text", RunTokenize},
+    {"bench", "put load on a server and measure latencies and throughput", RunBench},
+};
+
+std::string Overview() {
+  std::string text =
+      "skeinctl: client and load generator for a skein gateway\n\n"
+      "usage: skeinctl COMMAND [OPTIONS] [ARGUMENTS]\n\n";
+  for (const Command& command : kCommands) {
+    absl::StrAppendFormat(&text, "  %-10s %s\n", command.name, command.summary);
+  }
+  absl::StrAppend(&text,
+                  "\nskeinctl COMMAND --help shows the options of a command. The server is "
+                  "http://127.0.0.1:8080 "
+                  "unless\n--url says another. Exit status: 0 fine, 1 failed, 2 used wrongly.\n\n"
+                  "examples:\n"
+                  "  skeinctl chat 'What is 17 plus 25?'\n"
+                  "  skeinctl chat                                 a conversation, until /quit\n"
+                  "  skeinctl bench --concurrency 16 --seconds 30 --max-tokens 64\n");
+  return text;
+}
+
+}  // namespace
+
+int RunSkeinctl(const std::vector<std::string>& args, Terminal& terminal) {
+  if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+    (args.empty() ? terminal.err : terminal.out) << Overview();
+    return args.empty() ? 2 : 0;
+  }
+  for (const Command& command : kCommands) {
+    if (args[0] != command.name) continue;
+    const absl::Status status = command.run({args.begin() + 1, args.end()}, terminal);
+    terminal.out.flush();
+    if (status.ok()) return 0;
+    terminal.err << "skeinctl " << command.name << ": " << std::string(status.message()) << "\n";
+    return absl::IsInvalidArgument(status) ? 2 : 1;
+  }
+  terminal.err << "skeinctl: no command \"" << args[0] << "\"\n\n" << Overview();
+  return 2;
+}
+
+absl::Status Explain(const absl::Status& status, const std::string& url) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnavailableError(absl::StrCat(
+      status.message(), "\nNo answer from ", url, ". If nothing is running yet, start it:\n",
+      "  skein-worker --model DIR &      # waits on 127.0.0.1:50051\n"
+      "  skein-gateway &                 # serves on http://127.0.0.1:8080\n"
+      "or deploy/quickstart.sh, which does both. A server elsewhere is named with --url."));
+}
+
+std::string HelpText(absl::string_view usage, absl::string_view details,
+                     const std::vector<Option>& options) {
+  return absl::StrCat("usage: skeinctl ", usage, "\n\n", details, "\n\noptions:\n",
+                      DescribeOptions(options));
+}
+
+}  // namespace skein::ctl
