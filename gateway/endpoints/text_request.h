@@ -1,0 +1,32 @@
+// A checked body of /v1/chat/completions or /v1/completions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "gateway/endpoints/field_table.h"
+#include "skein/v1/inference.pb.h"
+
+namespace skein {
+
+struct TextRequest {
+  uint32_t max_choices = 16;  // in: the gateway's limit of `n`
+
+  v1::GenerateRequest generate;     // without a prompt
+  std::vector<v1::Prompt> prompts;  // one call each; chat has exactly one
+  bool stream = false;
+  bool include_usage = false;
+
+  // As given, for the rules between fields.
+  std::optional<int64_t> max_tokens;
+  std::optional<int64_t> max_completion_tokens;
+  std::optional<int64_t> best_of;
+  std::optional<int64_t> top_logprobs;
+  bool logprobs = false;
+  bool processed_logprobs = false;
+  bool has_stream_options = false;
+  std::optional<double> half_life;
+};
+
+}  // namespace skein
