@@ -10,53 +10,56 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "common/tensor/dtype.h"
-#include "common/tensor/shape.h"
+
+#include "worker/weights/mapped_file.h"
+#include "worker/weights/tensor_entry.h"
 
 namespace skein {
 
-// One tensor of a file. `strides` count elements; they are row-major except in .pth views.
-struct TensorEntry {
-  DType dtype = DType::kF32;
-  Shape shape;
-  Shape strides;
-  const std::byte* data = nullptr;  // element [0, ...], anywhere: no alignment is promised
-  bool contiguous = true;           // row-major without gaps, extents of 1 ignored
-};
-
-// Thread-safe once opened. A file must not be truncated while it is open: reading its mapping would raise SIGBUS.
+// Thread-safe once opened. A file must not be truncated while it is open: reading its mapping would
+// raise SIGBUS.
 class ModelFiles {
  public:
-  // `path`: a folder with model.safetensors or model.safetensors.index.json, or one *.safetensors or *.pth in it;
-  // or such a file itself. NotFound if there is none, DataLoss if a file is damaged, Unimplemented for formats that
-  // are recognised but not read. Every message names the file and the tensor or the byte offset.
+  // `path`: a folder with model.safetensors or model.safetensors.index.json, or one *.safetensors
+  // or *.pth in it; or such a file itself. NotFound if there is none, InvalidArgument if there are
+  // several or the file is of another kind, DataLoss if a file is damaged, Unimplemented for
+  // formats that are recognised but not read. Every message names the file and the tensor or the
+  // byte offset.
   static absl::StatusOr<std::unique_ptr<ModelFiles>> Open(const std::string& path);
-  ~ModelFiles();
   ModelFiles(const ModelFiles&) = delete;
   ModelFiles& operator=(const ModelFiles&) = delete;
 
   const absl::btree_map<std::string, TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* Find(absl::string_view name) const;  // nullptr if absent
 
-  // Copies the elements row-major, in the entry's own dtype, to `out` (NumElements * DTypeBytes bytes).
+  // Copies the elements row-major, in the entry's own dtype, to `out` (NumElements * DTypeBytes
+  // bytes).
   static void CopyRaw(const TensorEntry& entry, void* out);
   // The same, converted to fp32. InvalidArgument for integer types.
   static absl::Status CopyFloat(const TensorEntry& entry, float* out);
 
-  const std::string& folder() const { return folder_; }  // where tokenizer and config files are looked for
-  const std::string& config_json() const { return config_json_; }  // text of config.json, empty if there is none
+  const std::string& folder() const {
+    return folder_;
+  }  // where tokenizer and config files are looked for
+  const std::string& config_json() const {
+    return config_json_;
+  }  // text of config.json, empty if there is none
   uint64_t file_bytes() const { return file_bytes_; }
 
  private:
-  class Mapping;
-  ModelFiles();
+  ModelFiles() = default;
+  absl::Status AddCheckpoint(const std::string& path);
+  absl::StatusOr<std::vector<NamedTensor>> MapFile(const std::string& path);
   absl::Status AddFile(const std::string& path);
   absl::Status AddIndex(const std::string& path);
+  absl::Status AddShard(const std::string& index_path, const std::string& shard,
+                        const absl::btree_map<std::string, std::string>& index);
+  absl::Status ReadConfig();
 
   std::string folder_;
   std::string config_json_;
   uint64_t file_bytes_ = 0;
-  std::vector<std::unique_ptr<Mapping>> mappings_;
+  std::vector<std::unique_ptr<MappedFile>> mappings_;
   absl::btree_map<std::string, TensorEntry> tensors_;
 };
 
