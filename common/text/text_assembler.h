@@ -18,12 +18,13 @@ class TextAssembler {
  public:
   struct Options {
     bool include_stop = false;         // a matched stop string stays in the text
-    bool strip_leading_space = false;  // blanks at the very start of the reply are dropped
+    bool strip_leading_space = false;  // spaces at the very start of the reply are dropped
   };
   TextAssembler(std::shared_ptr<const StopMatcher> matcher, Options options);
 
-  // Appends a token's bytes. Returns the text that may be sent now: all that cannot begin a stop string and is whole
-  // characters. With `search_stop` false (before min_tokens) stop strings are not looked for.
+  // Appends a token's bytes. Returns the text that may be sent now: all that cannot begin a stop
+  // string and is whole characters. With `search_stop` false (before min_tokens) stop strings are
+  // not looked for.
   std::string Append(absl::string_view bytes, bool search_stop = true);
   // After Append returned with stopped() true no more bytes may follow.
   bool stopped() const { return stopped_; }
