@@ -1,4 +1,5 @@
-// A request that the HTTP server hands to a handler, and the handler's way to answer it. Nothing of Asio or Beast.
+// A request that the HTTP server hands to a handler, and the handler's way to answer it. Nothing of
+// Asio or Beast.
 #pragma once
 
 #include <functional>
@@ -16,11 +17,12 @@ enum class Method { kGet, kPost, kDelete, kPut, kOptions, kHead, kOther };
 
 struct HttpRequest {
   Method method = Method::kGet;
-  std::string path;   // decoded, without the query
-  std::string query;  // raw, without '?'
+  std::string path;                                          // decoded, without the query
+  std::string query;                                         // raw, without '?'
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
-  std::string request_id;  // the client's x-request-id if it is sane, else a new one; echoed in the answer
+  std::string
+      request_id;  // the client's x-request-id if it is sane, else a new one; echoed in the answer
   absl::Time received;
 
   // Value of a header by its lower-case name; empty if absent.
@@ -38,23 +40,23 @@ struct HttpResponse {
 class SseWriter {
  public:
   virtual ~SseWriter() = default;
-  // Sends `data: DATA\n\n`. Never blocks: bytes wait in the connection's buffer, whose size the request's own
-  // max_tokens bounds. `data` must not contain a newline.
+  // Sends `data: DATA\n\n`. Never blocks: bytes wait in the connection's buffer, whose size the
+  // request's own max_tokens bounds. `data` must not contain a newline.
   virtual void Event(absl::string_view data) = 0;
   // Ends the response.
   virtual void Close() = 0;
 };
 
-// Answers one request, exactly once: Send, or StartEvents. Thread-safe. If the last reference is dropped without an
-// answer, the client gets a 500.
+// Answers one request, exactly once: Send, or StartEvents. Thread-safe. If the last reference is
+// dropped without an answer, the client gets a 500.
 class HttpResponder {
  public:
   virtual ~HttpResponder() = default;
   virtual void Send(HttpResponse response) = 0;
   // Sends the head of an event stream. Comments keep it alive while no event comes.
   virtual std::shared_ptr<SseWriter> StartEvents() = 0;
-  // `callback` runs at most once, on a server thread, when the client disconnects before the answer is complete; at
-  // once if it already has. Later calls replace it.
+  // `callback` runs at most once, on a server thread, when the client disconnects before the answer
+  // is complete; at once if it already has. Later calls replace it.
   virtual void OnDisconnect(std::function<void()> callback) = 0;
 };
 

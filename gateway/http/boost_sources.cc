@@ -1,0 +1,3 @@
+// Asio and Beast, compiled once instead of in each file that includes them.
+#include <boost/asio/impl/src.hpp>
+#include <boost/beast/src.hpp>

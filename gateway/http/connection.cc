@@ -1,0 +1,397 @@
+#include "gateway/http/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "common/base/log.h"
+#include "gateway/http/request_head.h"
+
+// co_await stands in statements of its own here: g++ 12 miscompiles some of those within conditions.
+
+namespace skein {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr size_t kHeaderReadBytes = 4096;
+constexpr size_t kBodyReadBytes = 65536;
+// While an answer is in progress, so much of the requests behind it is read ahead.
+constexpr size_t kMaxReadAheadBytes = 65536;
+// After a refusal, so much of the request that was not read is thrown away.
+constexpr size_t kMaxLingerBytes = 8 << 20;
+constexpr int kClientLeft = 499;
+
+constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr absl::string_view kKeepAliveComment = ": keep-alive\n\n";
+
+}  // namespace
+
+Connection::Connection(asio::ip::tcp::socket socket, const ConnectionContext& context)
+    : socket_(std::move(socket)),
+      context_(context),
+      signal_(socket_.get_executor(), Clock::time_point::max()) {}
+
+void Connection::Start(std::function<void()> on_end) {
+  asio::co_spawn(
+      socket_.get_executor(), [self = shared_from_this()] { return self->Serve(); },
+      [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr& error) {
+        if (error) LogError("connection ended by an exception");
+        self->Close();
+        on_end();
+      });
+}
+
+void Connection::Refuse(std::function<void()> on_end) {
+  asio::co_spawn(
+      socket_.get_executor(), [self = shared_from_this()] { return self->ServeRefusal(); },
+      [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr&) {
+        on_end();
+      });
+}
+
+Connection::Task Connection::Serve() {
+  bool open = true;
+  while (open) open = co_await ServeRequest();
+  Close();
+}
+
+Connection::Task Connection::ServeRefusal() {
+  HttpResponse response =
+      ErrorResponse(503, "too_many_connections", "Too many connections are open; try again later.");
+  response.headers.emplace_back("retry-after", "1");
+  const bool written = co_await WriteResponse(response, "", RequestTraits());
+  if (written) co_await Linger();
+  Close();
+}
+
+Connection::TaskOf<bool> Connection::ServeRequest() {
+  const bool begun = co_await ReadFirstByte();
+  if (!begun) co_return false;
+  SetDeadline(context_.options.read_timeout);
+  Parser parser;
+  parser.header_limit(context_.options.max_header_bytes);
+  parser.body_limit(context_.options.max_body_bytes);
+
+  HttpRequest request;
+  RequestTraits traits;
+  std::optional<HttpResponse> refusal = co_await ReadHeader(parser);
+  if (!refusal.has_value()) refusal = TakeHead(parser.get(), request);
+  if (!refusal.has_value()) {
+    traits.keep_alive = parser.keep_alive();
+    traits.http_1_0 = parser.get().version() < 11;
+    traits.head = request.method == Method::kHead;
+    refusal = co_await ReadBody(parser);
+  }
+  ClearDeadline();
+  if (request.request_id.empty()) request.request_id = ChooseRequestId("");
+  request.received = absl::Now();
+  const Clock::time_point read_at = Clock::now();
+  int status = kClientLeft;
+  if (refusal.has_value()) {
+    traits.keep_alive = false;
+    const bool written = co_await WriteResponse(*refusal, request.request_id, traits);
+    if (written) status = refusal->status;
+  } else {
+    request.body = std::move(parser.get().body());
+    status = co_await Answer(request, traits);
+  }
+  Report(request, status, read_at);
+  if (gone_) co_return false;
+  if (traits.keep_alive) co_return true;
+  co_await Linger();
+  co_return false;
+}
+
+Connection::TaskOf<bool> Connection::ReadFirstByte() {
+  if (buffer_.capacity() > 2 * kBodyReadBytes && buffer_.size() == 0) {
+    buffer_ = boost::beast::flat_buffer();
+  }
+  idle_ = true;
+  SetDeadline(context_.options.idle_timeout);
+  bool more = true;
+  while (more && !draining_ && !SkipEmptyLines(buffer_)) more = co_await ReadSome(kHeaderReadBytes);
+  idle_ = false;
+  co_return more && !draining_;
+}
+
+Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadHeader(Parser& parser) {
+  while (true) {
+    error_code error;
+    buffer_.consume(parser.put(buffer_.data(), error));
+    if (error && error != http::error::need_more) co_return RefusalOf(error);
+    if (parser.is_header_done()) co_return std::nullopt;
+    const bool more = co_await ReadSome(kHeaderReadBytes);
+    if (!more) co_return ReadFailure("header");
+  }
+}
+
+Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadBody(Parser& parser) {
+  const bool expects_continue = parser.get().count(http::field::expect) != 0;
+  if (expects_continue && parser.get().version() >= 11 && !parser.is_done() &&
+      buffer_.size() == 0) {
+    const bool written = co_await Write(kContinue);
+    if (!written) co_return ReadFailure("body");
+    SetDeadline(context_.options.read_timeout);
+  }
+  parser.eager(true);
+  while (!parser.is_done()) {
+    error_code error;
+    if (buffer_.size() > 0) buffer_.consume(parser.put(buffer_.data(), error));
+    if (error && error != http::error::need_more) co_return RefusalOf(error);
+    if (parser.is_done()) break;
+    // What stays unparsed is part of a chunk's header or of the trailer.
+    if (buffer_.size() > context_.options.max_header_bytes) {
+      co_return RefusalOf(http::error::header_limit);
+    }
+    if (buffer_.size() > 0 && !error) continue;
+    const bool more = co_await ReadSome(kBodyReadBytes);
+    if (!more) co_return ReadFailure("body");
+  }
+  co_return std::nullopt;
+}
+
+Connection::TaskOf<bool> Connection::ReadSome(size_t size) {
+  error_code error;
+  const size_t received = co_await socket_.async_read_some(
+      buffer_.prepare(size), asio::redirect_error(asio::use_awaitable, error));
+  if (error) {
+    if (!timed_out_ && error != asio::error::eof) gone_ = true;
+    co_return false;
+  }
+  buffer_.commit(received);
+  co_return true;
+}
+
+HttpResponse Connection::ReadFailure(const char* part) const {
+  if (timed_out_) {
+    return ErrorResponse(408, "request_timeout",
+                         absl::StrCat("The request's ", part, " did not arrive in time."));
+  }
+  return ErrorResponse(400, "truncated_request",
+                       absl::StrCat("The connection ended within the request's ", part, "."));
+}
+
+Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTraits& traits) {
+  // A weak pointer, because the handler may keep the exchange for longer than the connection lives.
+  // The executor is not used after Detach.
+  exchange_ = std::make_shared<Exchange>([weak = weak_from_this(), where = socket_.get_executor()] {
+    asio::post(where, [weak] {
+      if (const std::shared_ptr<Connection> self = weak.lock()) self->signal_.cancel();
+    });
+  });
+  const std::shared_ptr<Exchange> exchange = exchange_;
+  try {
+    context_.handler(request, exchange->NewResponder());
+  } catch (const std::exception& error) {
+    LogError("handler threw", {{"request", request.request_id}, {"error", error.what()}});
+  }
+  int status = kClientLeft;
+  while (!gone_) {
+    Exchange::Output output = exchange->Take();
+    if (output.stream) {
+      status = co_await StreamAnswer(std::move(output), request, traits);
+      break;
+    }
+    if (output.response.has_value()) {
+      traits.keep_alive = traits.keep_alive && !draining_;
+      const bool written = co_await WriteResponse(*output.response, request.request_id, traits);
+      if (written) status = output.response->status;
+      break;
+    }
+    WatchForDisconnect();
+    co_await WaitForSignal();
+  }
+  exchange_.reset();
+  exchange->Detach();
+  co_return status;
+}
+
+Connection::TaskOf<int> Connection::StreamAnswer(Exchange::Output output,
+                                                 const HttpRequest& request,
+                                                 RequestTraits& traits) {
+  const std::shared_ptr<Exchange> exchange = exchange_;
+  if (traits.http_1_0) traits.keep_alive = false;
+  ResponseFrame frame;
+  frame.request_id = request.request_id;
+  frame.keep_alive = traits.keep_alive;
+  frame.http_1_0 = traits.http_1_0;
+  frame.date = absl::Now();
+  std::string out = FormatHead(EventStreamResponse(), frame);
+  context_.metrics.open_streams.Increment();
+  keep_alive_due_ = false;
+  WatchForDisconnect();
+  while (!gone_) {
+    if (keep_alive_due_ && output.events.empty()) output.events = std::string(kKeepAliveComment);
+    keep_alive_due_ = false;
+    if (traits.head) output.events.clear();
+    if (traits.http_1_0) {
+      out += output.events;
+    } else {
+      AppendChunk(output.events, out);
+    }
+    if (output.closed && !output.broken && !traits.http_1_0 && !traits.head)
+      absl::StrAppend(&out, kLastChunk);
+    if (!out.empty()) {
+      co_await Write(out);
+      out.clear();
+      silent_since_ = Clock::now();
+    } else if (!output.closed) {
+      WatchForDisconnect();
+      co_await WaitForSignal();
+    }
+    if (output.closed) break;
+    output = exchange->Take();
+  }
+  silent_since_ = Clock::time_point::max();
+  context_.metrics.open_streams.Decrement();
+  // What was cut must not look complete: the connection closes without the last chunk.
+  if (draining_ || output.broken) traits.keep_alive = false;
+  if (gone_) co_return kClientLeft;
+  co_return output.broken ? 500 : 200;
+}
+
+Connection::TaskOf<bool> Connection::WriteResponse(const HttpResponse& response,
+                                                   const std::string& request_id,
+                                                   const RequestTraits& traits) {
+  ResponseFrame frame;
+  frame.request_id = request_id;
+  frame.keep_alive = traits.keep_alive;
+  frame.http_1_0 = traits.http_1_0;
+  frame.content_length = response.body.size();
+  frame.date = absl::Now();
+  const std::string head = FormatHead(response, frame);
+  const bool has_body = !traits.head && response.status != 204;
+  co_return co_await Write(head, has_body ? absl::string_view(response.body) : "");
+}
+
+Connection::TaskOf<bool> Connection::Write(absl::string_view first, absl::string_view second) {
+  while (!gone_ && (!first.empty() || !second.empty())) {
+    // Each piece that the client takes renews its time.
+    SetDeadline(context_.options.write_timeout);
+    const std::array<asio::const_buffer, 2> pieces = {asio::buffer(first.data(), first.size()),
+                                                      asio::buffer(second.data(), second.size())};
+    error_code error;
+    const size_t sent =
+        co_await socket_.async_write_some(pieces, asio::redirect_error(asio::use_awaitable, error));
+    if (error) ClientLeft();
+    const size_t of_first = std::min(sent, first.size());
+    first.remove_prefix(of_first);
+    second.remove_prefix(sent - of_first);
+  }
+  ClearDeadline();
+  co_return !gone_;
+}
+
+Connection::Task Connection::Linger() {
+  error_code error;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  SetDeadline(context_.options.linger);
+  std::array<char, kHeaderReadBytes> scratch;
+  size_t dropped = 0;
+  while (!error && !timed_out_ && dropped < kMaxLingerBytes) {
+    dropped += co_await socket_.async_read_some(asio::buffer(scratch),
+                                                asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+Connection::Task Connection::WaitForSignal() {
+  if (gone_) co_return;
+  error_code cancelled;
+  co_await signal_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+}
+
+void Connection::WatchForDisconnect() {
+  if (watching_ || gone_ || buffer_.size() > kMaxReadAheadBytes) return;
+  watching_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_read,
+                     [self = shared_from_this()](const error_code& error) {
+                       self->watching_ = false;
+                       self->OnReadable(error);
+                     });
+}
+
+void Connection::OnReadable(const error_code& error) {
+  // Between answers the next read finds out by itself; a cancelled wait tells nothing.
+  if (exchange_ == nullptr || gone_ || error == asio::error::operation_aborted) return;
+  error_code read_error = error;
+  if (!read_error) {
+    socket_.non_blocking(true, read_error);
+    const size_t received = socket_.read_some(buffer_.prepare(kHeaderReadBytes), read_error);
+    buffer_.commit(received);
+  }
+  if (read_error && read_error != asio::error::would_block) {
+    ClientLeft();
+  } else {
+    WatchForDisconnect();
+  }
+}
+
+void Connection::ClientLeft() {
+  if (gone_) return;
+  gone_ = true;
+  if (exchange_ != nullptr) exchange_->Disconnect();
+  signal_.cancel();
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Connection::Tick(Clock::time_point now) {
+  if (now >= deadline_) {
+    timed_out_ = true;
+    error_code ignored;
+    socket_.cancel(ignored);
+  }
+  const auto silence = absl::ToChronoMilliseconds(context_.options.keep_alive);
+  if (silent_since_ != Clock::time_point::max() && now - silent_since_ >= silence) {
+    keep_alive_due_ = true;
+    signal_.cancel();
+  }
+}
+
+void Connection::Drain() {
+  draining_ = true;
+  if (idle_) Close();
+}
+
+void Connection::Abort() {
+  ClientLeft();
+  Close();
+}
+
+void Connection::SetDeadline(absl::Duration timeout) {
+  timed_out_ = false;
+  deadline_ = Clock::now() + absl::ToChronoMilliseconds(timeout);
+}
+
+void Connection::Close() {
+  ClearDeadline();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+void Connection::Report(const HttpRequest& request, int status, Clock::time_point read_at) const {
+  const double seconds = std::chrono::duration<double>(Clock::now() - read_at).count();
+  if (LogEnabled(LogLevel::kDebug)) {
+    LogDebug("request", {{"path", request.path},
+                         {"status", absl::StrCat(status)},
+                         {"ms", absl::StrCat(seconds * 1e3)},
+                         {"request", request.request_id}});
+  }
+  if (context_.on_answered && !request.path.empty()) {
+    context_.on_answered({request, status, seconds});
+  }
+}
+
+}  // namespace skein

@@ -1,0 +1,147 @@
+#include "gateway/http/exchange.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/log.h"
+#include "gateway/http/response_text.h"
+
+namespace skein {
+
+class ExchangeWriter final : public SseWriter {
+ public:
+  explicit ExchangeWriter(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  ~ExchangeWriter() override { exchange_->CloseStream(/*broken=*/true); }
+
+  void Event(absl::string_view data) override { exchange_->AddEvent(data); }
+  void Close() override { exchange_->CloseStream(/*broken=*/false); }
+
+ private:
+  const std::shared_ptr<Exchange> exchange_;
+};
+
+class ExchangeResponder final : public HttpResponder {
+ public:
+  explicit ExchangeResponder(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  ~ExchangeResponder() override { exchange_->ResponderDropped(); }
+
+  void Send(HttpResponse response) override { exchange_->Send(std::move(response)); }
+
+  std::shared_ptr<SseWriter> StartEvents() override {
+    // A second stream gets a writer of its own, on an exchange that nobody reads.
+    if (!exchange_->StartEvents()) {
+      return std::make_shared<ExchangeWriter>(std::make_shared<Exchange>(nullptr));
+    }
+    return std::make_shared<ExchangeWriter>(exchange_);
+  }
+
+  void OnDisconnect(std::function<void()> callback) override {
+    exchange_->OnDisconnect(std::move(callback));
+  }
+
+ private:
+  const std::shared_ptr<Exchange> exchange_;
+};
+
+std::shared_ptr<HttpResponder> Exchange::NewResponder() {
+  return std::make_shared<ExchangeResponder>(shared_from_this());
+}
+
+Exchange::Output Exchange::Take() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  woken_ = false;
+  Output taken;
+  taken.response = std::exchange(output_.response, std::nullopt);
+  taken.events.swap(output_.events);
+  taken.stream = output_.stream;
+  taken.closed = output_.closed;
+  taken.broken = output_.broken;
+  return taken;
+}
+
+void Exchange::Disconnect() {
+  std::function<void()> callback;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (disconnected_ || detached_) return;
+    disconnected_ = true;
+    callback.swap(on_disconnect_);
+    output_.events.clear();
+  }
+  if (callback) callback();
+}
+
+void Exchange::Detach() {
+  std::function<void()> dropped_callback;  // may own the handler's objects: freed after the lock
+  std::function<void()> dropped_wake;
+  const std::lock_guard<std::mutex> lock(mu_);
+  detached_ = true;
+  dropped_callback.swap(on_disconnect_);
+  dropped_wake.swap(wake_);
+}
+
+void Exchange::Send(HttpResponse response) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (answered_) {
+    LogError("request answered twice", {{"status", absl::StrCat(response.status)}});
+    return;
+  }
+  answered_ = true;
+  output_.response = std::move(response);
+  WakeLocked();
+}
+
+bool Exchange::StartEvents() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (answered_) {
+    LogError("request answered twice", {{"status", "event stream"}});
+    return false;
+  }
+  answered_ = true;
+  output_.stream = true;
+  WakeLocked();
+  return true;
+}
+
+void Exchange::OnDisconnect(std::function<void()> callback) {
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (!disconnected_) {
+      if (!detached_) on_disconnect_.swap(callback);
+      return;  // what `callback` holds now is freed after the lock
+    }
+  }
+  if (callback) callback();
+}
+
+void Exchange::AddEvent(absl::string_view data) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (output_.closed || disconnected_ || detached_) return;
+  absl::StrAppend(&output_.events, "data: ", data, "\n\n");
+  WakeLocked();
+}
+
+void Exchange::CloseStream(bool broken) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (output_.closed) return;
+  output_.closed = true;
+  output_.broken = broken;
+  WakeLocked();
+}
+
+void Exchange::ResponderDropped() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (answered_) return;
+  answered_ = true;
+  output_.response = ErrorResponse(500, "no_answer", "The server lost this request.");
+  WakeLocked();
+}
+
+void Exchange::WakeLocked() {
+  if (woken_ || !wake_) return;
+  woken_ = true;
+  wake_();
+}
+
+}  // namespace skein

@@ -1,0 +1,64 @@
+// One request and its answer: the meeting point of the connection, which lives on an I/O thread,
+// and the handler, which may answer from any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "gateway/http/http_types.h"
+
+namespace skein {
+
+// Thread-safe. Calls of the connection follow: NewResponder, Take*, Disconnect at most once,
+// Detach.
+class Exchange : public std::enable_shared_from_this<Exchange> {
+ public:
+  // `wake` tells the connection that Take has something new. It is called with a lock held, at most
+  // once between two Takes and never after Detach; it must not call back.
+  explicit Exchange(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+  // What the handler gets.
+  std::shared_ptr<HttpResponder> NewResponder();
+
+  // What the handler has given since the last Take.
+  struct Output {
+    std::optional<HttpResponse> response;  // a whole answer
+    bool stream = false;                   // an event stream has been started, now or earlier
+    std::string events;                    // of the stream, ready to be sent
+    bool closed = false;                   // the stream ends after `events`
+    bool broken = false;                   // the stream's writer was dropped without Close
+  };
+  Output Take();
+
+  // The client has left: runs the handler's callback, here.
+  void Disconnect();
+  // The answer is complete or cannot be completed: later calls of the handler do nothing.
+  void Detach();
+
+ private:
+  friend class ExchangeResponder;
+  friend class ExchangeWriter;
+
+  void Send(HttpResponse response);
+  bool StartEvents();  // false if the answer was given already
+  void OnDisconnect(std::function<void()> callback);
+  void AddEvent(absl::string_view data);
+  void CloseStream(bool broken);
+  void ResponderDropped();
+  void WakeLocked();
+
+  std::mutex mu_;
+  // Guarded by mu_.
+  std::function<void()> wake_;  // empty once detached
+  std::function<void()> on_disconnect_;
+  Output output_;
+  bool answered_ = false;
+  bool disconnected_ = false;
+  bool detached_ = false;
+  bool woken_ = false;  // wake_ was called after the last Take
+};
+
+}  // namespace skein

@@ -1,0 +1,61 @@
+// The HTTP/1.1 server: accepts connections, parses requests within limits, hands them to a handler.
+//
+// Asio and Beast stay inside this folder's .cc files and connection.h.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+#include "gateway/http/http_types.h"
+#include "gateway/http/server_options.h"
+#include "gateway/metrics.h"
+
+namespace skein {
+
+// Runs on a server thread and must not block: it answers now, or keeps the responder and answers
+// later.
+using HttpHandler = std::function<void(const HttpRequest&, std::shared_ptr<HttpResponder>)>;
+
+// A request whose answer is complete, or whose client left before it was.
+struct AnsweredRequest {
+  const HttpRequest& request;  // without its body
+  int status;                  // 499 when the client left first
+  double seconds;              // from the request's last byte to the answer's end
+};
+// Runs on a server thread. Not called for requests that the server refused before it had a path.
+using AnsweredCallback = std::function<void(const AnsweredRequest&)>;
+
+// Each thread has its own listening socket and its own connections, which never move. Thread-safe.
+class HttpServer {
+ public:
+  // Listens when it returns. Unavailable if the address cannot be listened on, InvalidArgument if
+  // it is not one. `metrics` outlives the server.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
+                                                           HttpHandler handler,
+                                                           GatewayMetrics& metrics,
+                                                           AnsweredCallback on_answered = nullptr);
+  // Stop without a drain.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  int port() const;
+  std::string address() const;  // HOST:PORT, with the real port
+
+  // Accepts nothing more, closes idle connections, lets open answers finish for `drain_timeout`,
+  // then disconnects what is left. True if nothing had to be cut. No callback runs after it
+  // returns.
+  bool Stop(absl::Duration drain_timeout);
+
+ private:
+  class Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skein

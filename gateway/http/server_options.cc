@@ -1,0 +1,20 @@
+#include "gateway/http/server_options.h"
+
+namespace skein {
+
+HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
+  const config::v1::LimitsConfig& limits = config.limits();
+  HttpServerOptions options;
+  options.listen = config.listen();
+  options.threads = static_cast<int>(config.threads());
+  options.max_body_bytes = limits.max_body_bytes();
+  options.max_header_bytes = limits.max_header_bytes();
+  options.max_connections = static_cast<int>(limits.max_connections());
+  options.idle_timeout = absl::Seconds(limits.idle_timeout_s());
+  options.read_timeout = absl::Seconds(limits.read_timeout_s());
+  options.write_timeout = absl::Seconds(limits.write_timeout_s());
+  options.keep_alive = absl::Milliseconds(limits.keep_alive_ms());
+  return options;
+}
+
+}  // namespace skein

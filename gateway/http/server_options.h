@@ -1,0 +1,31 @@
+// What an HttpServer runs with.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+
+#include "skein/config/v1/gateway.pb.h"
+
+namespace skein {
+
+struct HttpServerOptions {
+  std::string listen = "127.0.0.1:8080";  // HOST:PORT; port 0 takes a free one
+  int threads = 1;
+
+  uint64_t max_body_bytes = 16 << 20;
+  uint32_t max_header_bytes = 16 << 10;
+  int max_connections = 10000;
+
+  absl::Duration idle_timeout = absl::Seconds(75);   // between requests on a connection
+  absl::Duration read_timeout = absl::Seconds(30);   // from the first byte of a request to its last
+  absl::Duration write_timeout = absl::Seconds(30);  // without progress in writing
+  absl::Duration keep_alive = absl::Seconds(15);     // a silent event stream gets a comment
+  absl::Duration linger = absl::Seconds(1);  // after the last answer, for the client to read it
+};
+
+// From a configuration whose defaults are filled in.
+HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config);
+
+}  // namespace skein
