@@ -1,5 +1,55 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds and runs everything.
+# Installs what the tests need, builds and runs all of them but those labelled `slow`: in the build `cpu`, and those
+# labelled `asan` and `tsan` again under AddressSanitizer and ThreadSanitizer. Ends with CTest's summary of them all;
+# exit status 0 if every test passed.
+#
+#   tests/run.sh [CTEST ARGUMENTS]      such as -R e2e
 set -euo pipefail
-cd "$(dirname "$0")/.."
-cmake --workflow --preset cpu
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n[%3d s] %s\n' "$SECONDS" "$*"; }
+
+# One compiler needs up to 2 GB.
+by_memory=$(awk '/^MemAvailable:/ {print int($2 / 2000000)}' /proc/meminfo)
+jobs=$(nproc)
+((by_memory < jobs)) && jobs=$by_memory
+((jobs < 1)) && jobs=1
+
+# build_tests PRESET TARGET [CMAKE ARGUMENTS]
+build_tests() {
+  local preset=$1 target=$2
+  shift 2
+  say "building: $preset"
+  cmake --preset "$preset" -DBUILD_TESTING=ON --log-level=WARNING "$@" >/dev/null
+  cmake --build --preset "$preset" --parallel "$jobs" --target "$target"
+}
+
+# CUDA code is compiled, at least, where there is a compiler for it.
+compile_cuda() {
+  local nvcc sources
+  nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+  [[ -x "$nvcc" ]] || return 0
+  mapfile -t sources < <(find kernels worker -name '*.cu')
+  ((${#sources[@]} > 0)) || return 0
+  say "compiling ${#sources[@]} CUDA files for sm_90a"
+  printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" \
+    "$nvcc" -std=c++20 -arch=sm_90a -Xcompiler=-Wall,-Wextra --Werror=all-warnings -DSKEIN_CUDA=1 -I. -c -o /dev/null
+}
+
+say 'installing packages'
+tools/install-packages.sh test
+if (cd tests/e2e/node && npm ci --no-audit --no-fund --silent); then
+  echo 'npm packages: all there'
+else
+  echo 'npm packages: could not be installed; the tests with the OpenAI client will be skipped' >&2
+fi
+
+build_tests cpu all
+build_tests asan skein_tests -DSKEIN_TEST_LABEL=asan
+build_tests tsan skein_tests -DSKEIN_TEST_LABEL=tsan
+compile_cuda
+
+say 'running'
+mkdir -p build/all
+printf 'subdirs("%s")\n' "$PWD/build/cpu" "$PWD/build/asan" "$PWD/build/tsan" >build/all/CTestTestfile.cmake
+exec ctest --test-dir build/all --label-exclude slow --output-on-failure --no-tests=error --parallel "$jobs" "$@"

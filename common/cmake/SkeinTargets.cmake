@@ -30,20 +30,45 @@ function(skein_binary)
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
 endfunction()
 
-# skein_test(NAME wkv7 SRCS wkv7_test.cc DEPS ... [LABELS gpu slow e2e tsan] [ENVIRONMENT A=b] [TIMEOUT 60])
+set(SKEIN_TEST_LABEL "" CACHE STRING "Build and register only the tests with this label; empty for all")
+add_custom_target(skein_tests COMMENT "Every registered test is built")
+
+# The tests of a sanitizer build have names like asan/step_loop, so that several builds can be run as one.
+set(SKEIN_TEST_PREFIX "")
+if(SKEIN_SANITIZE MATCHES "address")
+  set(SKEIN_TEST_PREFIX "asan/")
+elseif(SKEIN_SANITIZE MATCHES "thread")
+  set(SKEIN_TEST_PREFIX "tsan/")
+endif()
+
+# skein_test(NAME wkv7 SRCS wkv7_test.cc DEPS ... [LABELS gpu slow e2e asan tsan] [ENVIRONMENT A=b] [TIMEOUT 60]
+#            [PROGRAMS skein-worker ...])
+# asan and tsan mark the tests that tests/run.sh repeats under these sanitizers. PROGRAMS are binaries that the test
+# runs: they are built with it.
 function(skein_test)
-  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENVIRONMENT;PROGRAMS" ${ARGN})
+  if(SKEIN_TEST_LABEL AND NOT SKEIN_TEST_LABEL IN_LIST ARG_LABELS)
+    return()
+  endif()
   set(target ${ARG_NAME}_test)
   add_executable(${target} ${ARG_SRCS})
   skein_warnings(${target})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${target} PRIVATE SKEIN_CUDA=$<BOOL:${SKEIN_CUDA_ENABLED}>)
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  add_test(NAME ${ARG_NAME} COMMAND ${target} --gtest_brief=1)
+  foreach(program IN LISTS ARG_PROGRAMS)
+    add_dependencies(${target} ${program})
+    string(MAKE_C_IDENTIFIER "${program}" variable)
+    string(TOUPPER "${variable}" variable)
+    target_compile_definitions(${target} PRIVATE ${variable}="$<TARGET_FILE:${program}>")
+  endforeach()
+  add_dependencies(skein_tests ${target})
+  set(test ${SKEIN_TEST_PREFIX}${ARG_NAME})
+  add_test(NAME ${test} COMMAND ${target} --gtest_brief=1)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
-  set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
                        ENVIRONMENT "${ARG_ENVIRONMENT}")
 endfunction()
 
