@@ -1,0 +1,122 @@
+#include "common/config/worker_flags.h"
+
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/status_macros.h"
+#include "common/config/command_line.h"
+#include "common/config/text_proto.h"
+
+namespace skein {
+namespace {
+
+using config::v1::WorkerConfig;
+
+constexpr char kUsageHead[] =
+    R"(skein-worker: loads one RWKV-7 or hybrid model and serves it over gRPC.
+
+Usage: skein-worker --model PATH [flags]
+
+Examples:
+  skein-worker --model models/demo
+  skein-worker --model rwkv7-g1-0.4b.pth --tokenizer rwkv_vocab_v20230424.txt --listen 0.0.0.0:50051
+  skein-worker --config worker.conf --max-sequences 128
+
+)";
+
+constexpr char kUsageTail[] = R"(
+SIGTERM and SIGINT let running requests finish; a second one quits at once.
+The configuration file can set more: proto/skein/config/v1/worker.proto lists it all.
+)";
+
+using Set = std::function<absl::Status(const std::string&)>;
+
+Set SetText(std::function<void(const std::string&)> store) {
+  return [store = std::move(store)](const std::string& value) {
+    store(value);
+    return absl::OkStatus();
+  };
+}
+
+FlagGroup ModelFlags(WorkerConfig& config) {
+  auto& model = *config.mutable_model();
+  return {"Model",
+          {{"model", "PATH", "a model folder, a .safetensors or a .pth file",
+            SetText([&](const std::string& v) { model.set_path(v); })},
+           {"name", "NAME", "the name that requests use (default: the folder's or file's)",
+            SetText([&](const std::string& v) { model.set_name(v); })},
+           {"tokenizer", "PATH",
+            "tokenizer.json or a World vocabulary (default: looked for beside\nthe model; without "
+            "one only token prompts are served)",
+            SetText([&](const std::string& v) { model.set_tokenizer(v); })},
+           {"chat-format", "NAME", "such as chatml, qwen or world (default: recognised)",
+            SetText([&](const std::string& v) { model.set_chat_format(v); })}}};
+}
+
+FlagGroup ServingFlags(WorkerConfig& config) {
+  return {"Serving",
+          {{"listen", "ADDR",
+            "gRPC address (default: 127.0.0.1:50051; port 0 takes a free one and\nlogs it)",
+            SetText([&](const std::string& v) { config.set_listen(v); })},
+           {"metrics-listen", "ADDR", "HTTP address of /metrics for Prometheus (default: none)",
+            SetText([&](const std::string& v) { config.set_metrics_listen(v); })},
+           {"reflection", "", "serve gRPC reflection, for tools such as grpcurl",
+            [&](const std::string&) {
+              config.set_reflection(true);
+              return absl::OkStatus();
+            }}}};
+}
+
+FlagGroup EngineFlags(WorkerConfig& config) {
+  auto& engine = *config.mutable_engine();
+  return {"Engine",
+          {{"device", "NAME", "auto, cpu or cuda (default: auto)",
+            SetText([&](const std::string& v) { engine.set_device(v); })},
+           {"threads", "N", "compute threads of the CPU backend (default: one per core)",
+            SetUint32([&](uint32_t v) { engine.set_threads(v); })},
+           {"max-sequences", "N", "sequences that run at a time (default: 64, with CUDA 256)",
+            SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })}}};
+}
+
+FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, bool& help) {
+  return {"Process",
+          {{"config", "FILE", "a WorkerConfig in Protobuf text format; flags override it",
+            SetText([&](const std::string& v) { config_path = v; })},
+           {"log-level", "LEVEL", "debug, info, warning or error (default: info)",
+            SetText([&](const std::string& v) { config.set_log_level(v); })},
+           {"help", "", "this text", [&](const std::string&) {
+              help = true;
+              return absl::OkStatus();
+            }}}};
+}
+
+std::vector<FlagGroup> AllFlags(WorkerConfig& config, std::string& config_path, bool& help) {
+  return {ModelFlags(config), ServingFlags(config), EngineFlags(config),
+          ProcessFlags(config, config_path, help)};
+}
+
+}  // namespace
+
+absl::StatusOr<WorkerCommandLine> ParseWorkerCommandLine(const std::vector<std::string>& args) {
+  WorkerCommandLine line;
+  WorkerConfig from_flags;
+  std::string config_path;
+  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line.help)));
+  if (line.help) return line;
+  if (!config_path.empty()) {
+    ASSIGN_OR_RETURN(line.config, ReadTextProto<WorkerConfig>(config_path));
+  }
+  line.config.MergeFrom(from_flags);  // flags set singular fields only, so they replace
+  return line;
+}
+
+std::string WorkerUsage() {
+  WorkerConfig config;
+  std::string config_path;
+  bool help = false;
+  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(config, config_path, help)), kUsageTail);
+}
+
+}  // namespace skein

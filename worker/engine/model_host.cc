@@ -1,0 +1,260 @@
+#include "worker/engine/model_host.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "worker/engine/load_progress.h"
+#include "worker/models/registry.h"
+#include "worker/weights/model_files.h"
+
+namespace skein {
+namespace {
+
+constexpr absl::Duration kIdlePoll = absl::Milliseconds(50);
+constexpr absl::Duration kLongestWait =
+    absl::Hours(24 * 365);  // wait_for adds it to now, which must not overflow
+// Part of every fingerprint: to be raised when the same weights and tokens give other numbers than
+// before.
+constexpr absl::string_view kArithmetic = "cpu-1";
+
+constexpr uint64_t kFnvPrime = 0x100000001b3;
+constexpr uint64_t kFnvOffset = 0xcbf29ce484222325;
+
+// 64-bit FNV-1a; the length goes in too, so that neighbouring parts cannot flow into each other.
+uint64_t HashBytes(uint64_t hash, absl::string_view bytes) {
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * kFnvPrime;
+  return (hash ^ bytes.size()) * kFnvPrime;
+}
+
+std::string Fingerprint(const ModelDescription& model, const ModelText& text) {
+  uint64_t hash = HashBytes(kFnvOffset, kArithmetic);
+  if (text.tokenizer != nullptr) {
+    for (int64_t id = 0; id < text.tokenizer->vocab_size(); ++id) {
+      hash = HashBytes(hash, text.tokenizer->TokenBytes(static_cast<int32_t>(id)));
+    }
+  }
+  return absl::StrFormat("%016x-%016x", model.fingerprint, hash);
+}
+
+bool EdgeExists(ModelState from, ModelState to) {
+  switch (from) {
+    case ModelState::kLoading:
+      return to == ModelState::kReady || to == ModelState::kGone;
+    case ModelState::kReady:
+      return to == ModelState::kDraining;
+    case ModelState::kDraining:
+      return to == ModelState::kGone;
+    case ModelState::kGone:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::string_view ModelStateName(ModelState state) {
+  switch (state) {
+    case ModelState::kLoading:
+      return "loading";
+    case ModelState::kReady:
+      return "ready";
+    case ModelState::kDraining:
+      return "draining";
+    case ModelState::kGone:
+      return "gone";
+  }
+  return "unknown";
+}
+
+ModelHost::ModelHost(Options options) : options_(std::move(options)) {
+  if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.name);
+}
+
+ModelHost::~ModelHost() {
+  std::shared_ptr<ServedModel> served;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (loader_.joinable()) loader_.join();
+  if (drainer_.joinable()) drainer_.join();
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    served = std::move(served_);
+  }
+  // Outside the lock: the step loop reports its last load while it ends.
+  served.reset();
+}
+
+void ModelHost::StartLoading(std::function<void(const absl::Status&)> on_failure) {
+  SKEIN_CHECK(!loader_.joinable());
+  loader_ = std::thread([this, on_failure = std::move(on_failure)] {
+    const absl::Status status = Load();
+    if (status.ok()) return;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      if (status_.state == ModelState::kGone) return;  // drained while it loaded
+      TransitionToLocked(ModelState::kGone);
+    }
+    on_failure(status);
+  });
+}
+
+absl::Status ModelHost::Load() {
+  const absl::Time start = options_.clock->Now();
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
+  ASSIGN_OR_RETURN(ModelText text,
+                   LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
+  auto threads = std::make_unique<ParallelFor>(options_.num_threads);
+  LoadProgress progress(options_.name, stderr, isatty(STDERR_FILENO) != 0, *options_.clock);
+  ModelLoadOptions load;
+  load.max_rows = options_.limits.max_rows_per_step;
+  load.rope_theta = options_.rope_theta;
+  load.rms_norm_eps = options_.rms_norm_eps;
+  load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, Stream(*threads));
+  progress.Finish();
+  RETURN_IF_ERROR(model.status());
+  const ModelDescription description = (*model)->description();
+  RETURN_IF_ERROR(Adopt(*std::move(model), std::move(text), std::move(threads)));
+  LogInfo(
+      "model ready",
+      {{"model", options_.name},
+       {"architecture", description.architecture},
+       {"weights", description.weight_format},
+       {"parameters", absl::StrCat(description.num_parameters)},
+       {"mb", absl::StrCat(description.weight_bytes / 1000000)},
+       {"seconds", absl::StrFormat("%.1f", absl::ToDoubleSeconds(options_.clock->Now() - start))}});
+  return absl::OkStatus();
+}
+
+absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
+                              std::unique_ptr<ParallelFor> threads) {
+  ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served,
+                   MakeServed(std::move(model), std::move(text), std::move(threads)));
+  const LoadSnapshot load = served->loop->Load();
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (status_.state != ModelState::kLoading) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model ", options_.name, ": is ", ModelStateName(status_.state), ", cannot become ready"));
+  }
+  served_ = std::move(served);
+  status_.load = load;
+  TransitionToLocked(ModelState::kReady);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(
+    std::unique_ptr<Model> model, ModelText text, std::unique_ptr<ParallelFor> threads) {
+  auto served = std::make_shared<ServedModel>();
+  served->threads = std::move(threads);
+  StepLoop::Options loop;
+  loop.limits = options_.limits;
+  loop.clock = options_.clock;
+  loop.metrics = metrics_ ? &*metrics_ : nullptr;
+  loop.on_load_change = [this](const LoadSnapshot& load) { OnLoadChange(load); };
+  ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(model), text.tokenizer,
+                                                  Stream(*served->threads), std::move(loop)));
+  ModelProfile& profile = served->profile;
+  profile.name = options_.name;
+  profile.description = served->loop->model();
+  profile.fingerprint = Fingerprint(profile.description, text);
+  profile.text = std::move(text);
+  profile.default_stop = options_.default_stop;
+  profile.max_total_tokens = served->loop->max_tokens_per_sequence();
+  profile.max_prompt_tokens = options_.max_prompt_tokens;
+  profile.max_tokens = options_.max_tokens;
+  profile.max_sequences = options_.limits.max_sequences;
+  profile.state_bytes_per_sequence = served->loop->state_bytes_per_sequence();
+  profile.kv_bytes_per_token = served->loop->kv_bytes_per_token();
+  profile.loaded = options_.clock->Now();
+  return served;
+}
+
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view name) const {
+  if (!name.empty() && name != options_.name) {
+    return absl::NotFoundError(
+        absl::StrCat("model \"", name, "\": not served here, expected ", options_.name));
+  }
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (served_ != nullptr) return served_;
+  return absl::UnavailableError(
+      absl::StrCat("model ", options_.name, ": is ", ModelStateName(status_.state)));
+}
+
+HostStatus ModelHost::status() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return status_;
+}
+
+int64_t ModelHost::Subscribe(Listener listener) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  listener(status_);
+  const int64_t id = next_listener_++;
+  listeners_.emplace(id, std::move(listener));
+  return id;
+}
+
+void ModelHost::Unsubscribe(int64_t id) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  listeners_.erase(id);
+}
+
+void ModelHost::OnLoadChange(const LoadSnapshot& load) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  status_.load = load;
+  NotifyLocked();
+}
+
+void ModelHost::Drain() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (status_.state == ModelState::kLoading) TransitionToLocked(ModelState::kGone);
+  if (status_.state != ModelState::kReady) return;
+  TransitionToLocked(ModelState::kDraining);
+  drainer_ = std::thread([this] { FinishDrain(); });
+}
+
+void ModelHost::FinishDrain() {
+  std::shared_ptr<ServedModel> served;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    served = served_;
+  }
+  served->loop->Drain();
+  while (!served->loop->WaitIdle(kIdlePoll)) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (stopping_) return;
+  }
+  const std::lock_guard<std::mutex> lock(mu_);
+  served_.reset();  // not the last owner: `served` goes after the lock
+  TransitionToLocked(ModelState::kGone);
+}
+
+bool ModelHost::WaitGone(absl::Duration timeout) {
+  std::unique_lock<std::mutex> lock(mu_);
+  return changed_.wait_for(lock, absl::ToChronoNanoseconds(std::min(timeout, kLongestWait)),
+                           [this] { return status_.state == ModelState::kGone; });
+}
+
+void ModelHost::TransitionToLocked(ModelState state) {
+  SKEIN_CHECK(EdgeExists(status_.state, state));
+  status_.state = state;
+  NotifyLocked();
+  changed_.notify_all();
+}
+
+void ModelHost::NotifyLocked() {
+  for (const auto& [id, listener] : listeners_) listener(status_);
+}
+
+}  // namespace skein

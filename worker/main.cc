@@ -1,0 +1,40 @@
+// skein-worker: one model, served over gRPC.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/config/worker_config.h"
+#include "common/config/worker_flags.h"
+#include "worker/rpc/worker_process.h"
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+int FailWith(const absl::Status& status) {
+  std::fprintf(stderr, "skein-worker: %s\nTry skein-worker --help.\n",
+               std::string(status.message()).c_str());
+  return kUsageError;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::StatusOr<skein::WorkerCommandLine> line =
+      skein::ParseWorkerCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+  if (!line.ok()) return FailWith(line.status());
+  if (line->help) {
+    std::fputs(skein::WorkerUsage().c_str(), stdout);
+    return 0;
+  }
+  if (line->config.model().path().empty()) {
+    std::fputs(skein::WorkerUsage().c_str(), stderr);
+    return FailWith(absl::InvalidArgumentError("--model is missing"));
+  }
+  skein::FillDefaults(line->config, /*has_cuda=*/SKEIN_CUDA != 0);
+  absl::Status status = skein::Validate(line->config);
+  if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
+  if (!status.ok()) return FailWith(status);
+  return skein::RunWorker(line->config);
+}

@@ -1,0 +1,59 @@
+// The gRPC server of a worker: its services, health by model, and reflection.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+
+#include "worker/engine/model_host.h"
+#include "worker/rpc/inference_service.h"
+#include "worker/rpc/refusing_services.h"
+#include "worker/rpc/worker_service.h"
+
+namespace skein {
+
+// Serves from Start to Stop. Health, of "" and of the model's name, is SERVING exactly while the
+// model is ready.
+class RpcServer {
+ public:
+  struct Options {
+    std::string listen;  // HOST:PORT; port 0 takes a free one
+    bool reflection = false;
+  };
+
+  // `host` must outlive the server. InvalidArgument for a bad address, Unavailable if it cannot be
+  // listened on.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(ModelHost& host, const Options& options);
+  ~RpcServer();  // Stop without grace
+  RpcServer(const RpcServer&) = delete;
+  RpcServer& operator=(const RpcServer&) = delete;
+
+  // HOST:PORT with the port that was taken.
+  const std::string& address() const { return address_; }
+
+  // No calls are accepted any more; those that run after `grace` are cancelled. Returns when all
+  // have ended.
+  void Stop(absl::Duration grace);
+
+ private:
+  explicit RpcServer(ModelHost& host);
+  void OnHostStatus(const HostStatus& status);
+
+  ModelHost& host_;
+  InferenceServiceImpl inference_;
+  WorkerServiceImpl worker_;
+  RefusingRegistryService registry_;
+  RefusingStateService states_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;  // null once stopped
+  std::optional<ModelState>
+      last_state_;  // by the host's listener only, which has one call at a time
+  int64_t subscription_ = 0;
+};
+
+}  // namespace skein

@@ -1,0 +1,146 @@
+#include "worker/rpc/worker_process.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <string>
+
+#include <unistd.h>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include <prometheus/exposer.h>
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/config/address.h"
+#include "common/metrics/metrics.h"
+#include "worker/engine/model_host.h"
+#include "worker/rpc/rpc_server.h"
+
+namespace skein {
+namespace {
+
+using config::v1::WorkerConfig;
+
+constexpr absl::Duration kSignalPoll = absl::Milliseconds(50);
+// For last messages that are on their way to slow readers.
+constexpr absl::Duration kStopGrace = absl::Milliseconds(250);
+
+ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metrics) {
+  const config::v1::ModelConfig& model = config.model();
+  const config::v1::EngineConfig& engine = config.engine();
+  ModelHost::Options options;
+  options.name = model.name();
+  options.path = model.path();
+  options.tokenizer = model.tokenizer();
+  options.chat_format = model.chat_format();
+  if (model.has_rope_theta()) options.rope_theta = model.rope_theta();
+  if (model.has_rms_norm_eps()) options.rms_norm_eps = model.rms_norm_eps();
+  if (!model.stop().empty()) options.default_stop.emplace(model.stop().begin(), model.stop().end());
+  options.limits.max_sequences = static_cast<int>(engine.max_sequences());
+  options.limits.max_queue = static_cast<int>(engine.max_queue());
+  options.limits.max_rows_per_step = static_cast<int>(engine.max_rows_per_step());
+  options.limits.prefill_chunk = static_cast<int>(engine.prefill_chunk());
+  options.limits.page_tokens = static_cast<int>(engine.page_tokens());
+  options.limits.kv_bytes = static_cast<int64_t>(engine.kv_bytes());
+  options.max_prompt_tokens = engine.max_prompt_tokens();
+  options.max_tokens = engine.max_tokens();
+  options.num_threads = static_cast<int>(engine.threads());
+  options.metrics = &metrics;
+  return options;
+}
+
+// Null without an address.
+absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartExposer(const std::string& listen,
+                                                                  const MetricsRegistry& metrics) {
+  if (listen.empty()) return nullptr;
+  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(listen));
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(listen, /*num_threads=*/1);
+    exposer->RegisterCollectable(metrics.registry());
+    const int port = exposer->GetListeningPorts().at(0);
+    LogInfo("metrics listening",
+            {{"address", FormatHostPort(address.host, static_cast<uint16_t>(port))}});
+    return exposer;
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", listen, " for metrics: ", error.what()));
+  }
+}
+
+sigset_t BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// True if a signal came within `timeout`.
+bool WaitForSignal(const sigset_t& signals, absl::Duration timeout) {
+  const timespec wait = absl::ToTimespec(timeout);
+  return sigtimedwait(&signals, nullptr, &wait) > 0;
+}
+
+[[noreturn]] void QuitAtOnce(int code) {
+  LogWarning("quitting at once");
+  std::_Exit(code);
+}
+
+void DrainUntilGone(ModelHost& host, const sigset_t& signals, absl::Duration timeout) {
+  if (host.status().state == ModelState::kLoading) QuitAtOnce(0);  // a load cannot be broken off
+  LogInfo("draining", {{"model", host.name()}, {"timeout", absl::FormatDuration(timeout)}});
+  host.Drain();
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!host.WaitGone(absl::ZeroDuration())) {
+    if (WaitForSignal(signals, kSignalPoll)) QuitAtOnce(1);
+    if (absl::Now() >= deadline) {
+      LogWarning("drain timed out", {{"running", absl::StrCat(host.status().load.running)},
+                                     {"waiting", absl::StrCat(host.status().load.waiting)}});
+      return;
+    }
+  }
+}
+
+// Fails before anything is loaded if an address cannot be had.
+absl::Status Serve(const WorkerConfig& config, const sigset_t& signals, std::atomic<bool>& failed) {
+  MetricsRegistry metrics;
+  ASSIGN_OR_RETURN(const std::unique_ptr<prometheus::Exposer> exposer,
+                   StartExposer(config.metrics_listen(), metrics));
+  ModelHost host(HostOptions(config, metrics));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
+                   RpcServer::Start(host, {config.listen(), config.reflection()}));
+  LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
+  host.StartLoading([&failed, &host](const absl::Status& status) {
+    LogError("model failed to load",
+             {{"model", host.name()}, {"error", std::string(status.message())}});
+    failed = true;
+    kill(getpid(), SIGTERM);  // wakes the main thread
+  });
+  while (!WaitForSignal(signals, absl::Hours(1))) {
+  }
+  if (!failed) DrainUntilGone(host, signals, absl::Seconds(config.drain_timeout_s()));
+  server->Stop(kStopGrace);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunWorker(const WorkerConfig& config) {
+  const sigset_t signals = BlockSignals();
+  std::atomic<bool> failed{false};
+  const absl::Status status = Serve(config, signals, failed);
+  if (!status.ok()) LogError("cannot start", {{"error", std::string(status.message())}});
+  if (!status.ok() || failed) return 1;
+  LogInfo("stopped", {{"model", config.model().name()}});
+  return 0;
+}
+
+}  // namespace skein
