@@ -83,9 +83,6 @@ absl::StatusOr<SamplingParams> ConvertSampling(const v1::Sampling& from, const M
   if (from.has_allowed_tokens()) {
     ASSIGN_OR_RETURN(to.allowed_tokens,
                      ConvertTokenIds("allowed_tokens", from.allowed_tokens().ids(), vocab_size));
-    if (to.allowed_tokens->empty()) {
-      return absl::InvalidArgumentError("allowed_tokens: empty, expected at least one token");
-    }
   }
   for (const auto& [token, bias] : from.logit_bias()) {
     if (token >= vocab_size) {
