@@ -22,6 +22,7 @@ namespace {
 constexpr uint64_t kMaxPickleBytes = 64 << 20;
 constexpr uint32_t kMaxStringBytes = 1 << 20;
 constexpr size_t kMaxGlobalBytes = 256;
+constexpr uint8_t kProtoCode = 0x80;
 
 using Kind = PickleKind;
 
@@ -95,7 +96,7 @@ class Machine {
 
 std::array<Machine::Opcode, 256> Machine::MakeTable() {
   std::array<Opcode, 256> table{};
-  table[0x80] = {"PROTO", &Machine::Proto};
+  table[kProtoCode] = {"PROTO", &Machine::Proto};
   table['.'] = {"STOP", &Machine::Stop};
   table['('] = {"MARK", &Machine::Mark};
   table['N'] = {"NONE", &Machine::None};
@@ -141,6 +142,9 @@ absl::Status Machine::Run() {
       return absl::DataLossError(absl::StrCat("data.pkl ends at byte ", at_, " without STOP"));
     }
     const uint8_t code = in_.U8(at_++);
+    if (start == 0 && code != kProtoCode) {
+      return absl::DataLossError("data.pkl byte 0: does not start with PROTO");
+    }
     const Opcode& opcode = table[code];
     if (opcode.run == nullptr) {
       return absl::DataLossError(

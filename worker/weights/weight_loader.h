@@ -20,8 +20,8 @@ namespace skein {
 // How a tensor lies in the checkpoint.
 struct TensorOptions {
   bool optional = false;  // if absent, the view is left empty
-  bool transposed =
-      false;  // matrices: the file holds [cols, rows], the view still gets [rows, cols]
+  // Matrices: the file holds [cols, rows]; the view still gets [rows, cols].
+  bool transposed = false;
 };
 
 // A model declares all its tensors with the views to fill, asks how much memory they need, and
@@ -70,24 +70,31 @@ class WeightLoader {
   int64_t num_parameters() const { return num_parameters_; }
 
  private:
+  class Meter;
   struct Decl {
     Names names;
     Shape shape;  // as it will lie in memory
     TensorOptions options;
     WeightMatrix* matrix = nullptr;  // one of these two
     TensorView<const float>* floats = nullptr;
-    const TensorEntry* entry = nullptr;  // found by PlanBytes; null for an absent optional tensor
-    std::string name;                    // the alternative that was found
-    DType dtype = DType::kF32;           // in memory
+
+    // Set by PlanBytes.
+    std::string found = {};     // the name that was taken; empty for an absent optional tensor
+    TensorEntry entry = {};     // seen as [rows, cols]
+    DType dtype = DType::kF32;  // in memory
+
+    int64_t bytes() const { return NumElements(shape) * DTypeBytes(dtype); }
   };
 
   void Resolve(Decl& decl, std::vector<std::string>& differences) const;
   void FindLeftovers(std::vector<std::string>& differences) const;
-  absl::Status LoadOne(Decl& decl, Arena& arena);
+  static absl::Status LoadOne(Decl& decl, Arena& arena, Meter& meter);
+  static void CopyDense(const TensorEntry& entry, int64_t bytes, std::byte* out, Meter& meter);
 
   const ModelFiles& files_;
   std::vector<Decl> decls_;
   std::vector<std::string> ignored_;
+  int64_t total_bytes_ = 0;
   int64_t num_parameters_ = 0;
   uint64_t fingerprint_ = 0;
 };
