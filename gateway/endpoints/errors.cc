@@ -9,6 +9,7 @@
 #include "boost/json/serialize.hpp"
 
 #include "common/base/log.h"
+#include "gateway/endpoints/utf8.h"
 
 namespace skein {
 namespace {
@@ -31,7 +32,7 @@ constexpr ErrorKind kErrorKinds[] = {
     {absl::StatusCode::kFailedPrecondition, 400, "invalid_request_error", nullptr, false},
     {absl::StatusCode::kUnauthenticated, 401, "invalid_request_error", "invalid_api_key", false},
     {absl::StatusCode::kPermissionDenied, 403, "permission_error", nullptr, false},
-    {absl::StatusCode::kNotFound, 404, "invalid_request_error", nullptr, false},
+    {absl::StatusCode::kNotFound, 404, "not_found_error", nullptr, false},
     {absl::StatusCode::kAlreadyExists, 409, "conflict_error", nullptr, false},
     {absl::StatusCode::kAborted, 409, "conflict_error", nullptr, false},
     {absl::StatusCode::kDataLoss, 422, "unprocessable_entity_error", nullptr, false},
@@ -94,10 +95,11 @@ std::string ErrorBody(const absl::Status& status, absl::string_view request_id) 
   if (code.empty() && kind.default_code != nullptr) code = kind.default_code;
 
   boost::json::object error;
-  error["message"] = message;
+  error["message"] = ReplaceInvalidUtf8(message);
   error["type"] = kind.type;
   error["param"] = nullptr;
-  if (std::string param = ParamOf(status); !param.empty()) error["param"] = param;
+  if (std::string param = ParamOf(status); !param.empty())
+    error["param"] = ReplaceInvalidUtf8(param);
   error["code"] = nullptr;
   if (!code.empty()) error["code"] = code;
   return boost::json::serialize(boost::json::object{{"error", std::move(error)}});

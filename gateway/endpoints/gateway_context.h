@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+
 #include "common/base/clock.h"
 #include "gateway/http/http_types.h"
 #include "gateway/metrics.h"
@@ -21,19 +22,20 @@ struct GatewayContext {
   const Clock& clock;
 };
 
-// A handler returns an error instead of an answer (the caller turns it into an error object), or keeps `out` and
-// answers through it, now or later.
+// A handler returns an error instead of an answer (the caller turns it into an error object), or
+// keeps `out` and answers through it, now or later.
 using Handler = absl::Status (*)(const HttpRequest& request, GatewayContext& context,
                                  std::shared_ptr<HttpResponder> out);
 
 struct Route {
   Method method;
-  const char* path;  // a last segment of "{id}" matches any one segment
+  const char* path;  // a last segment of "{id}" matches any rest that is not empty
   Handler handler;
 };
 
-// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, an error object for a
-// handler's error. What the HTTP server calls for each request.
-void HandleRequest(const HttpRequest& request, GatewayContext& context, std::shared_ptr<HttpResponder> out);
+// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, an
+// error object for a handler's error. What the HTTP server calls for each request.
+void HandleRequest(const HttpRequest& request, GatewayContext& context,
+                   std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

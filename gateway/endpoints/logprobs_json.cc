@@ -4,29 +4,14 @@
 #include <cmath>
 #include <utility>
 
-#include <utf8proc.h>
-
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+
+#include "gateway/endpoints/utf8.h"
 
 namespace skein {
 namespace {
 
 namespace json = boost::json;
-
-bool IsValidUtf8(absl::string_view bytes) {
-  const auto* data = reinterpret_cast<const utf8proc_uint8_t*>(bytes.data());
-  auto left = static_cast<utf8proc_ssize_t>(bytes.size());
-  while (left > 0) {
-    utf8proc_int32_t code_point = 0;
-    const utf8proc_ssize_t used = utf8proc_iterate(data, left, &code_point);
-    if (used <= 0) return false;
-    data += used;
-    left -= used;
-  }
-  return true;
-}
 
 // Characters that begin in `bytes`, which may end within one.
 int64_t CountCharacters(absl::string_view bytes) {

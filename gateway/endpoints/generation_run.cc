@@ -1,0 +1,221 @@
+#include "gateway/endpoints/generation_run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "gateway/endpoints/errors.h"
+#include "gateway/endpoints/worker_errors.h"
+#include "gateway/rpc/generate_with_retry.h"
+
+namespace skein {
+namespace {
+
+constexpr char kDone[] = "[DONE]";
+
+// Kept alive by the callbacks of its calls. Thread-safe.
+class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
+ public:
+  GenerationRun(const HttpRequest& request, GatewayContext& context,
+                const TextRequest& text_request, std::unique_ptr<ReplyFormat> format,
+                std::shared_ptr<HttpResponder> out)
+      : context_(context),
+        request_id_(request.request_id),
+        received_(request.received),
+        prompt_field_(text_request.prompts[0].has_chat() ? "messages" : "prompt"),
+        stream_(text_request.stream),
+        format_(std::move(format)),
+        out_(std::move(out)),
+        open_calls_(text_request.prompts.size()),
+        open_choices_(open_calls_ * std::max(1u, text_request.generate.n())) {}
+
+  // Before any call of Start: nothing of this run has happened yet.
+  void CancelWhenClientLeaves() {
+    // Weak, because the responder lives as long as this run does.
+    out_->OnDisconnect([weak = weak_from_this()] {
+      if (const auto run = weak.lock()) run->Cancel();
+    });
+  }
+
+  absl::Status Start(size_t prompt_index, v1::GenerateRequest request, const CallOptions& options) {
+    GenerateCallbacks callbacks;
+    callbacks.on_message = [run = shared_from_this(),
+                            prompt_index](const v1::GenerateResponse& message) {
+      run->OnMessage(prompt_index, message);
+    };
+    callbacks.on_done = [run = shared_from_this()](const absl::Status& status) {
+      run->OnDone(status);
+    };
+    auto call =
+        StartGenerateWithRetry(context_.workers, std::move(request), options, std::move(callbacks));
+    if (!call.ok()) return FromPick(call.status());
+    bool cancelled = false;
+    {
+      const std::lock_guard<std::mutex> lock(calls_mu_);
+      cancelled = cancelled_;
+      if (!cancelled) calls_.push_back(*call);
+    }
+    if (cancelled) (*call)->Cancel();
+    return absl::OkStatus();
+  }
+
+  // Ends the run with an error, unless it has ended.
+  void Fail(const absl::Status& status) {
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      if (ended_) return;
+      ended_ = true;
+      SendErrorLocked(FromWorker(status, prompt_field_));
+    }
+    Cancel();
+  }
+
+  void Cancel() {
+    std::vector<std::shared_ptr<GenerateCall>> calls;
+    {
+      const std::lock_guard<std::mutex> lock(calls_mu_);
+      cancelled_ = true;
+      calls.swap(calls_);
+    }
+    for (const auto& call : calls) call->Cancel();
+  }
+
+ private:
+  void OnMessage(size_t prompt_index, const v1::GenerateResponse& message) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (ended_) return;
+    if (!saw_text_ && !message.text().empty()) {
+      saw_text_ = true;
+      context_.metrics.first_token_seconds.Observe(
+          absl::ToDoubleSeconds(context_.clock.Now() - received_));
+    }
+    if (message.finish() != v1::FINISH_REASON_UNSPECIFIED && open_choices_ > 0) --open_choices_;
+    const std::vector<std::string> events = format_->OnMessage(prompt_index, message);
+    if (!stream_) return;
+    if (writer_ == nullptr) writer_ = out_->StartEvents();
+    for (const std::string& event : events) writer_->Event(event);
+  }
+
+  void OnDone(const absl::Status& status) {
+    if (!status.ok()) return Fail(status);
+    bool cut_short = false;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      if (ended_ || --open_calls_ > 0) return;
+      cut_short = open_choices_ > 0;
+      if (!cut_short) {
+        ended_ = true;
+        FinishLocked();
+      }
+    }
+    if (cut_short)
+      return Fail(
+          absl::InternalError("the worker ended the call before every choice was finished"));
+    Cancel();  // lets go of the calls
+  }
+
+  void FinishLocked() {
+    std::string last = format_->Finish();
+    if (!stream_) {
+      out_->Send({.body = std::move(last), .headers = {}});
+      return;
+    }
+    if (writer_ == nullptr) writer_ = out_->StartEvents();
+    if (!last.empty()) writer_->Event(last);
+    writer_->Event(kDone);
+    writer_->Close();
+  }
+
+  void SendErrorLocked(const absl::Status& status) {
+    if (writer_ == nullptr) {
+      out_->Send(ErrorResponse(status, request_id_));
+      return;
+    }
+    LogIfInternal(status, request_id_);
+    writer_->Event(ErrorBody(status, request_id_));
+    writer_->Close();
+  }
+
+  GatewayContext& context_;
+  const std::string request_id_;
+  const absl::Time received_;
+  const char* const prompt_field_;
+  const bool stream_;
+
+  // Held while the client is written to, so that events of several calls keep their order.
+  std::mutex mu_;
+  // Guarded by mu_.
+  const std::unique_ptr<ReplyFormat> format_;
+  const std::shared_ptr<HttpResponder> out_;
+  std::shared_ptr<SseWriter> writer_;
+  size_t open_calls_;
+  size_t open_choices_;
+  bool saw_text_ = false;
+  bool ended_ = false;
+
+  // Never held together with mu_ or while calling out: the server may call Cancel with locks of its
+  // own.
+  std::mutex calls_mu_;
+  // Guarded by calls_mu_.
+  std::vector<std::shared_ptr<GenerateCall>> calls_;
+  bool cancelled_ = false;
+};
+
+std::string RandomHex() {
+  static std::mutex mu;
+  static std::mt19937_64 random{std::random_device{}()};  // guarded by mu
+  const std::lock_guard<std::mutex> lock(mu);
+  const uint64_t high = random();
+  const uint64_t low = random();
+  return absl::StrFormat("%016x%016x", high, low);
+}
+
+}  // namespace
+
+ReplyHead NewReplyHead(absl::string_view prefix, const TextRequest& request,
+                       const GatewayContext& context) {
+  ReplyHead head;
+  head.id = absl::StrCat(prefix, RandomHex());
+  head.created = absl::ToUnixSeconds(context.clock.Now());
+  head.model = request.generate.model();
+  for (const v1::ModelInfo& model : context.workers.Models()) {
+    if (model.name() == head.model) head.fingerprint = model.fingerprint();
+  }
+  return head;
+}
+
+absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& context,
+                              TextRequest text_request, std::unique_ptr<ReplyFormat> format,
+                              std::shared_ptr<HttpResponder> out) {
+  const auto run = std::make_shared<GenerationRun>(request, context, text_request,
+                                                   std::move(format), std::move(out));
+  run->CancelWhenClientLeaves();
+  const CallOptions options = MakeCallOptions(request, context);
+  for (size_t i = 0; i < text_request.prompts.size(); ++i) {
+    v1::GenerateRequest call_request = text_request.generate;
+    *call_request.mutable_prompt() = std::move(text_request.prompts[i]);
+    const absl::Status started = run->Start(i, std::move(call_request), options);
+    if (started.ok()) continue;
+    if (i == 0) return started;
+    run->Fail(started);
+    break;
+  }
+  return absl::OkStatus();
+}
+
+CallOptions MakeCallOptions(const HttpRequest& request, const GatewayContext& context) {
+  CallOptions options;
+  options.request_id = request.request_id;
+  options.traceparent = std::string(request.Header("traceparent"));
+  options.deadline =
+      context.clock.Now() + absl::Seconds(context.config.limits().request_timeout_s());
+  return options;
+}
+
+}  // namespace skein

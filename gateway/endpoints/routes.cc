@@ -1,0 +1,92 @@
+#include "gateway/endpoints/routes.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+#include "gateway/endpoints/chat_completions.h"
+#include "gateway/endpoints/completions.h"
+#include "gateway/endpoints/counted_responder.h"
+#include "gateway/endpoints/errors.h"
+#include "gateway/endpoints/models.h"
+#include "gateway/endpoints/openapi.h"
+#include "gateway/endpoints/probes.h"
+#include "gateway/endpoints/tokenize.h"
+
+namespace skein {
+namespace {
+
+bool Matches(const Route& route, absl::string_view path) {
+  absl::string_view prefix = route.path;
+  if (!absl::ConsumeSuffix(&prefix, "{id}")) return path == prefix;
+  return absl::StartsWith(path, prefix) && path.size() > prefix.size();
+}
+
+// HEAD is served wherever GET is; the HTTP server leaves the body out.
+bool Serves(const Route& route, Method method) {
+  return route.method == method || (route.method == Method::kGet && method == Method::kHead);
+}
+
+const char* AllowedMethods(const Route& route) {
+  return route.method == Method::kGet ? "GET, HEAD" : "POST";
+}
+
+HttpResponse MethodNotAllowed(const HttpRequest& request, const Route& route) {
+  const absl::Status status =
+      WithCode(absl::InvalidArgumentError(absl::StrCat(
+                   request.path, ": this method is not allowed, expected ", AllowedMethods(route))),
+               "method_not_allowed");
+  HttpResponse response = ErrorResponse(status, request.request_id);
+  response.status = 405;
+  response.headers.emplace_back("Allow", AllowedMethods(route));
+  return response;
+}
+
+const Route* FindRoute(absl::string_view path) {
+  for (const Route& route : Routes()) {
+    if (Matches(route, path)) return &route;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const std::vector<Route>& Routes() {
+  static const std::vector<Route> kRoutes = {
+      {Method::kPost, "/v1/chat/completions", ChatCompletions},
+      {Method::kPost, "/v1/completions", Completions},
+      {Method::kGet, "/v1/models", ListModels},
+      {Method::kGet, "/v1/models/{id}", GetModel},
+      {Method::kPost, "/v1/tokenize", Tokenize},
+      {Method::kPost, "/v1/detokenize", Detokenize},
+      {Method::kGet, "/healthz", Healthz},
+      {Method::kGet, "/readyz", Readyz},
+      {Method::kGet, "/metrics", Metrics},
+      {Method::kGet, "/openapi.json", OpenApi},
+  };
+  return kRoutes;
+}
+
+void HandleRequest(const HttpRequest& request, GatewayContext& context,
+                   std::shared_ptr<HttpResponder> out) {
+  const Route* route = FindRoute(request.path);
+  out = CountAnswer(std::move(out), context.metrics, context.clock,
+                    route == nullptr ? "other" : route->path, request.received);
+  if (route == nullptr) {
+    const absl::Status status =
+        WithCode(absl::NotFoundError(absl::StrCat(request.path, ": no such route")), "unknown_url");
+    out->Send(ErrorResponse(status, request.request_id));
+    return;
+  }
+  if (!Serves(*route, request.method)) {
+    out->Send(MethodNotAllowed(request, *route));
+    return;
+  }
+  const absl::Status status = route->handler(request, context, out);
+  if (!status.ok()) out->Send(ErrorResponse(status, request.request_id));
+}
+
+}  // namespace skein
