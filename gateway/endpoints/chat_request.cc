@@ -48,6 +48,10 @@ absl::Status CheckChat(TextRequest& request) {
   return CheckGeneration(request);
 }
 
+constexpr Range kTokens = {.min = 1, .max = 2147483647};
+constexpr char kNoTools[] = "tools are not available.";
+constexpr char kTextOnly[] = "models of this server read and write text only.";
+
 constexpr FieldSpec Refused(const char* name, const char* reason, const char* only = "") {
   return {.name = name,
           .type = FieldType::kAny,
@@ -60,9 +64,6 @@ constexpr FieldSpec NoEffect(const char* name, FieldType type, const char* effec
 }
 
 FieldTable<TextRequest> OwnFields() {
-  constexpr Range kTokens = {.min = 1, .max = 2147483647};
-  constexpr char kNoTools[] = "tools are not available.";
-  constexpr char kTextOnly[] = "models of this server read and write text only.";
   return {
       {{.name = "messages",
         .type = FieldType::kMessages,
