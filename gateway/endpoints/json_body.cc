@@ -12,6 +12,7 @@
 #include "boost/json/value_stack.hpp"
 
 #include "common/base/status_macros.h"
+#include "gateway/endpoints/utf8.h"
 
 namespace skein {
 namespace {
@@ -144,6 +145,9 @@ absl::StatusOr<json::value> Parse(absl::string_view body, uint32_t max_depth) {
 
 absl::StatusOr<json::object> ParseJsonBody(absl::string_view body, uint32_t max_depth) {
   if (body.empty()) return BadBody("empty, expected a JSON object");
+  if (const size_t valid = ValidUtf8Prefix(body); valid != body.size()) {
+    return BadBody(absl::StrCat("not valid UTF-8 at byte ", valid));
+  }
   try {
     ASSIGN_OR_RETURN(json::value value, Parse(body, max_depth));
     if (!value.is_object()) {

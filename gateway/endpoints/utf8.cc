@@ -16,13 +16,14 @@ size_t CharacterLength(absl::string_view bytes) {
 
 }  // namespace
 
-bool IsValidUtf8(absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const size_t length = CharacterLength(bytes);
-    if (length == 0) return false;
-    bytes.remove_prefix(length);
+size_t ValidUtf8Prefix(absl::string_view bytes) {
+  size_t valid = 0;
+  while (valid < bytes.size()) {
+    const size_t length = CharacterLength(bytes.substr(valid));
+    if (length == 0) break;
+    valid += length;
   }
-  return true;
+  return valid;
 }
 
 std::string ReplaceInvalidUtf8(absl::string_view bytes) {
