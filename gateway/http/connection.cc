@@ -16,7 +16,8 @@
 #include "common/base/log.h"
 #include "gateway/http/request_head.h"
 
-// co_await stands in statements of its own here: g++ 12 miscompiles some of those within conditions.
+// co_await stands in statements of its own here: g++ 12 miscompiles some of those within
+// conditions.
 
 namespace skein {
 namespace {
@@ -97,7 +98,6 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
   ClearDeadline();
   if (request.request_id.empty()) request.request_id = ChooseRequestId("");
   request.received = absl::Now();
-  const Clock::time_point read_at = Clock::now();
   int status = kClientLeft;
   if (refusal.has_value()) {
     traits.keep_alive = false;
@@ -107,7 +107,7 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
     request.body = std::move(parser.get().body());
     status = co_await Answer(request, traits);
   }
-  Report(request, status, read_at);
+  Report(request, status, refusal.has_value());
   if (gone_) co_return false;
   if (traits.keep_alive) co_return true;
   co_await Linger();
@@ -381,17 +381,15 @@ void Connection::Close() {
   socket_.close(ignored);
 }
 
-void Connection::Report(const HttpRequest& request, int status, Clock::time_point read_at) const {
-  const double seconds = std::chrono::duration<double>(Clock::now() - read_at).count();
-  if (LogEnabled(LogLevel::kDebug)) {
-    LogDebug("request", {{"path", request.path},
-                         {"status", absl::StrCat(status)},
-                         {"ms", absl::StrCat(seconds * 1e3)},
-                         {"request", request.request_id}});
-  }
-  if (context_.on_answered && !request.path.empty()) {
-    context_.on_answered({request, status, seconds});
-  }
+void Connection::Report(const HttpRequest& request, int status, bool refused) const {
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - request.received);
+  // What reaches the handler is counted there, by its route.
+  if (refused) context_.metrics.CountRequest("other", status, seconds);
+  if (!LogEnabled(LogLevel::kDebug)) return;
+  LogDebug("request", {{"path", request.path},
+                       {"status", absl::StrCat(status)},
+                       {"ms", absl::StrCat(seconds * 1e3)},
+                       {"request", request.request_id}});
 }
 
 }  // namespace skein

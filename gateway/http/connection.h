@@ -27,7 +27,6 @@ namespace skein {
 struct ConnectionContext {
   HttpServerOptions options;
   HttpHandler handler;
-  AnsweredCallback on_answered;
   GatewayMetrics& metrics;
 };
 
@@ -95,7 +94,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void SetDeadline(absl::Duration timeout);
   void ClearDeadline() { deadline_ = Clock::time_point::max(); }
   void Close();
-  void Report(const HttpRequest& request, int status, Clock::time_point read_at) const;
+  void Report(const HttpRequest& request, int status, bool refused) const;
 
   boost::asio::ip::tcp::socket socket_;
   const ConnectionContext& context_;

@@ -1,14 +1,14 @@
 #include "gateway/http/http_server.h"
 
-#include <atomic>
-#include <condition_variable>
+#include <algorithm>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/config/address.h"
 #include "gateway/http/connection.h"
@@ -60,9 +60,8 @@ absl::Duration TickInterval(const HttpServerOptions& options) {
 
 class HttpServer::Impl {
  public:
-  Impl(const HttpServerOptions& options, HttpHandler handler, GatewayMetrics& metrics,
-       AnsweredCallback on_answered)
-      : context_{options, std::move(handler), std::move(on_answered), metrics} {}
+  Impl(const HttpServerOptions& options, HttpHandler handler, GatewayMetrics& metrics)
+      : context_{options, std::move(handler), metrics} {}
 
   absl::Status Listen() {
     ASSIGN_OR_RETURN(endpoint_, Resolve(context_.options.listen));
@@ -102,9 +101,8 @@ class HttpServer::Impl {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerOptions& options,
                                                               HttpHandler handler,
-                                                              GatewayMetrics& metrics,
-                                                              AnsweredCallback on_answered) {
-  auto impl = std::make_unique<Impl>(options, std::move(handler), metrics, std::move(on_answered));
+                                                              GatewayMetrics& metrics) {
+  auto impl = std::make_unique<Impl>(options, std::move(handler), metrics);
   RETURN_IF_ERROR(impl->Listen());
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

@@ -20,15 +20,6 @@ namespace skein {
 // later.
 using HttpHandler = std::function<void(const HttpRequest&, std::shared_ptr<HttpResponder>)>;
 
-// A request whose answer is complete, or whose client left before it was.
-struct AnsweredRequest {
-  const HttpRequest& request;  // without its body
-  int status;                  // 499 when the client left first
-  double seconds;              // from the request's last byte to the answer's end
-};
-// Runs on a server thread. Not called for requests that the server refused before it had a path.
-using AnsweredCallback = std::function<void(const AnsweredRequest&)>;
-
 // Each thread has its own listening socket and its own connections, which never move. Thread-safe.
 class HttpServer {
  public:
@@ -36,8 +27,7 @@ class HttpServer {
   // it is not one. `metrics` outlives the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const HttpServerOptions& options,
                                                            HttpHandler handler,
-                                                           GatewayMetrics& metrics,
-                                                           AnsweredCallback on_answered = nullptr);
+                                                           GatewayMetrics& metrics);
   // Stop without a drain.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

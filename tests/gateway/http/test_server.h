@@ -3,10 +3,8 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -16,41 +14,19 @@
 
 namespace skein {
 
-struct SeenAnswer {
-  std::string path;
-  int status;
-};
-
 class TestServer {
  public:
   explicit TestServer(HttpHandler handler, HttpServerOptions options = {}) : metrics(registry) {
     options.listen = "127.0.0.1:0";
-    auto started = HttpServer::Start(options, std::move(handler), metrics,
-                                     [this](const AnsweredRequest& answered) { Note(answered); });
+    auto started = HttpServer::Start(options, std::move(handler), metrics);
     EXPECT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
   }
 
   int port() const { return server->port(); }
 
-  std::vector<SeenAnswer> answers() {
-    const std::lock_guard<std::mutex> lock(mu_);
-    return answers_;
-  }
-
   MetricsRegistry registry;
   GatewayMetrics metrics;
-
- private:
-  void Note(const AnsweredRequest& answered) {
-    const std::lock_guard<std::mutex> lock(mu_);
-    answers_.push_back({answered.request.path, answered.status});
-  }
-
-  std::mutex mu_;
-  std::vector<SeenAnswer> answers_;  // guarded by mu_
-
- public:
   std::unique_ptr<HttpServer> server;  // last: its threads end before the rest is destroyed
 };
 
