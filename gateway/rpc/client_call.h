@@ -1,0 +1,28 @@
+// What all calls to workers have in common: metadata and deadline out, status back, and a count of
+// those that run.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include "gateway/rpc/inference_client.h"
+
+namespace skein {
+
+void PrepareContext(const CallOptions& options, grpc::ClientContext& context);
+
+// Codes are the same numbers; an unknown one becomes Unknown.
+absl::Status FromGrpc(const grpc::Status& status);
+
+// Lives as long as a call, its last callback included: WaitForCalls waits for it.
+class RunningCall {
+ public:
+  RunningCall();
+  ~RunningCall();
+  RunningCall(const RunningCall&) = delete;
+  RunningCall& operator=(const RunningCall&) = delete;
+};
+
+}  // namespace skein

@@ -1,0 +1,142 @@
+// The pool against workers that come, go, drain and change their models.
+#include "gateway/routing/worker_pool.h"
+
+#include <atomic>
+#include <functional>
+#include <set>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+
+#include "tests/testing/fake_worker.h"
+
+namespace skein {
+namespace {
+
+bool WaitUntil(const std::function<bool()>& condition, absl::Duration timeout = absl::Seconds(10)) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  return true;
+}
+
+WorkerPoolOptions QuickOptions() {
+  WorkerPoolOptions options;
+  options.first_retry = absl::Milliseconds(20);
+  options.last_retry = absl::Milliseconds(200);
+  options.refresh = absl::Milliseconds(500);
+  return options;
+}
+
+bool HasModel(const WorkerPool& pool, const std::string& name) {
+  for (const v1::ModelInfo& model : pool.Models()) {
+    if (model.name() == name) return true;
+  }
+  return false;
+}
+
+TEST(WorkerPoolTest, FindsAWorkerAndItsModels) {
+  FakeWorker worker("fake");
+  WorkerPool pool({worker.address()}, QuickOptions());
+  ASSERT_TRUE(WaitUntil([&] { return pool.Ready(); }));
+  const auto handle = pool.Pick("fake");
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  EXPECT_EQ(handle->address, worker.address());
+  EXPECT_NE(handle->channel, nullptr);
+  EXPECT_EQ(pool.Pick("")->address, worker.address());
+  EXPECT_TRUE(absl::IsNotFound(pool.Pick("other").status()));
+  ASSERT_EQ(pool.Models().size(), 1u);
+  EXPECT_EQ(pool.Models()[0].max_prompt_tokens(), 4096u);
+}
+
+TEST(WorkerPoolTest, IsUnavailableWithoutAWorker) {
+  WorkerPool pool({"127.0.0.1:1"}, QuickOptions());
+  EXPECT_TRUE(absl::IsUnavailable(pool.Pick("fake").status()));
+  EXPECT_FALSE(pool.Ready());
+  EXPECT_TRUE(pool.Models().empty());
+}
+
+TEST(WorkerPoolTest, WaitsForAWorkerThatComesLater) {
+  FakeWorker worker("fake");
+  worker.Stop();
+  WorkerPool pool({worker.address()}, QuickOptions());
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_FALSE(pool.Ready());
+  worker.Start();
+  EXPECT_TRUE(WaitUntil([&] { return pool.Ready(); }, absl::Seconds(3)));
+}
+
+TEST(WorkerPoolTest, TakesTurnsAndSkipsTheOnesThatAreGone) {
+  FakeWorker a("fake"), b("fake"), c("fake");
+  std::atomic<int> num_ready{-1};
+  WorkerPoolOptions options = QuickOptions();
+  options.on_ready_workers = [&](int ready) { num_ready = ready; };
+  WorkerPool pool({a.address(), b.address(), c.address()}, options);
+  ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
+  std::multiset<std::string> picked;
+  for (int i = 0; i < 30; ++i) picked.insert(pool.Pick("fake")->address);
+  for (const FakeWorker* worker : {&a, &b, &c}) EXPECT_EQ(picked.count(worker->address()), 10u);
+
+  b.Stop();
+  ASSERT_TRUE(WaitUntil([&] { return num_ready == 2; }));
+  for (int i = 0; i < 10; ++i) EXPECT_NE(pool.Pick("fake")->address, b.address());
+
+  b.Start();
+  ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
+  std::set<std::string> again;
+  for (int i = 0; i < 3; ++i) again.insert(pool.Pick("fake")->address);
+  EXPECT_EQ(again.count(b.address()), 1u);
+}
+
+TEST(WorkerPoolTest, LeavesADrainingWorkerOut) {
+  FakeWorker a("fake"), b("fake");
+  WorkerPool pool({a.address(), b.address()}, QuickOptions());
+  ASSERT_TRUE(
+      WaitUntil([&] { return pool.Pick("fake").ok() && pool.Pick("fake", a.address()).ok(); }));
+  a.SetDraining(true);
+  ASSERT_TRUE(
+      WaitUntil([&] { return absl::IsUnavailable(pool.Pick("fake", b.address()).status()); }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(pool.Pick("fake")->address, b.address());
+  b.SetDraining(true);
+  EXPECT_TRUE(WaitUntil([&] { return absl::IsUnavailable(pool.Pick("fake").status()); }));
+  EXPECT_FALSE(pool.Ready());
+  a.SetDraining(false);
+  EXPECT_TRUE(WaitUntil([&] { return pool.Pick("fake").ok(); }));
+}
+
+TEST(WorkerPoolTest, FollowsAModelThatIsReplaced) {
+  FakeWorker worker("old");
+  WorkerPool pool({worker.address()}, QuickOptions());
+  ASSERT_TRUE(WaitUntil([&] { return HasModel(pool, "old"); }));
+  worker.SetModels({});
+  ASSERT_TRUE(WaitUntil([&] { return !pool.Ready(); }));
+  EXPECT_TRUE(absl::IsUnavailable(pool.Pick("old").status()));
+  worker.SetModels({FakeModelInfo("new")});
+  ASSERT_TRUE(WaitUntil([&] { return HasModel(pool, "new"); }));
+  EXPECT_TRUE(pool.Pick("new").ok());
+  EXPECT_TRUE(absl::IsNotFound(pool.Pick("old").status()));
+}
+
+TEST(WorkerPoolTest, KeepsRoutesByModel) {
+  FakeWorker a("one"), b("two");
+  WorkerPool pool({a.address(), b.address()}, QuickOptions());
+  ASSERT_TRUE(WaitUntil([&] { return pool.Models().size() == 2; }));
+  EXPECT_EQ(pool.Pick("one")->address, a.address());
+  EXPECT_EQ(pool.Pick("two")->address, b.address());
+  EXPECT_TRUE(absl::IsInvalidArgument(pool.Pick("").status()));
+}
+
+TEST(WorkerPoolTest, EndsQuicklyWhateverItsWorkersDo) {
+  FakeWorker worker("fake");
+  const absl::Time start = absl::Now();
+  for (int i = 0; i < 10; ++i) {
+    WorkerPool pool({worker.address(), "127.0.0.1:1", "no.such.host.invalid:80"}, QuickOptions());
+    absl::SleepFor(absl::Milliseconds(i * 5));
+  }
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,129 @@
+#include "gateway/rpc/generate_with_retry.h"
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+
+#include "tests/gateway/rpc/call_recorder.h"
+#include "tests/testing/fake_worker.h"
+
+namespace skein {
+namespace {
+
+FakeGeneration Fail(const absl::Status& status, const std::vector<std::string>& pieces = {}) {
+  FakeGeneration script;
+  if (!pieces.empty()) script = SayPieces(pieces);
+  script.status = status;
+  return script;
+}
+
+v1::GenerateRequest SomeRequest() {
+  v1::GenerateRequest request;
+  request.set_model("fake");
+  request.mutable_prompt()->set_text("hi");
+  return request;
+}
+
+// Two workers, picked in turns from the first on.
+class GenerateWithRetryTest : public ::testing::Test {
+ protected:
+  GenerateWithRetryTest() : pool_({a_.address(), b_.address()}) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(10);
+    while (absl::Now() < deadline && !BothReady()) absl::SleepFor(absl::Milliseconds(2));
+    EXPECT_TRUE(BothReady());
+  }
+  ~GenerateWithRetryTest() override { EXPECT_TRUE(WaitForCalls(absl::Seconds(10))); }
+
+  bool BothReady() {
+    return pool_.Pick("fake", a_.address()).ok() && pool_.Pick("fake", b_.address()).ok();
+  }
+
+  void BothAnswer(const FakeGeneration& script) {
+    a_.OnGenerate([script](const v1::GenerateRequest&) { return script; });
+    b_.OnGenerate([script](const v1::GenerateRequest&) { return script; });
+  }
+
+  size_t num_calls() const { return a_.calls().size() + b_.calls().size(); }
+
+  absl::StatusOr<std::shared_ptr<GenerateCall>> Start() {
+    return StartGenerateWithRetry(pool_, SomeRequest(), CallOptions(), recorder_.Callbacks());
+  }
+
+  FakeWorker a_, b_;
+  WorkerPool pool_;
+  CallRecorder recorder_;
+};
+
+TEST_F(GenerateWithRetryTest, MovesToTheOtherWorkerWhenTheFirstIsUnavailable) {
+  a_.OnGenerate(
+      [](const v1::GenerateRequest&) { return Fail(absl::UnavailableError("draining")); });
+  // Whichever is picked first: two calls make sure that the failing one is among them.
+  for (int i = 0; i < 2; ++i) {
+    CallRecorder recorder;
+    ASSERT_TRUE(
+        StartGenerateWithRetry(pool_, SomeRequest(), CallOptions(), recorder.Callbacks()).ok());
+    EXPECT_TRUE(recorder.WaitForDone().ok());
+    EXPECT_EQ(recorder.text(), "Hello, world");
+    EXPECT_EQ(recorder.num_done(), 1);
+  }
+  EXPECT_GE(a_.calls().size(), 1u);
+  EXPECT_EQ(b_.calls().size(), 2u);
+}
+
+TEST_F(GenerateWithRetryTest, TriesTwiceAndNoMore) {
+  BothAnswer(Fail(absl::UnavailableError("draining")));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(recorder_.WaitForDone(), absl::UnavailableError("draining"));
+  EXPECT_EQ(num_calls(), 2u);
+}
+
+TEST_F(GenerateWithRetryTest, DoesNotRepeatWhatHasBegun) {
+  BothAnswer(Fail(absl::UnavailableError("lost"), {"some"}));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(recorder_.WaitForDone(), absl::UnavailableError("lost"));
+  EXPECT_EQ(recorder_.text(), "some");
+  EXPECT_EQ(num_calls(), 1u);
+}
+
+TEST_F(GenerateWithRetryTest, DoesNotRepeatOtherErrors) {
+  BothAnswer(Fail(absl::ResourceExhaustedError("queue full")));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(recorder_.WaitForDone(), absl::ResourceExhaustedError("queue full"));
+  EXPECT_EQ(num_calls(), 1u);
+}
+
+TEST_F(GenerateWithRetryTest, CancelReachesTheSecondCall) {
+  FakeGeneration endless = SayPieces({"x"});
+  endless.delay_before_end = absl::InfiniteDuration();
+  a_.OnGenerate(
+      [](const v1::GenerateRequest&) { return Fail(absl::UnavailableError("draining")); });
+  b_.OnGenerate([endless](const v1::GenerateRequest&) { return endless; });
+  const auto call = Start();
+  ASSERT_TRUE(call.ok());
+  ASSERT_TRUE(recorder_.WaitForMessages(1));
+  (*call)->Cancel();
+  EXPECT_TRUE(absl::IsCancelled(recorder_.WaitForDone()));
+  EXPECT_TRUE(b_.WaitForCancelled(1));
+}
+
+TEST_F(GenerateWithRetryTest, FailsWithoutACallbackWhenNobodyServesTheModel) {
+  v1::GenerateRequest request = SomeRequest();
+  request.set_model("other");
+  const auto call = StartGenerateWithRetry(pool_, request, CallOptions(), recorder_.Callbacks());
+  EXPECT_TRUE(absl::IsNotFound(call.status()));
+  EXPECT_EQ(recorder_.num_done(), 0);
+}
+
+TEST_F(GenerateWithRetryTest, SurvivesAWorkerThatIsKilled) {
+  a_.Stop();
+  // At once, before the pool can know: calls that meet the dead worker move to the other one.
+  for (int i = 0; i < 10; ++i) {
+    CallRecorder recorder;
+    ASSERT_TRUE(
+        StartGenerateWithRetry(pool_, SomeRequest(), CallOptions(), recorder.Callbacks()).ok());
+    EXPECT_TRUE(recorder.WaitForDone().ok());
+    EXPECT_EQ(recorder.text(), "Hello, world");
+  }
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,214 @@
+#include "gateway/rpc/inference_client.h"
+
+#include <future>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include "tests/gateway/rpc/call_recorder.h"
+#include "tests/testing/fake_worker.h"
+
+namespace skein {
+namespace {
+
+WorkerHandle HandleOf(const std::string& address) {
+  return {address, grpc::CreateChannel(address, grpc::InsecureChannelCredentials())};
+}
+
+v1::GenerateRequest SomeRequest() {
+  v1::GenerateRequest request;
+  request.set_model("fake");
+  request.mutable_prompt()->set_text("hi");
+  return request;
+}
+
+FakeGeneration Endless() {
+  FakeGeneration script = SayPieces({"a", "b"});
+  script.delay_before_end = absl::InfiniteDuration();
+  return script;
+}
+
+TEST(InferenceClientTest, BringsMessagesInOrderThenTheEnd) {
+  FakeWorker worker;
+  CallRecorder recorder;
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), recorder.Callbacks());
+  EXPECT_TRUE(recorder.WaitForDone().ok());
+  EXPECT_EQ(recorder.text(), "Hello, world");
+  EXPECT_TRUE(recorder.messages().front().has_started());
+  EXPECT_EQ(recorder.messages().back().usage().completion_tokens(), 3u);
+}
+
+TEST(InferenceClientTest, SendsMetadataAndDeadline) {
+  FakeWorker worker;
+  CallRecorder recorder;
+  CallOptions options;
+  options.request_id = "req-1";
+  options.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  options.deadline = absl::Now() + absl::Seconds(60);
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), options, recorder.Callbacks());
+  ASSERT_TRUE(recorder.WaitForDone().ok());
+  const SeenCall call = worker.calls().at(0);
+  EXPECT_EQ(call.metadata.at("x-request-id"), "req-1");
+  EXPECT_EQ(call.metadata.at("traceparent"), options.traceparent);
+  EXPECT_GT(call.time_left, absl::Seconds(50));
+  EXPECT_LE(call.time_left, absl::Seconds(60));
+  EXPECT_EQ(call.request.prompt().text(), "hi");
+}
+
+TEST(InferenceClientTest, PassesTheWorkersStatusOn) {
+  FakeWorker worker;
+  for (const absl::Status& status :
+       {absl::InvalidArgumentError("sampling.top_p: 2, expected 0 to 1"),
+        absl::ResourceExhaustedError("queue full"), absl::InternalError("a bug")}) {
+    worker.OnGenerate([&](const v1::GenerateRequest&) {
+      FakeGeneration script;
+      script.status = status;
+      return script;
+    });
+    CallRecorder recorder;
+    StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), recorder.Callbacks());
+    EXPECT_EQ(recorder.WaitForDone(), status);
+  }
+}
+
+TEST(InferenceClientTest, CancelEndsTheCallOnBothSides) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  CallRecorder recorder;
+  const auto call =
+      StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), recorder.Callbacks());
+  ASSERT_TRUE(recorder.WaitForMessages(2));
+  const absl::Time start = absl::Now();
+  call->Cancel();
+  EXPECT_TRUE(absl::IsCancelled(recorder.WaitForDone()));
+  EXPECT_TRUE(worker.WaitForCancelled(1));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+  call->Cancel();  // after the end: nothing happens
+  EXPECT_EQ(recorder.num_done(), 1);
+}
+
+TEST(InferenceClientTest, CancelsFromAnyThreadAtAnyTime) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) {
+    return SayPieces({"a", "b", "c"}, absl::Milliseconds(1));
+  });
+  const WorkerHandle handle = HandleOf(worker.address());
+  for (int i = 0; i < 100; ++i) {
+    CallRecorder recorder;
+    const auto call = StartGenerate(handle, SomeRequest(), CallOptions(), recorder.Callbacks());
+    std::thread canceller([&] {
+      absl::SleepFor(absl::Microseconds(100 * (i % 50)));
+      call->Cancel();
+    });
+    const absl::Status status = recorder.WaitForDone();
+    canceller.join();
+    EXPECT_TRUE(status.ok() || absl::IsCancelled(status)) << status;
+    EXPECT_EQ(recorder.num_done(), 1);
+  }
+}
+
+TEST(InferenceClientTest, EndsAtItsDeadline) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  CallRecorder recorder;
+  CallOptions options;
+  options.deadline = absl::Now() + absl::Milliseconds(200);
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), options, recorder.Callbacks());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(recorder.WaitForDone()));
+  EXPECT_TRUE(worker.WaitForCancelled(1));
+}
+
+TEST(InferenceClientTest, IsUnavailableWhenTheWorkerIsGone) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  const WorkerHandle handle = HandleOf(worker.address());
+  CallRecorder cut;
+  StartGenerate(handle, SomeRequest(), CallOptions(), cut.Callbacks());
+  ASSERT_TRUE(cut.WaitForMessages(2));
+  worker.Stop();
+  const absl::Status status = cut.WaitForDone();
+  EXPECT_TRUE(absl::IsUnavailable(status) || absl::IsCancelled(status)) << status;
+  CallRecorder refused;
+  StartGenerate(handle, SomeRequest(), CallOptions(), refused.Callbacks());
+  EXPECT_TRUE(absl::IsUnavailable(refused.WaitForDone()));
+}
+
+TEST(InferenceClientTest, ADroppedHandleDoesNotEndTheCall) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) {
+    return SayPieces({"a", "b", "c"}, absl::Milliseconds(20));
+  });
+  CallRecorder recorder;
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), recorder.Callbacks())
+      .reset();
+  EXPECT_TRUE(recorder.WaitForDone().ok());
+  EXPECT_EQ(recorder.text(), "abc");
+  EXPECT_TRUE(WaitForCalls(absl::Seconds(5)));
+}
+
+TEST(InferenceClientTest, LetsGoOfItsCallbacksAtTheEnd) {
+  FakeWorker worker;
+  CallRecorder recorder;
+  GenerateCallbacks callbacks = recorder.Callbacks();
+  auto owned = std::make_shared<int>(1);
+  const std::weak_ptr<int> watch = owned;
+  callbacks.on_message = [owned = std::move(owned)](const v1::GenerateResponse&) {};
+  const auto call =
+      StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), std::move(callbacks));
+  ASSERT_TRUE(recorder.WaitForDone().ok());
+  ASSERT_TRUE(WaitForCalls(absl::Seconds(5)));
+  EXPECT_TRUE(watch.expired());
+}
+
+TEST(InferenceClientTest, CarriesManyCallsAtOnce) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest& request) {
+    return SayPieces({request.prompt().text(), "!"}, absl::Milliseconds(5));
+  });
+  const WorkerHandle handle = HandleOf(worker.address());
+  std::vector<CallRecorder> recorders(64);
+  for (size_t i = 0; i < recorders.size(); ++i) {
+    v1::GenerateRequest request = SomeRequest();
+    request.mutable_prompt()->set_text(absl::StrCat(i));
+    StartGenerate(handle, request, CallOptions(), recorders[i].Callbacks());
+  }
+  EXPECT_FALSE(WaitForCalls(absl::ZeroDuration()));
+  for (size_t i = 0; i < recorders.size(); ++i) {
+    EXPECT_TRUE(recorders[i].WaitForDone().ok());
+    EXPECT_EQ(recorders[i].text(), absl::StrCat(i, "!"));
+  }
+}
+
+TEST(InferenceClientTest, TokenizesAndDetokenizes) {
+  FakeWorker worker;
+  const WorkerHandle handle = HandleOf(worker.address());
+  v1::TokenizeRequest tokenize;
+  tokenize.mutable_prompt()->set_text("AB");
+  std::promise<absl::StatusOr<v1::TokenizeResponse>> tokens;
+  StartTokenize(handle, tokenize, CallOptions(), [&](auto result) { tokens.set_value(result); });
+  const auto tokenized = tokens.get_future().get();
+  ASSERT_TRUE(tokenized.ok()) << tokenized.status();
+  ASSERT_EQ(tokenized->tokens_size(), 2);
+  EXPECT_EQ(tokenized->tokens(1).id(), 66u);
+
+  v1::DetokenizeRequest detokenize;
+  detokenize.add_ids(67);
+  std::promise<absl::StatusOr<v1::DetokenizeResponse>> text;
+  StartDetokenize(handle, detokenize, CallOptions(), [&](auto result) { text.set_value(result); });
+  EXPECT_EQ(text.get_future().get()->text(), "C");
+
+  worker.OnTokenize(
+      [](const v1::TokenizeRequest&) { return absl::FailedPreconditionError("no tokenizer"); });
+  std::promise<absl::StatusOr<v1::TokenizeResponse>> failed;
+  StartTokenize(handle, tokenize, CallOptions(), [&](auto result) { failed.set_value(result); });
+  EXPECT_EQ(failed.get_future().get().status(), absl::FailedPreconditionError("no tokenizer"));
+  EXPECT_TRUE(WaitForCalls(absl::Seconds(5)));
+}
+
+}  // namespace
+}  // namespace skein
