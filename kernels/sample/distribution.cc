@@ -13,8 +13,8 @@ constexpr float kGreedyTemperature = 1e-5f;
 // Rounding may put a logit one bin off and a bin's mass a little above its bound.
 constexpr double kBinSlack = 1 + 1e-5;
 
-// The largest value whose elements at or above it weigh `target` or more; minus infinity if all together do not.
-// Quickselect by mass: expected linear time.
+// The largest value whose elements at or above it weigh `target` or more; minus infinity if all
+// together do not. Quickselect by mass: expected linear time.
 template <typename Candidate>
 float FindMassThreshold(std::vector<Candidate>& all, double target) {
   auto begin = all.begin(), end = all.end();
@@ -22,7 +22,8 @@ float FindMassThreshold(std::vector<Candidate>& all, double target) {
   while (begin != end) {
     const float a = begin->logit, b = (begin + (end - begin) / 2)->logit, c = (end - 1)->logit;
     const float pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
-    const auto greater_end = std::partition(begin, end, [&](const Candidate& x) { return x.logit > pivot; });
+    const auto greater_end =
+        std::partition(begin, end, [&](const Candidate& x) { return x.logit > pivot; });
     const auto equal_end =
         std::partition(greater_end, end, [&](const Candidate& x) { return x.logit == pivot; });
     double greater = 0, equal = 0;
@@ -50,11 +51,13 @@ int BinOfRank(const LogitBins& bins, int64_t count) {
   return kBins - 1;
 }
 
-// First bin up to which the logits surely weigh `target`; the last one if that is not certain before.
+// First bin up to which the logits surely weigh `target`; the last one if that is not certain
+// before.
 int BinOfMass(const LogitBins& bins, double target) {
   double sum = 0;
   for (int bin = 0; bin < kBins - 1; ++bin) {
-    sum += static_cast<double>(bins.count[bin]) * std::exp(-(bin + 1) / static_cast<double>(kBinsPerUnit));
+    sum += static_cast<double>(bins.count[bin]) *
+           std::exp(-(bin + 1) / static_cast<double>(kBinsPerUnit));
     if (sum >= target * kBinSlack) return bin;
   }
   return kBins - 1;
@@ -128,7 +131,8 @@ float Distribution::Threshold(const SampleRow& row) {
   double mass = 0;
   if (top_p && !renormalise) {
     mass = row.top_p * SumExp(logits_, max_, z_scale_, nullptr);
-    // The filter whose bins end first has the larger threshold; the other one then cuts nothing more.
+    // The filter whose bins end first has the larger threshold; the other one then cuts nothing
+    // more.
     last_bin = std::min(last_bin, BinOfMass(bins_, mass));
   }
   return std::max(threshold, SelectThreshold(row, last_bin, mass));
@@ -180,7 +184,8 @@ int32_t Distribution::Draw(double u) const {
   if (kept_.size() == 1) return TokenAt(0);
   float weights[kScanBlock];
   ExpBlock(kept_, static_cast<int64_t>(block), max_, scale_, weights);
-  // A block's sum and its running sum round differently: the last token with a weight stands in at the very end.
+  // A block's sum and its running sum round differently: the last token with a weight stands in at
+  // the very end.
   int64_t last = 0;
   for (int64_t i = 0; i < kScanBlock; ++i) {
     if (weights[i] == 0) continue;
@@ -209,7 +214,8 @@ void Distribution::Top(int count, std::vector<RankedLogit>& top) const {
   }
   const int64_t wanted = std::min<int64_t>(count, logits_.size());
   for (int32_t token = 0; static_cast<int64_t>(top.size()) < wanted; ++token) {
-    if (!std::binary_search(tokens_.begin(), tokens_.end(), token)) top.push_back({token, kCutLogprob});
+    if (!std::binary_search(tokens_.begin(), tokens_.end(), token))
+      top.push_back({token, kCutLogprob});
   }
 }
 
@@ -222,7 +228,8 @@ std::vector<double> Distribution::Probabilities() const {
 }
 
 int64_t Distribution::num_survivors() const {
-  return std::count_if(kept_.begin(), kept_.end(), [](float logit) { return logit > kMinusInfinity; });
+  return std::count_if(kept_.begin(), kept_.end(),
+                       [](float logit) { return logit > kMinusInfinity; });
 }
 
 }  // namespace skein

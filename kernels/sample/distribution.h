@@ -1,4 +1,5 @@
-// What one row draws from, once its logits are edited: truncation, draw, log-probabilities of one row on the CPU.
+// What one row draws from, once its logits are edited: truncation, draw, log-probabilities of one
+// row on the CPU.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,14 @@ struct RowEdits {
 // Steps 2 to 5 of docs/sampling.md, section 1, in place.
 void EditLogits(const SampleRow& row, const RowEdits& edits, std::span<float> logits);
 
-// Steps 6 to 10. Reusable: buffers keep their capacity from row to row. Calls follow: Build, then any of the others
-// while `logits` lives.
+// Steps 6 to 10. Reusable: buffers keep their capacity from row to row. Calls follow: Build, then
+// any of the others while `logits` lives.
 class Distribution {
  public:
   SampleOutcome Build(const SampleRow& row, std::span<const float> logits);
 
-  // The token for a uniform number in [0, 1): the first in ascending order whose running sum exceeds u times the total.
+  // The token for a uniform number in [0, 1): the first in ascending order whose running sum
+  // exceeds u times the total.
   int32_t Draw(double u) const;
   // Natural logarithm of the token's probability; kCutLogprob for one that was cut.
   float LogProbability(int32_t token) const;
@@ -41,7 +43,8 @@ class Distribution {
   void BuildGreedy();
   // The largest threshold of the filters that are on; minus infinity if none cuts anything.
   float Threshold(const SampleRow& row);
-  // Thresholds of top-k and top-p among the candidates, which are all logits in bins up to `last_bin`.
+  // Thresholds of top-k and top-p among the candidates, which are all logits in bins up to
+  // `last_bin`.
   float SelectThreshold(const SampleRow& row, int last_bin, double top_p_mass);
   void KeepAbove(float threshold);
   int32_t TokenAt(int64_t i) const { return whole_ ? static_cast<int32_t>(i) : tokens_[i]; }

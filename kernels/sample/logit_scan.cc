@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-// The loops below are written for the vectoriser: elementwise, or one accumulator per lane. Each is compiled for
-// several instruction sets, and the processor's is chosen once per call.
+// The loops below are written for the vectoriser: elementwise, or one accumulator per lane. Each is
+// compiled for several instruction sets, and the processor's is chosen once per call.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SKEIN_SCAN_X86 1
 #else
@@ -86,33 +86,34 @@ struct Passes {
   void (*bin)(const float* in, float max, float scale, uint8_t* out);
 };
 
-#define SKEIN_SCAN_PASSES(name, attribute)                                                              \
-  attribute void Exp##name(const float* in, float max, float scale, float* out) {                       \
-    ExpBody(in, max, scale, out);                                                                       \
-  }                                                                                                     \
-  attribute float SumExp##name(const float* in, float max, float scale) {                               \
-    alignas(64) float e[kScanBlock];                                                                    \
-    ExpBody(in, max, scale, e);                                                                         \
-    return SumBody(e);                                                                                  \
-  }                                                                                                     \
-  attribute LogitMax Max##name(const float* in) { return MaxBody(in); }                                 \
-  attribute void Bin##name(const float* in, float max, float scale, uint8_t* out) {                     \
-    BinBody(in, max, scale, out);                                                                       \
-  }                                                                                                     \
+#define SKEIN_SCAN_PASSES(name, attribute)                                          \
+  attribute void Exp##name(const float* in, float max, float scale, float* out) {   \
+    ExpBody(in, max, scale, out);                                                   \
+  }                                                                                 \
+  attribute float SumExp##name(const float* in, float max, float scale) {           \
+    alignas(64) float e[kScanBlock];                                                \
+    ExpBody(in, max, scale, e);                                                     \
+    return SumBody(e);                                                              \
+  }                                                                                 \
+  attribute LogitMax Max##name(const float* in) { return MaxBody(in); }             \
+  attribute void Bin##name(const float* in, float max, float scale, uint8_t* out) { \
+    BinBody(in, max, scale, out);                                                   \
+  }                                                                                 \
   constexpr Passes k##name = {Exp##name, SumExp##name, Max##name, Bin##name};
 
 SKEIN_SCAN_PASSES(Plain, )
 #if SKEIN_SCAN_X86
 SKEIN_SCAN_PASSES(Avx2, __attribute__((target("avx2,fma"))))
-SKEIN_SCAN_PASSES(Avx512, __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))))
+SKEIN_SCAN_PASSES(Avx512,
+                  __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))))
 #endif
 
 const Passes& Pick() {
 #if SKEIN_SCAN_X86
-  static const Passes& passes = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
-                                    ? kAvx512
-                                : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? kAvx2
-                                                                                                  : kPlain;
+  static const Passes& passes =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") ? kAvx512
+      : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")        ? kAvx2
+                                                                               : kPlain;
   return passes;
 #else
   return kPlain;
@@ -123,7 +124,8 @@ int64_t NumBlocks(std::span<const float> logits) {
   return (static_cast<int64_t>(logits.size()) + kScanBlock - 1) / kScanBlock;
 }
 
-// Block `block`, in place where it is whole, else copied to `buffer` and filled up with minus infinity.
+// Block `block`, in place where it is whole, else copied to `buffer` and filled up with minus
+// infinity.
 const float* Block(std::span<const float> logits, int64_t block, float* buffer) {
   const int64_t begin = block * kScanBlock;
   const int64_t count = std::min(kScanBlock, static_cast<int64_t>(logits.size()) - begin);
@@ -161,7 +163,8 @@ void ExpBlock(std::span<const float> logits, int64_t block, float max, float sca
   Pick().exp(Block(logits, block, buffer), max, scale, out.data());
 }
 
-double SumExp(std::span<const float> logits, float max, float scale, std::vector<double>* block_sums) {
+double SumExp(std::span<const float> logits, float max, float scale,
+              std::vector<double>* block_sums) {
   const Passes& passes = Pick();
   alignas(64) float buffer[kScanBlock];
   if (block_sums != nullptr) block_sums->clear();
@@ -178,7 +181,8 @@ void FindBins(std::span<const float> logits, float max, float scale, LogitBins& 
   const Passes& passes = Pick();
   alignas(64) float buffer[kScanBlock];
   bins.bin.resize(NumBlocks(logits) * kScanBlock);
-  uint32_t counts[4][kBins] = {};  // neighbours often share a bin: four tables keep their increments apart
+  uint32_t counts[4][kBins] =
+      {};  // neighbours often share a bin: four tables keep their increments apart
   for (int64_t block = 0; block < NumBlocks(logits); ++block) {
     uint8_t* bin = bins.bin.data() + block * kScanBlock;
     passes.bin(Block(logits, block, buffer), max, scale, bin);
@@ -201,7 +205,8 @@ void FindTop(std::span<const float> logits, int count, std::vector<RankedLogit>&
   for (int64_t i = 0; i < size; ++i) top.push_back({static_cast<int32_t>(i), logits[i]});
   std::make_heap(top.begin(), top.end(), RanksBefore);
   for (int64_t i = size; i < static_cast<int64_t>(logits.size()); ++i) {
-    if (!(logits[i] > top.front().logit)) continue;  // an equal one has the larger index: it ranks behind
+    if (!(logits[i] > top.front().logit))
+      continue;  // an equal one has the larger index: it ranks behind
     std::pop_heap(top.begin(), top.end(), RanksBefore);
     top.back() = {static_cast<int32_t>(i), logits[i]};
     std::push_heap(top.begin(), top.end(), RanksBefore);

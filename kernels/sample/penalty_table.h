@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+
 #include "kernels/sample/sample.h"
 #include "kernels/sample/sampling_params.h"
 
@@ -29,8 +30,8 @@ class PenaltyTable {
  private:
   struct Entry {
     int32_t token = 0;
-    bool counted = false;   // presence and frequency apply
-    bool repeated = false;  // the repetition penalty applies
+    bool counted = false;     // presence and frequency apply
+    bool repeated = false;    // the repetition penalty applies
     double scaled_count = 0;  // count / scale_
   };
 

@@ -1,4 +1,5 @@
-// Philox4x32-10: random numbers as a pure function of a key and a counter (docs/sampling.md, section 5).
+// Philox4x32-10: random numbers as a pure function of a key and a counter (docs/sampling.md,
+// section 5).
 #pragma once
 
 #include <array>
@@ -9,7 +10,8 @@ namespace skein {
 // The four output words of counter (step, choice) under `seed`. step: tokens drawn before this one.
 constexpr std::array<uint32_t, 4> Philox(uint64_t seed, uint64_t step, uint32_t choice) {
   uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
-  std::array<uint32_t, 4> c = {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), choice, 0};
+  std::array<uint32_t, 4> c = {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32),
+                               choice, 0};
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53} * c[0];
     const uint64_t product1 = uint64_t{0xCD9E8D57} * c[2];

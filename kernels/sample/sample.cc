@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+
 #include "common/base/status_macros.h"
 #include "kernels/sample/distribution.h"
 #include "kernels/sample/philox.h"
@@ -17,8 +18,9 @@ namespace {
 template <typename T>
 absl::Status CheckShape(const char* name, const TensorView<T>& view, const Shape& expected) {
   if (!view.empty() && view.shape() == expected) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("sample: ", name, " has shape ", ShapeString(view.shape()),
-                                                 ", expected ", ShapeString(expected)));
+  return absl::InvalidArgumentError(absl::StrCat("sample: ", name, " has shape ",
+                                                 ShapeString(view.shape()), ", expected ",
+                                                 ShapeString(expected)));
 }
 
 template <typename T>
@@ -29,7 +31,8 @@ absl::Status CheckList(const char* name, const TensorView<const int32_t>& begin,
 }
 
 template <typename T>
-std::span<const T> ListOf(const TensorView<const int32_t>& begin, const TensorView<const T>& entries, int64_t row) {
+std::span<const T> ListOf(const TensorView<const int32_t>& begin,
+                          const TensorView<const T>& entries, int64_t row) {
   if (begin.empty() || entries.empty()) return {};
   return {entries.data() + begin[row], entries.data() + begin[row + 1]};
 }
@@ -62,7 +65,8 @@ class RowSampler {
         work_(work) {}
 
   SampleOutcome Run() {
-    const bool wants_raw = row_.given_token >= 0 || ((row_.logprob || row_.num_top > 0) && !row_.processed);
+    const bool wants_raw =
+        row_.given_token >= 0 || ((row_.logprob || row_.num_top > 0) && !row_.processed);
     if (wants_raw && !TakeRaw()) return SampleOutcome::kNotFinite;
     if (row_.given_token >= 0) {
       args_.tokens[index_] = row_.given_token;
@@ -119,11 +123,14 @@ class RowSampler {
     return edits;
   }
 
-  // Masked tokens are never drawn, so only penalties and biases can change the logit of the drawn one.
+  // Masked tokens are never drawn, so only penalties and biases can change the logit of the drawn
+  // one.
   void KeepUnedited(const RowEdits& edits) {
     work_.unedited.clear();
-    for (const PenaltyEntry& entry : edits.penalties) work_.unedited.emplace_back(entry.token, logits_[entry.token]);
-    for (const BiasEntry& entry : edits.biases) work_.unedited.emplace_back(entry.token, logits_[entry.token]);
+    for (const PenaltyEntry& entry : edits.penalties)
+      work_.unedited.emplace_back(entry.token, logits_[entry.token]);
+    for (const BiasEntry& entry : edits.biases)
+      work_.unedited.emplace_back(entry.token, logits_[entry.token]);
   }
 
   float UneditedLogit(int32_t token) const {
@@ -144,13 +151,15 @@ class RowSampler {
 }  // namespace
 
 absl::Status SampleArgs::Validate() const {
-  if (logits.empty() || logits.rank() != 2) return absl::InvalidArgumentError("sample: logits must be [rows, vocab]");
+  if (logits.empty() || logits.rank() != 2)
+    return absl::InvalidArgumentError("sample: logits must be [rows, vocab]");
   const int64_t num_rows = logits.dim(0);
   RETURN_IF_ERROR(CheckShape("rows", rows, {num_rows}));
   RETURN_IF_ERROR(CheckList("penalty_begin", penalty_begin, penalties, num_rows));
   RETURN_IF_ERROR(CheckList("bias_begin", bias_begin, biases, num_rows));
   RETURN_IF_ERROR(CheckList("banned_begin", banned_begin, banned, num_rows));
-  if (!masks.empty()) RETURN_IF_ERROR(CheckShape("masks", masks, {masks.dim(0), (logits.dim(1) + 31) / 32}));
+  if (!masks.empty())
+    RETURN_IF_ERROR(CheckShape("masks", masks, {masks.dim(0), (logits.dim(1) + 31) / 32}));
   RETURN_IF_ERROR(CheckShape("tokens", tokens, {num_rows}));
   RETURN_IF_ERROR(CheckShape("outcomes", outcomes, {num_rows}));
   RETURN_IF_ERROR(CheckShape("logprobs", logprobs, {num_rows}));

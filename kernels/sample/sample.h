@@ -1,10 +1,11 @@
-// Draws one token for each row of logits: penalties, biases, masks, truncation, draw, log-probabilities.
-// docs/sampling.md defines every step; its section numbers stand below.
+// Draws one token for each row of logits: penalties, biases, masks, truncation, draw,
+// log-probabilities. docs/sampling.md defines every step; its section numbers stand below.
 #pragma once
 
 #include <cstdint>
 
 #include "absl/status/status.h"
+
 #include "common/tensor/tensor_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/stream.h"
@@ -30,11 +31,13 @@ struct SampleRow {
   uint64_t seed = 0;
   uint64_t step = 0;  // tokens drawn before
   uint32_t choice = 0;
-  int32_t given_token = -1;  // >= 0: nothing is drawn; the model's own log-probability of this token is wanted
-  int32_t mask = -1;         // row of `masks`; -1: every token is allowed
-  int32_t num_top = 0;       // likeliest tokens to report, at most kMaxTopLogprobs
-  bool logprob = false;      // report the token's log-probability
-  bool processed = false;    // of the distribution drawn from (step 9) instead of the model's own (step 1)
+  int32_t given_token =
+      -1;  // >= 0: nothing is drawn; the model's own log-probability of this token is wanted
+  int32_t mask = -1;     // row of `masks`; -1: every token is allowed
+  int32_t num_top = 0;   // likeliest tokens to report, at most kMaxTopLogprobs
+  bool logprob = false;  // report the token's log-probability
+  bool processed =
+      false;  // of the distribution drawn from (step 9) instead of the model's own (step 1)
 };
 
 struct PenaltyEntry {
@@ -54,8 +57,8 @@ enum class SampleOutcome : int32_t {
   kNotFinite,       // the logits hold NaN or plus infinity, or minus infinity alone
 };
 
-// Lists per row are stored one after the other: row i has entries [begin[i], begin[i + 1]). Tokens in them are below
-// vocab. A list that no row has may be absent, together with its begins.
+// Lists per row are stored one after the other: row i has entries [begin[i], begin[i + 1]). Tokens
+// in them are below vocab. A list that no row has may be absent, together with its begins.
 struct SampleArgs {
   TensorView<float> logits;                 // [rows, vocab]; workspace: unspecified afterwards
   TensorView<const SampleRow> rows;         // [rows]
@@ -65,13 +68,15 @@ struct SampleArgs {
   TensorView<const BiasEntry> biases;
   TensorView<const int32_t> banned_begin;  // [rows + 1]
   TensorView<const int32_t> banned;
-  TensorView<const uint32_t> masks;  // [masks, ceil(vocab / 32)]; bit t % 32 of word t / 32 set: token t is allowed
+  TensorView<const uint32_t>
+      masks;  // [masks, ceil(vocab / 32)]; bit t % 32 of word t / 32 set: token t is allowed
 
   TensorView<int32_t> tokens;          // [rows], the drawn or given token; written when kOk
   TensorView<SampleOutcome> outcomes;  // [rows]
   TensorView<float> logprobs;          // [rows], where asked for
-  TensorView<int32_t> top_tokens;      // [rows, max_top], the first num_top of a row: largest first, ties by token
-  TensorView<float> top_logprobs;      // [rows, max_top]
+  TensorView<int32_t>
+      top_tokens;  // [rows, max_top], the first num_top of a row: largest first, ties by token
+  TensorView<float> top_logprobs;  // [rows, max_top]
 
   // InvalidArgument if the shapes disagree.
   absl::Status Validate() const;

@@ -30,7 +30,8 @@ struct SamplingParams {
   std::vector<int32_t> banned_tokens;
   std::optional<std::vector<int32_t>> allowed_tokens;
 
-  // InvalidArgument that starts with the field's name if a value is out of range or a token is not in [0, vocab_size).
+  // InvalidArgument that starts with the field's name if a value is out of range or a token is not
+  // in [0, vocab_size).
   absl::Status Validate(int64_t vocab_size) const;
 };
 

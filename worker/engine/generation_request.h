@@ -1,4 +1,5 @@
-// A request as the engine sees it: tokens and numbers, already validated against the model's limits.
+// A request as the engine sees it: tokens and numbers, already validated against the model's
+// limits.
 #pragma once
 
 #include <cstdint>
@@ -8,22 +9,25 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "kernels/sample/sampling_params.h"
 #include "worker/engine/token_sink.h"
 
 namespace skein {
 
 struct StoppingParams {
-  int64_t max_tokens = 0;   // drawn per choice; 0 only with logprobs of the prompt, which then is all that is done
-  int64_t min_tokens = 0;   // before these, end tokens are masked and stop strings are not searched
-  std::vector<int32_t> end_tokens;  // ids that end a choice; with ignore_eos they are banned instead
+  int64_t max_tokens =
+      0;  // drawn per choice; 0 only with logprobs of the prompt, which then is all that is done
+  int64_t min_tokens = 0;  // before these, end tokens are masked and stop strings are not searched
+  std::vector<int32_t>
+      end_tokens;  // ids that end a choice; with ignore_eos they are banned instead
   bool ignore_eos = false;
-  std::vector<std::string> stop;    // bytes
+  std::vector<std::string> stop;  // bytes
   bool include_stop = false;
 };
 
 struct LogprobsParams {
-  int top = 0;             // 0 to 20
+  int top = 0;  // 0 to 20
   bool prompt = false;
   bool processed = false;  // of the distribution that was drawn from
 };

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+
 #include "common/base/clock.h"
 #include "common/text/tokenizer.h"
 #include "kernels/device/stream.h"
@@ -19,23 +20,25 @@
 namespace skein {
 
 struct EngineLimits {
-  int max_sequences = 64;         // state slots besides the zero state
-  int max_queue = 512;            // waiting requests
-  int max_rows_per_step = 512;    // decode and prefill rows together
-  int prefill_chunk = 256;        // rows of one prompt in one step
+  int max_sequences = 64;       // state slots besides the zero state
+  int max_queue = 512;          // waiting requests
+  int max_rows_per_step = 512;  // decode and prefill rows together
+  int prefill_chunk = 256;      // rows of one prompt in one step
   int page_tokens = 16;
   int64_t kv_bytes = int64_t{1} << 30;  // for all KV pages; unused without attention layers
 };
 
 // What the gateway routes by.
 struct LoadSnapshot {
-  int running = 0;            // sequences that hold a slot
-  int waiting = 0;            // requests in the queue
+  int running = 0;  // sequences that hold a slot
+  int waiting = 0;  // requests in the queue
   int free_state_slots = 0;
   int64_t free_kv_pages = 0;
-  int64_t waiting_tokens = 0; // prompt tokens not yet fed
+  int64_t waiting_tokens = 0;  // prompt tokens not yet fed
   uint64_t steps = 0;
   bool draining = false;
+  bool failed = false;  // the model failed: nothing is accepted any more
+  bool operator==(const LoadSnapshot&) const = default;
 };
 
 // Thread-safe. One step: take commands, plan, run, commit; it blocks only when nothing runs.
@@ -45,24 +48,28 @@ class StepLoop {
     EngineLimits limits;
     const Clock* clock = &Clock::Real();
     WorkerMetrics* metrics = nullptr;  // may be null
-    // Called by the loop's thread whenever a field of the snapshot other than `steps` changed. Must not block.
+    // Called by the loop's thread whenever a field of the snapshot other than `steps` changed. Must
+    // not block.
     std::function<void(const LoadSnapshot&)> on_load_change;
   };
 
-  // Takes its pools and starts the thread. `tokenizer` may be null: text stays empty. ResourceExhausted if the pools do
-  // not fit.
-  static absl::StatusOr<std::unique_ptr<StepLoop>> Create(std::unique_ptr<Model> model,
-                                                          std::shared_ptr<const Tokenizer> tokenizer,
-                                                          const Stream& stream, Options options);
+  // Takes its pools and starts the thread. `tokenizer` may be null: text stays empty.
+  // InvalidArgument for limits that cannot work, ResourceExhausted if the pools do not fit.
+  static absl::StatusOr<std::unique_ptr<StepLoop>> Create(
+      std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
+      const Stream& stream, Options options);
   // Ends every request with Unavailable and joins the thread.
   ~StepLoop();
   StepLoop(const StepLoop&) = delete;
   StepLoop& operator=(const StepLoop&) = delete;
 
-  // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full, or if the request could
-  // never fit; Unavailable while draining. The sink is called only if this returned an id.
+  // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full, or if
+  // the request could never fit; Unavailable while draining, or after the model failed;
+  // InvalidArgument for values that the model cannot take. The sink is called only if this returned
+  // an id.
   absl::StatusOr<uint64_t> Submit(GenerationRequest request);
-  // Frees the request's sequences before the next step and ends it with Cancelled. No effect if it has ended.
+  // Frees the request's sequences before the next step and ends it with Cancelled. No effect if it
+  // has ended.
   void Cancel(uint64_t id);
   // From now on Submit answers Unavailable; what was accepted runs on.
   void Drain();
@@ -73,7 +80,8 @@ class StepLoop {
   const ModelDescription& model() const;
   int64_t state_bytes_per_sequence() const;
   int64_t kv_bytes_per_token() const;
-  // Longest prompt plus output that the pools can hold for one sequence; no limit (INT64_MAX) without attention layers.
+  // Longest prompt plus output that the pools can hold for one sequence; no limit (INT64_MAX)
+  // without attention layers.
   int64_t max_tokens_per_sequence() const;
 
  private:

@@ -33,8 +33,8 @@ struct StartInfo {
 // Output of one choice since its last chunk.
 struct OutputChunk {
   int choice = 0;
-  std::string text;                 // whole UTF-8 characters; what may begin a stop string is held back
-  std::vector<TokenOutput> tokens;  // with logprobs
+  std::string text;  // whole UTF-8 characters; what may begin a stop string is held back
+  std::vector<TokenOutput> tokens;     // with logprobs
   std::optional<FinishReason> finish;  // in the choice's last chunk
   std::string matched_stop;
 };
@@ -45,15 +45,16 @@ struct RequestUsage {
   int64_t completion_tokens = 0;  // over all choices
 };
 
-// Called by the step loop, never concurrently, in the order Start? Write* End. Must not block and must not call back
-// into the step loop. No call follows End.
+// Called by the step loop, never concurrently, in the order Start? Write* End. Must not block and
+// must not call back into the step loop. No call follows End.
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
   virtual void Start(const StartInfo& info) = 0;
   virtual void Write(OutputChunk chunk) = 0;
-  // Ok after every choice has finished; Cancelled, DeadlineExceeded, ResourceExhausted (out of KV pages), Unavailable
-  // (stopped while draining) or Internal otherwise.
+  // Ok after every choice has finished; Cancelled, DeadlineExceeded, Unavailable (the loop was
+  // stopped), InvalidArgument (the request's masks left no token to draw) or Internal (the model
+  // failed) otherwise.
   virtual void End(const absl::Status& status, const RequestUsage& usage) = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
 
@@ -16,10 +17,12 @@ absl::StatusOr<std::unique_ptr<PagePool>> PagePool::Create(const Layout& layout,
     return std::unique_ptr<PagePool>(new PagePool(nullptr, nullptr, layout, 0));
   }
   if (layout.page_tokens < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("page_tokens: ", layout.page_tokens, ", expected at least 1"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_tokens: ", layout.page_tokens, ", expected at least 1"));
   }
   const int64_t bytes_per_page = layout.page_bytes() * layout.num_planes;
-  const int64_t num_pages = std::min<int64_t>(bytes / bytes_per_page, std::numeric_limits<int32_t>::max());
+  const int64_t num_pages =
+      std::min<int64_t>(bytes / bytes_per_page, std::numeric_limits<int32_t>::max());
   if (num_pages < 1) {
     return absl::ResourceExhaustedError(
         absl::StrCat("kv_bytes: ", bytes, ", expected at least ", bytes_per_page, " for one page"));
@@ -29,7 +32,8 @@ absl::StatusOr<std::unique_ptr<PagePool>> PagePool::Create(const Layout& layout,
   return std::unique_ptr<PagePool>(new PagePool(std::move(arena), base, layout, num_pages));
 }
 
-PagePool::PagePool(std::unique_ptr<Arena> arena, void* base, const Layout& layout, int64_t num_pages)
+PagePool::PagePool(std::unique_ptr<Arena> arena, void* base, const Layout& layout,
+                   int64_t num_pages)
     : arena_(std::move(arena)), base_(base), layout_(layout), references_(num_pages) {
   free_.reserve(num_pages);
   for (int64_t page = num_pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));

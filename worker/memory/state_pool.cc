@@ -5,13 +5,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
 
 namespace skein {
 
 absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(int64_t record_bytes, int slots) {
-  if (slots < 1) return absl::InvalidArgumentError(absl::StrCat("state pool: ", slots, " slots, expected at least 1"));
+  if (slots < 1)
+    return absl::InvalidArgumentError(
+        absl::StrCat("state pool: ", slots, " slots, expected at least 1"));
   // An empty record still gets an address.
   const size_t bytes = std::max<size_t>(static_cast<size_t>(record_bytes) * (slots + 1), 1);
   ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, Arena::Create(bytes));
@@ -20,7 +23,11 @@ absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(int64_t record_byte
 }
 
 StatePool::StatePool(std::unique_ptr<Arena> arena, void* base, int64_t record_bytes, int slots)
-    : arena_(std::move(arena)), base_(base), record_bytes_(record_bytes), num_slots_(slots), used_(slots + 1) {
+    : arena_(std::move(arena)),
+      base_(base),
+      record_bytes_(record_bytes),
+      num_slots_(slots),
+      used_(slots + 1) {
   std::memset(base_, 0, record_bytes_);
   for (int32_t slot = slots; slot > kZeroSlot; --slot) free_.push_back(slot);
 }

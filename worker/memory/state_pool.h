@@ -6,18 +6,19 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "kernels/device/arena.h"
 
 namespace skein {
 
-// Slot 0 is the zero state, the one before a sequence's first token: it can be copied from but is never handed out nor
-// written. Owned by one thread.
+// Slot 0 is the zero state, the one before a sequence's first token: it can be copied from but is
+// never handed out nor written. Owned by one thread.
 class StatePool {
  public:
   static constexpr int32_t kZeroSlot = 0;
 
-  // `slots` records of `record_bytes` besides the zero state; a model without recurrent state has records of 0 bytes.
-  // ResourceExhausted if the memory cannot be had.
+  // `slots` records of `record_bytes` besides the zero state; a model without recurrent state has
+  // records of 0 bytes. ResourceExhausted if the memory cannot be had.
   static absl::StatusOr<std::unique_ptr<StatePool>> Create(int64_t record_bytes, int slots);
 
   // A slot with the zero state. ResourceExhausted if none is free.

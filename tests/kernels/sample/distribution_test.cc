@@ -127,7 +127,8 @@ TEST(DistributionTest, TheEndsOfTheUniformNumberDrawTheFirstAndTheLastSurvivor) 
 
 TEST(DistributionTest, GreedyTakesTheLowestOfEqualTokens) {
   const std::vector<float> logits = {1, 3, 2, 3, 3};
-  for (const SampleRow& row : {SampleRow{.temperature = 0}, SampleRow{.top_k = 1}, SampleRow{.top_p = 0}}) {
+  for (const SampleRow& row :
+       {SampleRow{.temperature = 0}, SampleRow{.top_k = 1}, SampleRow{.top_p = 0}}) {
     Distribution distribution;
     ASSERT_EQ(distribution.Build(row, logits), SampleOutcome::kOk);
     EXPECT_EQ(distribution.Draw(0.999), 1);
@@ -154,9 +155,12 @@ TEST(DistributionTest, TopListsSurvivorsThenCutTokens) {
 TEST(DistributionTest, RefusesRowsWithoutAFiniteMaximum) {
   const float infinity = std::numeric_limits<float>::infinity();
   Distribution distribution;
-  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>(5, -infinity)), SampleOutcome::kNothingAllowed);
-  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>{1, infinity}), SampleOutcome::kNotFinite);
-  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>{1, std::nanf("")}), SampleOutcome::kNotFinite);
+  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>(5, -infinity)),
+            SampleOutcome::kNothingAllowed);
+  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>{1, infinity}),
+            SampleOutcome::kNotFinite);
+  EXPECT_EQ(distribution.Build(SampleRow{}, std::vector<float>{1, std::nanf("")}),
+            SampleOutcome::kNotFinite);
 }
 
 }  // namespace

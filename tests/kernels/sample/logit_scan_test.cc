@@ -87,7 +87,8 @@ TEST(LogitScanTest, TopIsTheHeadOfAStableSort) {
     FindTop(logits, count, top);
     std::vector<int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
     ASSERT_EQ(top.size(), static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) EXPECT_EQ(top[i].index, order[i]);
   }

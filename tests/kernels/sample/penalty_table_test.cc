@@ -40,7 +40,8 @@ TEST(PenaltyTableTest, PromptCountsOnlyWithAWeightAndRepeatsOnlyInScope) {
     bool output_only;
     bool present, counted, repeated;
   };
-  for (const Case& c : {Case{"neither", 0, true, false, false, false}, Case{"weight", 0.5f, true, true, true, false},
+  for (const Case& c : {Case{"neither", 0, true, false, false, false},
+                        Case{"weight", 0.5f, true, true, true, false},
                         Case{"scope all", 0, false, true, false, true},
                         Case{"both", 0.5f, false, true, true, true}}) {
     SCOPED_TRACE(c.name);

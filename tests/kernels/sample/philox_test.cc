@@ -6,7 +6,8 @@ namespace skein {
 namespace {
 
 TEST(PhiloxTest, GivesThePublishedWordsOfTheZeroCounter) {
-  EXPECT_EQ(Philox(0, 0, 0), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(Philox(0, 0, 0),
+            (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
 }
 
 TEST(PhiloxTest, UniformsSpreadEvenlyOverStepsAndSeeds) {

@@ -49,7 +49,8 @@ struct Batch {
       args.banned = {banned.data(), {static_cast<int64_t>(banned.size())}};
     }
     const int64_t words = (vocab + 31) / 32;
-    if (!masks.empty()) args.masks = {masks.data(), {static_cast<int64_t>(masks.size()) / words, words}};
+    if (!masks.empty())
+      args.masks = {masks.data(), {static_cast<int64_t>(masks.size()) / words, words}};
     args.tokens = {tokens.data(), {n}};
     args.outcomes = {outcomes.data(), {n}};
     args.logprobs = {logprobs.data(), {n}};
@@ -131,7 +132,8 @@ TEST(SampleTest, FrequenciesFollowTheProbabilities) {
 TEST(SampleTest, RawLogprobsIgnorePenaltiesBiasesMasksAndTemperature) {
   Batch batch(1, 3);
   batch.logits = {0, 1, 2};
-  batch.rows[0] = {.temperature = 0, .presence_penalty = 1, .mask = 0, .num_top = 3, .logprob = true};
+  batch.rows[0] = {
+      .temperature = 0, .presence_penalty = 1, .mask = 0, .num_top = 3, .logprob = true};
   batch.penalty_begin = {0, 1};
   batch.penalties = {{.token = 1, .count = 1, .counted = true}};
   batch.bias_begin = {0, 1};
@@ -149,7 +151,8 @@ TEST(SampleTest, RawLogprobsIgnorePenaltiesBiasesMasksAndTemperature) {
 TEST(SampleTest, ProcessedLogprobsAreOfTheDistributionDrawnFrom) {
   Batch batch(1, 4);
   batch.logits = {0, 1, 2, -1};
-  batch.rows[0] = {.temperature = 0.5f, .top_k = 2, .num_top = 3, .logprob = true, .processed = true};
+  batch.rows[0] = {
+      .temperature = 0.5f, .top_k = 2, .num_top = 3, .logprob = true, .processed = true};
   ASSERT_TRUE(RunSample(batch).ok());
   const double best = -std::log1p(std::exp(-2.0));
   EXPECT_NEAR(batch.logprobs[0], batch.tokens[0] == 2 ? best : best - 2, 1e-6);
@@ -178,8 +181,9 @@ TEST(SampleTest, ADeadEndSpoilsItsRowAlone) {
   batch.banned = {32};
   batch.logits[2 * 64 + 7] = std::numeric_limits<float>::quiet_NaN();
   ASSERT_TRUE(RunSample(batch).ok());
-  EXPECT_THAT(batch.outcomes, testing::ElementsAre(SampleOutcome::kOk, SampleOutcome::kNothingAllowed,
-                                                   SampleOutcome::kNotFinite, SampleOutcome::kOk));
+  EXPECT_THAT(batch.outcomes,
+              testing::ElementsAre(SampleOutcome::kOk, SampleOutcome::kNothingAllowed,
+                                   SampleOutcome::kNotFinite, SampleOutcome::kOk));
   EXPECT_GE(batch.tokens[3], 0);
 }
 

@@ -1,4 +1,5 @@
-// The golden sampler cases: survivors and picks exact, distributions within 1e-5 in total variation.
+// The golden sampler cases: survivors and picks exact, distributions within 1e-5 in total
+// variation.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -44,7 +45,9 @@ class Tensors {
   const char* data_ = nullptr;
 };
 
-std::vector<int32_t> Ints(const json::value& value) { return json::value_to<std::vector<int32_t>>(value); }
+std::vector<int32_t> Ints(const json::value& value) {
+  return json::value_to<std::vector<int32_t>>(value);
+}
 float Number(const json::value& value) { return value.to_number<float>(); }
 
 SamplingParams ReadParams(const json::object& defaults, const json::object& overrides) {
@@ -96,14 +99,16 @@ class SamplerGoldenTest : public testing::Test {
 
 // The edits of a request, as the engine hands them to the sampler.
 struct Edits {
-  Edits(const SamplingParams& params, const json::object& golden, int64_t vocab) : banned(params.banned_tokens) {
+  Edits(const SamplingParams& params, const json::object& golden, int64_t vocab)
+      : banned(params.banned_tokens) {
     PenaltyTable table(params, Ints(golden.at("prompt")));
     for (const int32_t token : Ints(golden.at("output"))) table.Add(token);
     table.AppendTo(penalties);
     for (const auto& [token, bias] : params.logit_bias) biases.push_back({token, bias});
     if (!params.allowed_tokens) return;
     mask.resize((vocab + 31) / 32);
-    for (const int32_t token : *params.allowed_tokens) mask[token / 32] |= uint32_t{1} << (token % 32);
+    for (const int32_t token : *params.allowed_tokens)
+      mask[token / 32] |= uint32_t{1} << (token % 32);
   }
   RowEdits View() const { return {penalties, biases, banned, mask}; }
 
@@ -133,7 +138,8 @@ TEST_F(SamplerGoldenTest, DistributionsSurvivorsAndPicksAgree) {
     const std::string name = json::value_to<std::string>(golden.at("name"));
     SCOPED_TRACE(name);
     const int64_t vocab = golden.at("vocab").as_int64();
-    const SamplingParams params = ReadParams(json_.at("defaults").as_object(), golden.at("params").as_object());
+    const SamplingParams params =
+        ReadParams(json_.at("defaults").as_object(), golden.at("params").as_object());
     std::vector<float> logits = tensors_->Read<float>(name + ".logits");
     const Edits edits(params, golden, vocab);
     EditLogits(RowOf(params), edits.View(), logits);
@@ -147,7 +153,8 @@ TEST_F(SamplerGoldenTest, DistributionsSurvivorsAndPicksAgree) {
     EXPECT_LE(variation, 1e-5);
     const json::array& uniforms = golden.at("u").as_array();
     for (size_t i = 0; i < uniforms.size(); ++i) {
-      EXPECT_EQ(distribution.Draw(uniforms[i].to_number<double>()), golden.at("picked").as_array()[i].as_int64());
+      EXPECT_EQ(distribution.Draw(uniforms[i].to_number<double>()),
+                golden.at("picked").as_array()[i].as_int64());
     }
   }
 }
@@ -199,7 +206,8 @@ TEST_F(SamplerGoldenTest, PenaltyTablesAgree) {
       expected[pair.at(0).as_int64()] = pair.at(1).to_number<double>();
     }
     ASSERT_EQ(entries.size(), expected.size());
-    for (const PenaltyEntry& entry : entries) EXPECT_NEAR(entry.count, expected.at(entry.token), 1e-5);
+    for (const PenaltyEntry& entry : entries)
+      EXPECT_NEAR(entry.count, expected.at(entry.token), 1e-5);
   }
 }
 
@@ -209,7 +217,8 @@ TEST_F(SamplerGoldenTest, PhiloxVectorsAgree) {
     const uint64_t step = value.at("step").to_number<uint64_t>();
     const uint32_t choice = value.at("choice").to_number<uint32_t>();
     const auto words = Philox(seed, step, choice);
-    for (size_t i = 0; i < 4; ++i) EXPECT_EQ(words[i], value.at("philox").as_array()[i].to_number<uint32_t>());
+    for (size_t i = 0; i < 4; ++i)
+      EXPECT_EQ(words[i], value.at("philox").as_array()[i].to_number<uint32_t>());
     EXPECT_EQ(DrawUniform(seed, step, choice), value.at("u").to_number<double>());
   }
 }

@@ -46,13 +46,28 @@ TEST(SamplingParamsTest, RefusesEachFieldOutOfRangeByItsName) {
       {"penalty_decay", [](auto& p) { p.penalty_decay = 1.5f; }},
       {"repetition_penalty", [](auto& p) { p.repetition_penalty = 0; }},
       {"prompt_penalty_weight", [](auto& p) { p.prompt_penalty_weight = -1; }},
-      {"penalty_exempt_tokens", [](auto& p) { p.penalty_exempt_tokens = {1, 100}; }},
+      {"penalty_exempt_tokens",
+       [](auto& p) {
+         p.penalty_exempt_tokens = {1, 100};
+       }},
       {"banned_tokens", [](auto& p) { p.banned_tokens = {-1}; }},
-      {"logit_bias", [](auto& p) { p.logit_bias = {{100, 1.0f}}; }},
-      {"logit_bias", [](auto& p) { p.logit_bias = {{1, 100.5f}}; }},
-      {"logit_bias", [=](auto& p) { p.logit_bias = {{1, nan}}; }},
+      {"logit_bias",
+       [](auto& p) {
+         p.logit_bias = {{100, 1.0f}};
+       }},
+      {"logit_bias",
+       [](auto& p) {
+         p.logit_bias = {{1, 100.5f}};
+       }},
+      {"logit_bias",
+       [=](auto& p) {
+         p.logit_bias = {{1, nan}};
+       }},
       {"allowed_tokens", [](auto& p) { p.allowed_tokens.emplace(); }},
-      {"allowed_tokens", [](auto& p) { p.allowed_tokens = {{3, 100}}; }},
+      {"allowed_tokens",
+       [](auto& p) {
+         p.allowed_tokens = {{3, 100}};
+       }},
   };
   for (const Case& c : cases) {
     SamplingParams params;

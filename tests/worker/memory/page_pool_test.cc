@@ -13,7 +13,9 @@ namespace {
 constexpr PagePool::Layout kLayout = {.num_planes = 4, .token_bytes = 8, .page_tokens = 4};
 constexpr int64_t kBytesPerPage = 4 * 8 * 4;
 
-std::unique_ptr<PagePool> MakePool(int64_t pages) { return std::move(*PagePool::Create(kLayout, pages * kBytesPerPage)); }
+std::unique_ptr<PagePool> MakePool(int64_t pages) {
+  return std::move(*PagePool::Create(kLayout, pages * kBytesPerPage));
+}
 
 char* Plane(const PagePool& pool, int plane, int32_t page) {
   return static_cast<char*>(pool.base()) + (plane * pool.num_pages() + page) * kLayout.page_bytes();
@@ -22,13 +24,17 @@ char* Plane(const PagePool& pool, int plane, int32_t page) {
 TEST(PagePoolTest, CapacityIsWhatTheBytesHold) {
   EXPECT_EQ(MakePool(7)->num_pages(), 7);
   EXPECT_EQ((*PagePool::Create(kLayout, 3 * kBytesPerPage - 1))->num_pages(), 2);
-  EXPECT_EQ(PagePool::Create(kLayout, kBytesPerPage - 1).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(PagePool::Create(kLayout, kBytesPerPage - 1).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(PagePoolTest, ExtendTakesExactlyTheMissingPages) {
   auto pool = MakePool(4);
   PageList pages;
-  struct Case { int64_t tokens; size_t held; };
+  struct Case {
+    int64_t tokens;
+    size_t held;
+  };
   for (const Case& c : {Case{1, 1}, Case{4, 1}, Case{5, 2}, Case{12, 3}, Case{2, 3}}) {
     EXPECT_TRUE(pool->Extend(pages, c.tokens));
     EXPECT_EQ(pages.size(), c.held) << c.tokens;
@@ -47,7 +53,8 @@ TEST(PagePoolTest, ForkSharesFullPagesAndCopiesThePartialOne) {
   PageList pages;
   ASSERT_TRUE(pool->Extend(pages, 10));
   for (int plane = 0; plane < kLayout.num_planes; ++plane) {
-    for (const int32_t page : pages) std::memset(Plane(*pool, plane, page), 16 * plane + page, kLayout.page_bytes());
+    for (const int32_t page : pages)
+      std::memset(Plane(*pool, plane, page), 16 * plane + page, kLayout.page_bytes());
   }
   auto fork = pool->Fork(pages, 10);
   ASSERT_TRUE(fork.ok());
@@ -56,7 +63,9 @@ TEST(PagePoolTest, ForkSharesFullPagesAndCopiesThePartialOne) {
   EXPECT_EQ((*fork)[1], pages[1]);
   EXPECT_NE((*fork)[2], pages[2]);
   for (int plane = 0; plane < kLayout.num_planes; ++plane) {
-    EXPECT_EQ(std::memcmp(Plane(*pool, plane, (*fork)[2]), Plane(*pool, plane, pages[2]), kLayout.page_bytes()), 0);
+    EXPECT_EQ(std::memcmp(Plane(*pool, plane, (*fork)[2]), Plane(*pool, plane, pages[2]),
+                          kLayout.page_bytes()),
+              0);
   }
   EXPECT_EQ(pool->num_free(), 1);
   pool->Release(pages);
@@ -96,14 +105,20 @@ TEST(PagePoolTest, ModelsWithoutAttentionNeedNoPages) {
 TEST(PagePoolTest, NoPageIsLostOrHeldTwiceOverRandomUse) {
   auto pool = MakePool(40);
   std::mt19937 random(3);
-  struct Holder { PageList pages; int64_t tokens = 0; };
+  struct Holder {
+    PageList pages;
+    int64_t tokens = 0;
+  };
   std::vector<Holder> holders;
   for (int turn = 0; turn < 3000; ++turn) {
     const size_t i = holders.empty() ? 0 : random() % holders.size();
     switch (random() % 4) {
-      case 0: holders.emplace_back(); break;
+      case 0:
+        holders.emplace_back();
+        break;
       case 1:
-        if (!holders.empty() && pool->Extend(holders[i].pages, holders[i].tokens + 3)) holders[i].tokens += 3;
+        if (!holders.empty() && pool->Extend(holders[i].pages, holders[i].tokens + 3))
+          holders[i].tokens += 3;
         break;
       case 2:
         if (!holders.empty()) {

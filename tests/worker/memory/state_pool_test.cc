@@ -11,7 +11,9 @@ namespace {
 
 constexpr int64_t kBytes = 24;
 
-char* Record(const StatePool& pool, int32_t slot) { return static_cast<char*>(pool.base()) + slot * kBytes; }
+char* Record(const StatePool& pool, int32_t slot) {
+  return static_cast<char*>(pool.base()) + slot * kBytes;
+}
 
 bool IsZero(const StatePool& pool, int32_t slot) {
   const char* record = Record(pool, slot);
@@ -61,7 +63,8 @@ TEST(StatePoolTest, RecordsMayBeEmptyButSlotsAreCountedStill) {
 
 TEST(StatePoolTest, RefusesImpossibleSizes) {
   EXPECT_EQ(StatePool::Create(kBytes, 0).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(StatePool::Create(int64_t{1} << 52, 8).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(StatePool::Create(int64_t{1} << 52, 8).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(StatePoolDeathTest, FreeingASlotTwiceIsCaught) {

@@ -1,0 +1,138 @@
+#include "worker/engine/batch_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace skein {
+
+BatchBuilder::BatchBuilder(int64_t vocab_size, std::vector<uint32_t> vocabulary)
+    : mask_words_((vocab_size + 31) / 32), vocabulary_(std::move(vocabulary)) {}
+
+const BatchPlan& BatchBuilder::Build(std::span<const PlannedRows> planned,
+                                     std::span<Sequence* const> sequences) {
+  Clear();
+  for (const PlannedRows& item : planned) {
+    const Sequence& sequence = *sequences[item.item];
+    plan_.max_pages = std::max(plan_.max_pages, static_cast<int64_t>(sequence.memory.pages.size()));
+  }
+  for (const PlannedRows& item : planned) {
+    BatchPlan::Entry entry{.sequence = sequences[item.item], .rows = item.rows};
+    AddOutputs(entry);
+    AddRows(*entry.sequence, item.rows);
+    plan_.entries.push_back(entry);
+  }
+  for (BatchPlan::Entry& entry : plan_.entries) AddCopies(entry);
+  return plan_;
+}
+
+void BatchBuilder::Clear() {
+  plan_.entries.clear();
+  plan_.tokens.clear();
+  plan_.positions.clear();
+  plan_.row_begin.assign(1, 0);
+  plan_.slots.clear();
+  plan_.pages.clear();
+  plan_.max_pages = 0;
+  plan_.logit_rows.clear();
+  plan_.copied_outputs.clear();
+  plan_.samples.clear();
+  plan_.penalty_begin.assign(1, 0);
+  plan_.penalties.clear();
+  plan_.bias_begin.assign(1, 0);
+  plan_.biases.clear();
+  plan_.banned_begin.assign(1, 0);
+  plan_.banned.clear();
+  plan_.masks.assign(vocabulary_.begin(), vocabulary_.end());
+  plan_.mask_words = mask_words_;
+}
+
+void BatchBuilder::AddRows(Sequence& sequence, int rows) {
+  for (int64_t position = sequence.num_fed; position < sequence.num_fed + rows; ++position) {
+    plan_.tokens.push_back(sequence.tokens[position]);
+    plan_.positions.push_back(static_cast<int32_t>(position));
+  }
+  plan_.row_begin.push_back(static_cast<int32_t>(plan_.tokens.size()));
+  plan_.slots.push_back(sequence.memory.slot);
+  const PageList& pages = sequence.memory.pages;
+  plan_.pages.insert(plan_.pages.end(), pages.begin(), pages.end());
+  plan_.pages.resize(plan_.slots.size() * plan_.max_pages);
+}
+
+void BatchBuilder::AddOutputs(BatchPlan::Entry& entry) {
+  const Sequence& sequence = *entry.sequence;
+  const ActiveRequest& request = *sequence.request;
+  const int32_t first_row = plan_.row_begin.back();
+  if (request.wants_prompt_scores()) {
+    const int64_t end = std::min(sequence.num_fed + entry.rows, request.prompt_size() - 1);
+    entry.first_score = static_cast<int>(plan_.samples.size());
+    entry.num_scores = static_cast<int>(std::max<int64_t>(end - sequence.num_fed, 0));
+    for (int i = 0; i < entry.num_scores; ++i) {
+      plan_.logit_rows.push_back(first_row + i);
+      AddScore(sequence, sequence.tokens[sequence.num_fed + i + 1]);
+    }
+  }
+  if (entry.rows == sequence.remaining() && request.request.stopping.max_tokens > 0) {
+    entry.draw = static_cast<int>(plan_.samples.size());
+    plan_.logit_rows.push_back(first_row + entry.rows - 1);
+    AddDraw(sequence, sequence.choice);
+  }
+}
+
+void BatchBuilder::AddCopies(BatchPlan::Entry& entry) {
+  const ActiveRequest& request = *entry.sequence->request;
+  if (entry.draw < 0 || request.forked) return;
+  entry.first_copy = static_cast<int>(plan_.samples.size());
+  entry.num_copies = request.request.num_choices - 1;
+  for (int choice = 1; choice <= entry.num_copies; ++choice) {
+    plan_.copied_outputs.push_back(entry.draw);
+    AddDraw(*entry.sequence, choice);
+  }
+}
+
+void BatchBuilder::AddScore(const Sequence& sequence, int32_t next_token) {
+  plan_.samples.push_back(
+      {.given_token = next_token, .num_top = sequence.request->request.logprobs->top});
+  CloseLists();
+}
+
+void BatchBuilder::AddDraw(const Sequence& sequence, int choice) {
+  const GenerationRequest& request = sequence.request->request;
+  const SamplingParams& params = request.sampling;
+  const StoppingParams& stopping = request.stopping;
+  plan_.samples.push_back({.temperature = params.temperature,
+                           .top_p = params.top_p,
+                           .min_p = params.min_p,
+                           .top_k = params.top_k,
+                           .presence_penalty = params.presence_penalty,
+                           .frequency_penalty = params.frequency_penalty,
+                           .repetition_penalty = params.repetition_penalty,
+                           .order = params.order,
+                           .seed = params.seed,
+                           .step = static_cast<uint64_t>(sequence.num_drawn),
+                           .choice = static_cast<uint32_t>(choice),
+                           .mask = AddMask(sequence.request->mask),
+                           .num_top = request.logprobs ? request.logprobs->top : 0,
+                           .logprob = request.logprobs.has_value(),
+                           .processed = request.logprobs && request.logprobs->processed});
+  sequence.penalties.AppendTo(plan_.penalties);
+  for (const auto& [token, bias] : params.logit_bias) plan_.biases.push_back({token, bias});
+  plan_.banned.insert(plan_.banned.end(), params.banned_tokens.begin(), params.banned_tokens.end());
+  if (stopping.ignore_eos || sequence.num_drawn < stopping.min_tokens) {
+    plan_.banned.insert(plan_.banned.end(), stopping.end_tokens.begin(), stopping.end_tokens.end());
+  }
+  CloseLists();
+}
+
+void BatchBuilder::CloseLists() {
+  plan_.penalty_begin.push_back(static_cast<int32_t>(plan_.penalties.size()));
+  plan_.bias_begin.push_back(static_cast<int32_t>(plan_.biases.size()));
+  plan_.banned_begin.push_back(static_cast<int32_t>(plan_.banned.size()));
+}
+
+int32_t BatchBuilder::AddMask(const std::vector<uint32_t>& mask) {
+  if (mask.empty()) return vocabulary_.empty() ? -1 : 0;
+  plan_.masks.insert(plan_.masks.end(), mask.begin(), mask.end());
+  return static_cast<int32_t>(static_cast<int64_t>(plan_.masks.size()) / mask_words_ - 1);
+}
+
+}  // namespace skein

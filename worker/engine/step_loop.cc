@@ -1,0 +1,326 @@
+#include "worker/engine/step_loop.h"
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "worker/engine/batch_plan.h"
+#include "worker/engine/commit.h"
+#include "worker/engine/inbox.h"
+#include "worker/engine/planner.h"
+#include "worker/engine/request_checks.h"
+#include "worker/engine/sequence_set.h"
+#include "worker/engine/step_runner.h"
+
+namespace skein {
+namespace {
+
+// Rows of scored prompts in one step: bounds the logits that are held at once.
+constexpr int kMaxScoredRows = 64;
+
+}  // namespace
+
+// The public functions may be called from any thread; all below Run belongs to the loop's thread.
+class StepLoop::Impl {
+ public:
+  struct Parts {
+    std::unique_ptr<Model> model;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::unique_ptr<StatePool> states;
+    std::unique_ptr<PagePool> pages;
+    std::unique_ptr<StepRunner> runner;
+  };
+
+  Impl(Parts parts, Options options)
+      : parts_(std::move(parts)),
+        options_(std::move(options)),
+        vocabulary_(VocabularyMask(parts_.tokenizer.get(), description().vocab_size)),
+        inbox_(options_.limits.max_queue),
+        sequences_(parts_.states.get(), parts_.pages.get(), parts_.tokenizer.get()),
+        planner_({.max_rows = options_.limits.max_rows_per_step,
+                  .prefill_chunk = options_.limits.prefill_chunk,
+                  .max_scored_rows = kMaxScoredRows}),
+        builder_(description().vocab_size, vocabulary_),
+        committer_(&sequences_, parts_.tokenizer.get(), options_.clock, options_.metrics) {
+    inbox_.Publish(CurrentLoad());
+    thread_ = std::thread([this] { Run(); });
+  }
+
+  ~Impl() {
+    inbox_.Stop();
+    thread_.join();
+  }
+
+  absl::StatusOr<uint64_t> Submit(GenerationRequest request) {
+    RETURN_IF_ERROR(CheckRequest(request, description().vocab_size));
+    RETURN_IF_ERROR(CheckFits(request, options_.limits.max_sequences, max_tokens_per_sequence()));
+    return inbox_.Submit(
+        Activate(std::move(request), vocabulary_, description().vocab_size, options_.clock->Now()));
+  }
+
+  Inbox& inbox() { return inbox_; }
+  const ModelDescription& description() const { return parts_.model->description(); }
+  const Model& model() const { return *parts_.model; }
+  int64_t max_tokens_per_sequence() const {
+    const PagePool& pages = *parts_.pages;
+    return pages.layout().num_planes == 0 ? std::numeric_limits<int64_t>::max()
+                                          : pages.num_pages() * pages.layout().page_tokens;
+  }
+
+ private:
+  void Run() {
+    Publish();
+    while (DrainInbox()) {
+      Admit();
+      if (sequences_.empty()) continue;
+      const absl::Time begin = options_.clock->Now();
+      const BatchPlan& plan = Plan();
+      const absl::StatusOr<const StepResult*> result = parts_.runner->Run(plan);
+      if (!result.ok()) {
+        Fail(result.status());
+        continue;
+      }
+      Commit(plan, **result);
+      Observe(plan, begin);
+    }
+    EndAll(absl::UnavailableError("the worker stopped"));
+  }
+
+  // Blocks only when nothing runs or waits. False once the loop is to stop.
+  bool DrainInbox() {
+    bool stop = false;
+    for (Command& command : inbox_.Take(requests_.empty())) {
+      switch (command.kind) {
+        case Command::Kind::kSubmit:
+          Accept(std::move(command.request));
+          break;
+        case Command::Kind::kCancel:
+          Cancel(command.id);
+          break;
+        case Command::Kind::kWake:
+          break;
+        case Command::Kind::kStop:
+          stop = true;
+          break;
+      }
+    }
+    EndLateRequests();
+    Settle();
+    return !stop;
+  }
+
+  void Accept(std::unique_ptr<ActiveRequest> request) {
+    if (failed_) request->ended = absl::UnavailableError("the model has failed");
+    waiting_.push_back(request.get());
+    requests_[request->id] = std::move(request);
+  }
+
+  void Cancel(uint64_t id) {
+    const auto it = requests_.find(id);
+    if (it != requests_.end())
+      it->second->ended = absl::CancelledError("the request was cancelled");
+  }
+
+  void EndLateRequests() {
+    const absl::Time now = options_.clock->Now();
+    for (const auto& [id, request] : requests_) {
+      if (now >= request->request.deadline && !request->ended) {
+        request->ended = absl::DeadlineExceededError(
+            absl::StrCat("the deadline passed after ", request->completion_tokens, " tokens"));
+      }
+    }
+  }
+
+  void Admit() {
+    sequences_.MakeRoom();
+    while (!waiting_.empty() && sequences_.Admit(*waiting_.front())) {
+      ActiveRequest& request = *waiting_.front();
+      waiting_.pop_front();
+      inbox_.LeftQueue();
+      if (options_.metrics != nullptr) {
+        options_.metrics->queue_seconds.Observe(
+            absl::ToDoubleSeconds(options_.clock->Now() - request.accepted));
+      }
+    }
+    SKEIN_CHECK(!sequences_.empty() || waiting_.empty());  // CheckFits: each fits alone
+  }
+
+  const BatchPlan& Plan() {
+    ++step_;
+    runnable_.clear();
+    items_.clear();
+    for (Sequence* sequence : sequences_.all()) {
+      if (sequence->paused) continue;
+      runnable_.push_back(sequence);
+      items_.push_back({.remaining = sequence->remaining(),
+                        .scored = sequence->request->wants_prompt_scores(),
+                        .waited = step_ - sequence->last_step});
+    }
+    return builder_.Build(planner_.Plan(items_), runnable_);
+  }
+
+  void Commit(const BatchPlan& plan, const StepResult& result) {
+    committer_.Commit(plan, result, step_);
+    Settle();
+  }
+
+  // What the state holds after a failed step is unknown, so nothing can go on.
+  void Fail(const absl::Status& status) {
+    LogError("the model failed",
+             {{"step", absl::StrCat(step_)}, {"error", std::string(status.message())}});
+    failed_ = true;
+    inbox_.Fail();
+    for (const Sequence* sequence : sequences_.all()) {
+      sequence->request->ended =
+          absl::InternalError(absl::StrCat("the model failed: ", status.message()));
+    }
+    EndAll(absl::UnavailableError("the model has failed"));
+  }
+
+  void EndAll(const absl::Status& status) {
+    for (const auto& [id, request] : requests_) {
+      if (!request->ended) request->ended = status;
+    }
+    Settle();
+  }
+
+  // Frees what has ended, then says so: a client that has heard the end finds its memory free.
+  void Settle() {
+    sequences_.RemoveFinished();
+    for (const ActiveRequest* request : waiting_) {
+      if (request->ended) inbox_.LeftQueue();
+    }
+    std::erase_if(waiting_,
+                  [](const ActiveRequest* request) { return request->ended.has_value(); });
+    Publish();
+    const size_t before = requests_.size();
+    absl::erase_if(requests_, [this](const auto& entry) {
+      if (!entry.second->ended) return false;
+      TellEnd(*entry.second);
+      return true;
+    });
+    if (requests_.size() != before) inbox_.Ended(static_cast<int>(before - requests_.size()));
+  }
+
+  void TellEnd(const ActiveRequest& request) {
+    if (options_.metrics != nullptr) {
+      options_.metrics->request_seconds.Observe(
+          absl::ToDoubleSeconds(options_.clock->Now() - request.accepted));
+      options_.metrics->CountRequest(*request.ended);
+    }
+    request.request.sink->End(*request.ended, {.prompt_tokens = request.prompt_size(),
+                                               .cached_tokens = 0,
+                                               .completion_tokens = request.completion_tokens});
+  }
+
+  int64_t WaitingTokens() const {
+    int64_t tokens = 0;
+    for (const ActiveRequest* request : waiting_) tokens += request->prompt_size();
+    for (const Sequence* sequence : sequences_.all()) {
+      tokens += std::max<int64_t>(sequence->request->prompt_size() - sequence->num_fed, 0);
+    }
+    return tokens;
+  }
+
+  LoadSnapshot CurrentLoad() const {
+    return {.running = sequences_.num_slots_held(),
+            .free_state_slots = parts_.states->num_free(),
+            .free_kv_pages = parts_.pages->num_free(),
+            .waiting_tokens = WaitingTokens(),
+            .steps = step_};
+  }
+
+  void Publish() {
+    const LoadSnapshot load = inbox_.Publish(CurrentLoad());
+    if (options_.metrics != nullptr) {
+      options_.metrics->running_sequences.Set(load.running);
+      options_.metrics->waiting_requests.Set(load.waiting);
+      options_.metrics->free_state_slots.Set(load.free_state_slots);
+      options_.metrics->free_kv_pages.Set(static_cast<double>(load.free_kv_pages));
+    }
+    last_load_.steps = load.steps;
+    if (load == last_load_) return;
+    last_load_ = load;
+    if (options_.on_load_change) options_.on_load_change(load);
+  }
+
+  void Observe(const BatchPlan& plan, absl::Time begin) {
+    if (options_.metrics == nullptr) return;
+    options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(options_.clock->Now() - begin));
+    options_.metrics->step_rows.Observe(static_cast<double>(plan.num_rows()));
+  }
+
+  // Constant after construction.
+  const Parts parts_;
+  const Options options_;
+  const std::vector<uint32_t> vocabulary_;
+
+  Inbox inbox_;  // shared with all threads
+
+  // Owned by the loop.
+  SequenceSet sequences_;
+  const Planner planner_;
+  BatchBuilder builder_;
+  Committer committer_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<ActiveRequest>>
+      requests_;                        // accepted and not ended
+  std::deque<ActiveRequest*> waiting_;  // of requests_, without slots
+  std::vector<PlanItem> items_;
+  std::vector<Sequence*> runnable_;
+  uint64_t step_ = 0;
+  bool failed_ = false;
+  LoadSnapshot last_load_;
+
+  std::thread thread_;
+};
+
+absl::StatusOr<std::unique_ptr<StepLoop>> StepLoop::Create(
+    std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer, const Stream& stream,
+    Options options) {
+  const EngineLimits& limits = options.limits;
+  RETURN_IF_ERROR(CheckLimits(limits));
+  const KvLayout& kv = model->kv_layout();
+  Impl::Parts parts;
+  ASSIGN_OR_RETURN(parts.states,
+                   StatePool::Create(model->state_layout().bytes, limits.max_sequences));
+  ASSIGN_OR_RETURN(parts.pages, PagePool::Create({.num_planes = 2 * kv.num_layers,
+                                                  .token_bytes = int64_t{kv.num_kv_heads} *
+                                                                 kv.head_dim * DTypeBytes(kv.dtype),
+                                                  .page_tokens = limits.page_tokens},
+                                                 limits.kv_bytes));
+  ASSIGN_OR_RETURN(parts.runner,
+                   StepRunner::Create(model.get(), parts.states.get(), parts.pages.get(), stream,
+                                      limits.max_sequences + kMaxScoredRows));
+  parts.model = std::move(model);
+  parts.tokenizer = std::move(tokenizer);
+  return std::unique_ptr<StepLoop>(
+      new StepLoop(std::make_unique<Impl>(std::move(parts), std::move(options))));
+}
+
+StepLoop::StepLoop(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StepLoop::~StepLoop() = default;
+
+absl::StatusOr<uint64_t> StepLoop::Submit(GenerationRequest request) {
+  return impl_->Submit(std::move(request));
+}
+void StepLoop::Cancel(uint64_t id) { impl_->inbox().Cancel(id); }
+void StepLoop::Drain() { impl_->inbox().Drain(); }
+bool StepLoop::WaitIdle(absl::Duration timeout) { return impl_->inbox().WaitIdle(timeout); }
+LoadSnapshot StepLoop::Load() const { return impl_->inbox().Load(); }
+const ModelDescription& StepLoop::model() const { return impl_->description(); }
+int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state_layout().bytes; }
+int64_t StepLoop::kv_bytes_per_token() const {
+  return impl_->model().kv_layout().bytes_per_token();
+}
+int64_t StepLoop::max_tokens_per_sequence() const { return impl_->max_tokens_per_sequence(); }
+
+}  // namespace skein
