@@ -54,7 +54,7 @@ absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::Start(const Options&
   RETURN_IF_ERROR(process.WaitForLine("event=\"model ready\"", Patience(30)).status());
   worker->address_ = LogField(listening, "address");
   ASSIGN_OR_RETURN(const std::string metrics,
-                   process.WaitForLine("event=\"serving metrics\"", Patience(5)));
+                   process.WaitForLine("event=\"metrics listening\"", Patience(5)));
   worker->metrics_address_ = LogField(metrics, "address");
   return worker;
 }
