@@ -108,8 +108,9 @@ std::string Merge(const json::object& message, Generated& out) {
   const json::array* choices = ArrayOf(message, "choices");
   if (choices == nullptr || choices->empty() || !choices->front().is_object()) return "";
   const json::object& choice = choices->front().as_object();
-  if (std::string reason = TextOf(choice, "finish_reason"); !reason.empty())
+  if (std::string reason = TextOf(choice, "finish_reason"); !reason.empty()) {
     out.finish_reason = std::move(reason);
+  }
   const json::object* delta = ObjectOf(choice, "delta");
   if (delta == nullptr) delta = ObjectOf(choice, "message");
   std::string text = delta != nullptr ? TextOf(*delta, "content") : TextOf(choice, "text");
@@ -224,8 +225,9 @@ absl::StatusOr<std::vector<Token>> ApiClient::Tokenize(const std::string& model,
   RETURN_IF_ERROR(StatusOfReply(reply));
   ASSIGN_OR_RETURN(const json::object body, ParseObject(reply.body));
   const json::array* tokens = ArrayOf(body, "tokens");
-  if (tokens == nullptr)
+  if (tokens == nullptr) {
     return absl::DataLossError("/v1/tokenize: no list \"tokens\" in the answer");
+  }
   std::vector<Token> out;
   for (const json::value& token : *tokens) {
     if (token.is_int64()) {
@@ -246,8 +248,9 @@ absl::StatusOr<Generated> ApiClient::Generate(const GenerateCall& call) {
                       .on_data = nullptr};
   Generated out;
   StreamReader reader(call, out);
-  if (call.stream)
+  if (call.stream) {
     request.on_data = [&reader](absl::string_view bytes) { return reader.Take(bytes); };
+  }
   const absl::StatusOr<HttpReply> reply = http_.Send(request);
   RETURN_IF_ERROR(reader.status());
   RETURN_IF_ERROR(reply.status());

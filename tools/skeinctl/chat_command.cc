@@ -63,7 +63,7 @@ class Conversation {
         Reset();
         continue;
       }
-      const absl::Status status = Say(line);
+      absl::Status status = Say(line);
       if (status.ok()) continue;
       if (!terminal_.interactive) return status;
       terminal_.err << std::string(status.message()) << "\n";

@@ -73,6 +73,25 @@ class ReplyParser : public http::basic_parser<false> {
 
 std::string SystemError(int error) { return std::strerror(error); }
 
+// Feeds what the server sent; no bytes stand for the end of the connection.
+absl::Status Parse(const std::string& bytes, std::string& pending, ReplyParser& parser) {
+  BeastError error;
+  if (bytes.empty()) {
+    if (parser.got_some()) parser.put_eof(error);
+    if (parser.is_done() && !error) return absl::OkStatus();
+    return absl::DataLossError("the server closed the connection before its answer was complete");
+  }
+  pending += bytes;
+  while (!pending.empty() && !parser.is_done() && !error) {
+    pending.erase(0, parser.put(boost::asio::buffer(pending), error));
+  }
+  if (parser.cancelled()) return absl::CancelledError("stopped by the caller");
+  if (error && error != http::error::need_more) {
+    return absl::DataLossError(absl::StrCat("the answer is not HTTP: ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 struct HttpClient::Progress {
@@ -96,8 +115,9 @@ absl::StatusOr<Url> ParseUrl(absl::string_view text) {
   const size_t colon = rest.rfind(':');
   const bool has_port = colon != absl::string_view::npos && !absl::EndsWith(rest, "]");
   absl::string_view host = has_port ? rest.substr(0, colon) : rest;
-  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]"))
+  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) {
     host = host.substr(1, host.size() - 2);
+  }
   url.host = std::string(host);
   url.port = has_port ? std::string(rest.substr(colon + 1)) : "80";
   int port = 0;
@@ -167,7 +187,7 @@ absl::Status HttpClient::Connect() {
     int error = connect(fd_, address->ai_addr, address->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) {
       socklen_t size = sizeof(error);
-      status = Wait(POLLOUT, absl::Now() + kConnectTimeout);
+      status = Wait(Direction::kWrite, absl::Now() + kConnectTimeout);
       error = ETIMEDOUT;
       if (status.ok()) getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
     }
@@ -189,7 +209,7 @@ absl::Status HttpClient::Write(absl::string_view bytes) {
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<size_t>(sent));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      RETURN_IF_ERROR(Wait(POLLOUT, absl::Now() + idle_timeout_));
+      RETURN_IF_ERROR(Wait(Direction::kWrite, absl::Now() + idle_timeout_));
     } else if (errno != EINTR) {
       return absl::DataLossError(absl::StrCat("send: ", SystemError(errno)));
     }
@@ -201,36 +221,33 @@ absl::StatusOr<HttpReply> HttpClient::Read(const HttpCall& call, Progress& progr
   HttpReply reply;
   ReplyParser parser(call, reply);
   std::string pending;  // bytes that the parser wants more of before it takes them
-  char buffer[16384];
   while (!parser.is_done()) {
-    RETURN_IF_ERROR(Wait(POLLIN, absl::Now() + idle_timeout_));
-    const ssize_t received = recv(fd_, buffer, sizeof(buffer), 0);
-    if (received < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (received < 0) return absl::DataLossError(absl::StrCat("recv: ", SystemError(errno)));
-    BeastError error;
-    if (received == 0) {
-      if (parser.got_some()) parser.put_eof(error);
-      if (parser.is_done() && !error) break;
-      return absl::DataLossError("the server closed the connection before its answer was complete");
-    }
-    progress.received = true;
-    pending.append(buffer, static_cast<size_t>(received));
-    while (!pending.empty() && !parser.is_done() && !error) {
-      pending.erase(0, parser.put(boost::asio::buffer(pending), error));
-    }
-    if (parser.cancelled()) return absl::CancelledError("stopped by the caller");
-    if (error && error != http::error::need_more) {
-      return absl::DataLossError(absl::StrCat("the answer is not HTTP: ", error.message()));
-    }
+    ASSIGN_OR_RETURN(const std::string bytes, Receive());
+    progress.received = progress.received || !bytes.empty();
+    RETURN_IF_ERROR(Parse(bytes, pending, parser));
   }
   if (!parser.keep_alive()) Close();
   return reply;
 }
 
-absl::Status HttpClient::Wait(short events, absl::Time deadline) const {
+absl::StatusOr<std::string> HttpClient::Receive() {
+  char buffer[16384];
+  while (true) {
+    RETURN_IF_ERROR(Wait(Direction::kRead, absl::Now() + idle_timeout_));
+    const ssize_t received = recv(fd_, buffer, sizeof(buffer), 0);
+    if (received >= 0) return std::string(buffer, static_cast<size_t>(received));
+    if (errno != EINTR && errno != EAGAIN) {
+      return absl::DataLossError(absl::StrCat("recv: ", SystemError(errno)));
+    }
+  }
+}
+
+absl::Status HttpClient::Wait(Direction direction, absl::Time deadline) const {
   while (true) {
     const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
-    pollfd entry = {.fd = fd_, .events = events, .revents = 0};
+    pollfd entry = {};
+    entry.fd = fd_;
+    entry.events = direction == Direction::kRead ? POLLIN : POLLOUT;
     const int ready =
         poll(&entry, 1,
              static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 1 << 30)));

@@ -34,7 +34,7 @@ struct HttpReply {
 
 struct HttpCall {
   std::string method = "GET";
-  std::string path;  // appended to the URL's
+  std::string path;       // appended to the URL's
   std::string body = {};  // JSON; empty for none
   // Gets the pieces of a 200 answer's body as they arrive, instead of HttpReply::body. False closes
   // the connection: the call ends with Cancelled.
@@ -57,12 +57,14 @@ class HttpClient {
 
  private:
   struct Progress;
+  enum class Direction { kRead, kWrite };
 
   absl::StatusOr<HttpReply> SendOnce(const HttpCall& call, Progress& progress);
   absl::Status Connect();
   absl::Status Write(absl::string_view bytes);
   absl::StatusOr<HttpReply> Read(const HttpCall& call, Progress& progress);
-  absl::Status Wait(short events, absl::Time deadline) const;
+  absl::StatusOr<std::string> Receive();  // empty at the end of the connection
+  absl::Status Wait(Direction direction, absl::Time deadline) const;
   void Close();
 
   const Url url_;

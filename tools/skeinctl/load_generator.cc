@@ -124,6 +124,7 @@ LoadResult RunLoad(const LoadOptions& options, const TokenIds& sample) {
   };
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<size_t>(options.concurrency));
     for (int i = 0; i < options.concurrency; ++i) threads.emplace_back(work);
   }
   result.elapsed_s = Seconds(absl::Now() - begin);

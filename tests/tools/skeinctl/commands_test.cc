@@ -21,7 +21,7 @@ struct Outcome {
 };
 
 Outcome Skeinctl(const std::vector<std::string>& args, const std::string& input = "",
-            bool interactive = false) {
+                 bool interactive = false) {
   std::istringstream in(input);
   std::ostringstream out, err;
   Terminal terminal{in, out, err, interactive};
