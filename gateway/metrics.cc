@@ -22,8 +22,9 @@ void GatewayMetrics::CountRequest(const std::string& route, int status, double s
                   {{"route", route}, {"status", absl::StrCat(status)}})
       .Increment();
   registry_
-      .AddHistogram("skein_gateway_request_seconds", "From a request's last byte to the answer's end.",
-                    LongLatencyBuckets(), {{"route", route}})
+      .AddHistogram("skein_gateway_request_seconds",
+                    "From a request's last byte to the answer's end.", LongLatencyBuckets(),
+                    {{"route", route}})
       .Observe(seconds);
 }
 

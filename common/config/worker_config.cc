@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
-#include "common/config/address.h"
+#include "common/config/checks.h"
 
 namespace skein {
 namespace {
@@ -27,11 +27,6 @@ std::string NameOfPath(const std::string& path) {
   const bool is_file = full.extension() == ".safetensors" || full.extension() == ".pth";
   const std::string name = is_file ? full.stem().string() : full.filename().string();
   return name.empty() ? "model" : name;
-}
-
-template <typename Value>
-Value OrDefault(Value value, Value fallback) {
-  return value == Value{} ? fallback : value;
 }
 
 void FillModelDefaults(ModelConfig& model) {
@@ -53,18 +48,6 @@ void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
   engine.set_kv_bytes(OrDefault(engine.kv_bytes(), uint64_t{1} << 30));
   engine.set_max_prompt_tokens(OrDefault(engine.max_prompt_tokens(), 32768u));
   engine.set_max_tokens(OrDefault(engine.max_tokens(), 4096u));
-}
-
-absl::Status CheckRange(absl::string_view field, uint64_t value, uint64_t least, uint64_t most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(field, ": ", value, ", expected ", least, " to ", most));
-}
-
-absl::Status CheckAddress(absl::string_view field, const std::string& address) {
-  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
-  if (parsed.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(field, ": ", parsed.status().message()));
 }
 
 absl::Status CheckPositive(absl::string_view field, bool present, float value) {
@@ -119,11 +102,7 @@ absl::Status Validate(const WorkerConfig& config) {
   if (!config.metrics_listen().empty()) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
   }
-  const std::string& level = config.log_level();
-  if (level != "debug" && level != "info" && level != "warning" && level != "error") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("log_level: \"", level, "\", expected debug, info, warning or error"));
-  }
+  RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
   RETURN_IF_ERROR(ValidateModel(config.model()));
   return ValidateEngine(config.engine());

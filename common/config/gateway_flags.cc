@@ -1,0 +1,106 @@
+#include "common/config/gateway_flags.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "common/base/status_macros.h"
+#include "common/config/command_line.h"
+#include "common/config/text_proto.h"
+
+namespace skein {
+namespace {
+
+using config::v1::GatewayConfig;
+
+constexpr char kUsageHead[] =
+    R"(skein-gateway: an OpenAI-style HTTP API in front of skein workers.
+
+Usage: skein-gateway [flags]
+
+Examples:
+  skein-gateway
+  skein-gateway --worker 10.0.0.5:50051 --worker 10.0.0.6:50051 --listen 0.0.0.0:8080
+  skein-gateway --config gateway.conf --log-level debug
+
+)";
+
+constexpr char kUsageTail[] = R"(
+Several workers of one model share its requests; a worker that goes away is left out until it is back.
+SIGTERM and SIGINT let open answers finish; a second one quits at once.
+The configuration file can set more, such as limits: proto/skein/config/v1/gateway.proto lists it.
+)";
+
+absl::Status AddWorkers(const std::string& value, GatewayConfig& config) {
+  for (const absl::string_view address : absl::StrSplit(value, ',')) {
+    if (address.empty()) return absl::InvalidArgumentError("an address is empty");
+    config.add_worker(std::string(address));
+  }
+  return absl::OkStatus();
+}
+
+FlagGroup ServingFlags(GatewayConfig& config) {
+  return {"Serving",
+          {{"worker", "ADDR",
+            "gRPC address of a worker; give several flags, or several addresses with\n"
+            "commas between them (default: 127.0.0.1:50051)",
+            [&](const std::string& v) { return AddWorkers(v, config); }},
+           {"listen", "ADDR",
+            "HTTP address (default: 127.0.0.1:8080; port 0 takes a free one and\nlogs it)",
+            [&](const std::string& v) {
+              config.set_listen(v);
+              return absl::OkStatus();
+            }},
+           {"threads", "N", "HTTP threads (default: one per core, at most 8)",
+            SetUint32([&](uint32_t v) { config.set_threads(v); })},
+           {"drain-timeout", "SECONDS",
+            "how long open answers may take to finish at the end (default: 30)",
+            SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })}}};
+}
+
+FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, bool& help) {
+  return {"Process",
+          {{"config", "FILE", "a GatewayConfig in Protobuf text format; flags override it",
+            [&](const std::string& v) {
+              config_path = v;
+              return absl::OkStatus();
+            }},
+           {"log-level", "LEVEL", "debug, info, warning or error (default: info)",
+            [&](const std::string& v) {
+              config.set_log_level(v);
+              return absl::OkStatus();
+            }},
+           {"help", "", "this text", [&](const std::string&) {
+              help = true;
+              return absl::OkStatus();
+            }}}};
+}
+
+std::vector<FlagGroup> AllFlags(GatewayConfig& config, std::string& config_path, bool& help) {
+  return {ServingFlags(config), ProcessFlags(config, config_path, help)};
+}
+
+}  // namespace
+
+absl::StatusOr<GatewayCommandLine> ParseGatewayCommandLine(const std::vector<std::string>& args) {
+  GatewayCommandLine line;
+  GatewayConfig from_flags;
+  std::string config_path;
+  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line.help)));
+  if (line.help) return line;
+  if (!config_path.empty()) {
+    ASSIGN_OR_RETURN(line.config, ReadTextProto<GatewayConfig>(config_path));
+  }
+  // Merging would add the workers of both.
+  if (!from_flags.worker().empty()) line.config.clear_worker();
+  line.config.MergeFrom(from_flags);
+  return line;
+}
+
+std::string GatewayUsage() {
+  GatewayConfig config;
+  std::string config_path;
+  bool help = false;
+  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(config, config_path, help)), kUsageTail);
+}
+
+}  // namespace skein

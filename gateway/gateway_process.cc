@@ -1,0 +1,100 @@
+#include "gateway/gateway_process.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/metrics/metrics.h"
+#include "gateway/endpoints/gateway_context.h"
+#include "gateway/http/http_server.h"
+#include "gateway/http/server_options.h"
+#include "gateway/metrics.h"
+#include "gateway/routing/worker_pool.h"
+#include "gateway/rpc/inference_client.h"
+
+namespace skein {
+namespace {
+
+using config::v1::GatewayConfig;
+
+// Cancelled calls end at once; this is for a gRPC library in trouble.
+constexpr absl::Duration kCallGrace = absl::Seconds(5);
+
+sigset_t EndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// Every connection is a file descriptor, and the usual soft limit is 1024.
+void RaiseFileLimit(uint32_t max_connections) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < max_connections) {
+    LogWarning("fewer files than connections are allowed",
+               {{"files", absl::StrCat(limit.rlim_cur)},
+                {"max_connections", absl::StrCat(max_connections)}});
+  }
+}
+
+absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
+  MetricsRegistry registry;
+  GatewayMetrics metrics(registry);
+  WorkerPoolOptions pool_options;
+  pool_options.on_ready_workers = [&metrics](int ready) { metrics.ready_workers.Set(ready); };
+  WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
+  GatewayContext context{workers, metrics, registry, config, Clock::Real()};
+  ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
+                   HttpServer::Start(
+                       ToServerOptions(config),
+                       [&context](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
+                         HandleRequest(request, context, std::move(out));
+                       },
+                       metrics));
+  LogInfo("listening",
+          {{"address", server->address()}, {"workers", absl::StrJoin(config.worker(), ",")}});
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LogInfo("draining", {{"timeout_s", absl::StrCat(config.drain_timeout_s())}});
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // the next one ends the process
+  if (!server->Stop(absl::Seconds(config.drain_timeout_s()))) LogWarning("answers were cut");
+  if (!WaitForCalls(kCallGrace)) {
+    LogError("calls to workers do not end");
+    std::_Exit(1);  // they would use what is destroyed next
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunGateway(const GatewayConfig& config) {
+  const sigset_t signals = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // in all threads: they inherit it
+  RaiseFileLimit(config.limits().max_connections());
+  const absl::Status status = Serve(config, signals);
+  if (!status.ok()) {
+    LogError("cannot start", {{"error", std::string(status.message())}});
+    return 1;
+  }
+  LogInfo("stopped");
+  return 0;
+}
+
+}  // namespace skein

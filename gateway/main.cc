@@ -1,0 +1,37 @@
+// skein-gateway: HTTP in front, gRPC workers behind.
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/config/gateway_config.h"
+#include "common/config/gateway_flags.h"
+#include "gateway/gateway_process.h"
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+int FailWith(const absl::Status& status) {
+  std::fprintf(stderr, "skein-gateway: %s\nTry skein-gateway --help.\n",
+               std::string(status.message()).c_str());
+  return kUsageError;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  absl::StatusOr<skein::GatewayCommandLine> line =
+      skein::ParseGatewayCommandLine(std::vector<std::string>(argv + 1, argv + argc));
+  if (!line.ok()) return FailWith(line.status());
+  if (line->help) {
+    std::fputs(skein::GatewayUsage().c_str(), stdout);
+    return 0;
+  }
+  skein::FillDefaults(line->config, std::thread::hardware_concurrency());
+  absl::Status status = skein::Validate(line->config);
+  if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
+  if (!status.ok()) return FailWith(status);
+  return skein::RunGateway(line->config);
+}

@@ -1,0 +1,92 @@
+#include "common/config/gateway_config.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "common/config/text_proto.h"
+
+namespace skein {
+namespace {
+
+using config::v1::GatewayConfig;
+using ::testing::StartsWith;
+
+GatewayConfig Config(const std::string& text, uint32_t num_cores = 4) {
+  GatewayConfig config;
+  EXPECT_TRUE(ParseTextProto(text, "test", config).ok()) << text;
+  FillDefaults(config, num_cores);
+  return config;
+}
+
+TEST(GatewayConfigTest, DefaultsAreThoseOfTheProto) {
+  const GatewayConfig config = Config("");
+  EXPECT_TRUE(Validate(config).ok()) << Validate(config);
+  EXPECT_EQ(config.listen(), "127.0.0.1:8080");
+  ASSERT_EQ(config.worker_size(), 1);
+  EXPECT_EQ(config.worker(0), "127.0.0.1:50051");
+  EXPECT_EQ(config.log_level(), "info");
+  EXPECT_EQ(config.threads(), 4u);
+  EXPECT_EQ(config.drain_timeout_s(), 30u);
+  EXPECT_EQ(config.limits().max_body_bytes(), 16u << 20);
+  EXPECT_EQ(config.limits().max_header_bytes(), 16u << 10);
+  EXPECT_EQ(config.limits().max_connections(), 10000u);
+  EXPECT_EQ(config.limits().idle_timeout_s(), 75u);
+  EXPECT_EQ(config.limits().read_timeout_s(), 30u);
+  EXPECT_EQ(config.limits().write_timeout_s(), 30u);
+  EXPECT_EQ(config.limits().request_timeout_s(), 600u);
+  EXPECT_EQ(config.limits().keep_alive_ms(), 15000u);
+  EXPECT_EQ(config.limits().max_choices(), 16u);
+  EXPECT_EQ(config.limits().max_json_depth(), 32u);
+}
+
+TEST(GatewayConfigTest, ThreadsFollowTheCoresUpToEight) {
+  EXPECT_EQ(Config("", 0).threads(), 1u);
+  EXPECT_EQ(Config("", 2).threads(), 2u);
+  EXPECT_EQ(Config("", 64).threads(), 8u);
+  EXPECT_EQ(Config("threads: 32", 2).threads(), 32u);
+}
+
+TEST(GatewayConfigTest, WhatIsGivenStays) {
+  const GatewayConfig config =
+      Config("listen: '[::1]:0' worker: 'a:1' worker: 'b:2' limits { keep_alive_ms: 50 }");
+  EXPECT_TRUE(Validate(config).ok()) << Validate(config);
+  EXPECT_EQ(config.listen(), "[::1]:0");
+  EXPECT_EQ(config.worker_size(), 2);
+  EXPECT_EQ(config.limits().keep_alive_ms(), 50u);
+}
+
+TEST(GatewayConfigTest, ErrorsNameTheField) {
+  struct Case {
+    const char* text;
+    const char* error;
+  };
+  for (const Case& c : {
+           Case{"listen: '8080'", "listen: \"8080\" is not an address"},
+           Case{"worker: 'a'", "worker: \"a\" is not an address"},
+           Case{"worker: 'a:0'", "worker: \"a:0\" has port 0"},
+           Case{"worker: 'a:1' worker: 'a:1'", "worker: \"a:1\" is given twice"},
+           Case{"log_level: 'loud'", "log_level: \"loud\""},
+           Case{"threads: 1000", "threads: 1000, expected 1 to 256"},
+           Case{"drain_timeout_s: 100000", "drain_timeout_s: 100000"},
+           Case{"limits { max_body_bytes: 10 }", "limits.max_body_bytes: 10"},
+           Case{"limits { max_header_bytes: 10 }", "limits.max_header_bytes: 10"},
+           Case{"limits { max_connections: 2000000 }", "limits.max_connections: 2000000"},
+           Case{"limits { idle_timeout_s: 100000 }", "limits.idle_timeout_s: 100000"},
+           Case{"limits { read_timeout_s: 100000 }", "limits.read_timeout_s: 100000"},
+           Case{"limits { write_timeout_s: 100000 }", "limits.write_timeout_s: 100000"},
+           Case{"limits { request_timeout_s: 100000 }", "limits.request_timeout_s: 100000"},
+           Case{"limits { keep_alive_ms: 1 }", "limits.keep_alive_ms: 1, expected 10"},
+           Case{"limits { max_choices: 1000 }", "limits.max_choices: 1000, expected 1 to 128"},
+           Case{"limits { max_json_depth: 2 }", "limits.max_json_depth: 2"},
+       }) {
+    SCOPED_TRACE(c.text);
+    const absl::Status status = Validate(Config(c.text));
+    EXPECT_TRUE(absl::IsInvalidArgument(status));
+    EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
+  }
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,67 @@
+#include "common/config/gateway_flags.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace skein {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(GatewayFlagsTest, TakesWorkersFromSeveralFlagsAndLists) {
+  const auto line = ParseGatewayCommandLine({"--worker", "a:1", "--worker=b:2,c:3"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->config.worker(), ElementsAre("a:1", "b:2", "c:3"));
+}
+
+TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
+  const auto line = ParseGatewayCommandLine(
+      {"--listen", "h:1", "--threads", "3", "--log-level", "debug", "--drain-timeout", "5"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.listen(), "h:1");
+  EXPECT_EQ(line->config.threads(), 3u);
+  EXPECT_EQ(line->config.log_level(), "debug");
+  EXPECT_EQ(line->config.drain_timeout_s(), 5u);
+}
+
+TEST(GatewayFlagsTest, FlagsReplaceWhatTheFileSays) {
+  const std::string path = ::testing::TempDir() + "/gateway_flags_test.conf";
+  std::ofstream(path) << "listen: 'file:1' worker: 'file:2' worker: 'file:3' threads: 7";
+  const auto from_file = ParseGatewayCommandLine({"--config", path});
+  ASSERT_TRUE(from_file.ok()) << from_file.status();
+  EXPECT_THAT(from_file->config.worker(), ElementsAre("file:2", "file:3"));
+  const auto mixed = ParseGatewayCommandLine({"--worker", "flag:1", "--config", path});
+  ASSERT_TRUE(mixed.ok()) << mixed.status();
+  EXPECT_THAT(mixed->config.worker(), ElementsAre("flag:1"));
+  EXPECT_EQ(mixed->config.listen(), "file:1");
+  EXPECT_EQ(mixed->config.threads(), 7u);
+  std::filesystem::remove(path);
+}
+
+TEST(GatewayFlagsTest, ErrorsNameTheFlag) {
+  for (const char* flag :
+       {"--nonsense", "--threads=many", "--worker=,", "--config=/no/such/file"}) {
+    SCOPED_TRACE(flag);
+    const auto line = ParseGatewayCommandLine({flag});
+    ASSERT_FALSE(line.ok());
+    EXPECT_FALSE(line.status().message().empty());
+  }
+  EXPECT_THAT(std::string(ParseGatewayCommandLine({"--nonsense"}).status().message()),
+              HasSubstr("--nonsense"));
+}
+
+TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
+  EXPECT_TRUE(ParseGatewayCommandLine({"--help"})->help);
+  const std::string usage = GatewayUsage();
+  for (const char* flag : {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout",
+                           "--config FILE", "--log-level", "--help"}) {
+    EXPECT_THAT(usage, HasSubstr(flag));
+  }
+}
+
+}  // namespace
+}  // namespace skein
