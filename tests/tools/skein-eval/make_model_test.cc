@@ -1,0 +1,247 @@
+#include "tools/skein-eval/make_model.h"
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/text/model_text.h"
+#include "tests/worker/weights/checkpoint_writer.h"
+#include "tools/skein-eval/model_config.h"
+#include "tools/skein-eval/random_weights.h"
+#include "tools/skein-eval/synthetic_vocab.h"
+#include "worker/weights/model_files.h"
+
+namespace skein::eval {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  EXPECT_TRUE(in.good()) << path;
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+MakeModelOptions Options(const std::string& shape, const std::string& folder) {
+  MakeModelOptions options;
+  options.shape = *FindShape(shape);
+  options.folder = folder;
+  return options;
+}
+
+int64_t Parameters(const ModelShape& shape) {
+  int64_t count = 0;
+  for (const PlannedTensor& tensor : PlanTensors(shape)) count += NumElements(tensor.shape);
+  return count;
+}
+
+// The published sizes: docs/models/rwkv7.md, "Known sizes".
+TEST(ModelShapesTest, HaveTheParametersOfTheRealModels) {
+  struct Case {
+    const char* name;
+    int64_t parameters;
+  };
+  for (const Case& c :
+       {Case{"0.1B", 191'034'624}, Case{"0.4B", 450'767'872}, Case{"1.5B", 1'527'404'544},
+        Case{"2.9B", 2'947'735'040}, Case{"7.2B", 7'199'141'888}}) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(Parameters(*FindShape(c.name)), c.parameters);
+  }
+}
+
+// Counted by hand from the table of tensors in docs/models/hybrid.md.
+TEST(ModelShapesTest, CountsTheHybridLayers) {
+  const ModelShape shape = *FindShape("hybrid-8B");
+  const int64_t D = 4096, E = 1024, F = 12288, V = 151936, N = 128;
+  const int64_t common = 2 * D + 3 * F * D;
+  const int64_t attention = 2 * D * D + 2 * E * D + 2 * N;
+  const int64_t low_rank = (256 + 128 + 256) * 2 * D + (96 + 96) * (D + E);
+  const int64_t recurrent = attention + low_rank + 2 * D + 2 * E + D;
+  EXPECT_EQ(Parameters(shape), 36 * common + 9 * attention + 27 * recurrent + 2 * V * D + D);
+  std::vector<int64_t> layers;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    if (shape.IsAttention(layer)) layers.push_back(layer);
+  }
+  EXPECT_THAT(layers, ElementsAre(3, 7, 11, 15, 19, 23, 27, 31, 35));
+}
+
+TEST(ModelShapesTest, RefusesWhatCannotBeMade) {
+  EXPECT_THAT(std::string(FindShape("9B").status().message()),
+              HasSubstr("\"9B\" is not known, expected one of tiny, 0.1B"));
+  for (const auto& [layers, vocab] :
+       std::vector<std::pair<int64_t, int64_t>>{{0, 512}, {1001, 512}, {1, 258}, {1, 200'001}}) {
+    ModelShape shape = *FindShape("tiny");
+    shape.layers = layers;
+    shape.vocab = vocab;
+    EXPECT_EQ(ValidateShape(shape).code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(MakeModelTest, WritesEveryPlannedTensor) {
+  for (const char* name : {"tiny", "hybrid-tiny"}) {
+    for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+      SCOPED_TRACE(absl::StrCat(name, " ", DTypeName(dtype)));
+      const TempFolder folder;
+      MakeModelOptions options = Options(name, folder.File("model"));
+      options.dtype = dtype;
+      ASSERT_TRUE(MakeModel(options).ok());
+      const auto files = ModelFiles::Open(options.folder);
+      ASSERT_TRUE(files.ok()) << files.status();
+      const std::vector<PlannedTensor> plan = PlanTensors(options.shape);
+      EXPECT_EQ((*files)->tensors().size(), plan.size());
+      for (const PlannedTensor& tensor : plan) {
+        const TensorEntry* entry = (*files)->Find(tensor.name);
+        ASSERT_NE(entry, nullptr) << tensor.name;
+        EXPECT_EQ(entry->shape, tensor.shape) << tensor.name;
+        EXPECT_EQ(entry->dtype, dtype) << tensor.name;
+      }
+    }
+  }
+}
+
+std::map<std::string, std::string> Content(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    files[file.path().filename().string()] = ReadFile(file.path().string());
+  }
+  return files;
+}
+
+TEST(MakeModelTest, GivesTheSameFilesForTheSameSeed) {
+  const TempFolder folder;
+  MakeModelOptions options = Options("hybrid-tiny", folder.File("a"));
+  options.seed = 7;
+  ASSERT_TRUE(MakeModel(options).ok());
+  options.folder = folder.File("b");
+  ASSERT_TRUE(MakeModel(options).ok());
+  EXPECT_EQ(Content(folder.File("a")), Content(folder.File("b")));
+  options.folder = folder.File("c");
+  options.seed = 8;
+  ASSERT_TRUE(MakeModel(options).ok());
+  EXPECT_NE(Content(folder.File("a"))["model.safetensors"],
+            Content(folder.File("c"))["model.safetensors"]);
+}
+
+TEST(MakeModelTest, CutsLargeModelsIntoFilesWithAnIndex) {
+  const TempFolder folder;
+  MakeModelOptions options = Options("tiny", folder.File("whole"));
+  ASSERT_TRUE(MakeModel(options).ok());
+  options.folder = folder.File("cut");
+  options.max_file_bytes = 300'000;
+  ASSERT_TRUE(MakeModel(options).ok());
+  EXPECT_FALSE(std::filesystem::exists(folder.File("cut/model.safetensors")));
+  const auto whole = ModelFiles::Open(folder.File("whole"));
+  const auto cut = ModelFiles::Open(folder.File("cut"));
+  ASSERT_TRUE(whole.ok() && cut.ok()) << cut.status();
+  ASSERT_EQ((*cut)->tensors().size(), (*whole)->tensors().size());
+  for (const auto& [name, entry] : (*whole)->tensors()) {
+    const TensorEntry* other = (*cut)->Find(name);
+    ASSERT_NE(other, nullptr) << name;
+    const size_t bytes = NumElements(entry.shape) * DTypeBytes(entry.dtype);
+    EXPECT_EQ(std::memcmp(entry.data, other->data, bytes), 0) << name;
+  }
+}
+
+TEST(MakeModelTest, FailsWhereItCannotWrite) {
+  const TempFolder folder;
+  const std::string file = folder.Write("file", "");
+  EXPECT_EQ(MakeModel(Options("tiny", file + "/model")).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(RandomWeightsTest, FollowTheirDistribution) {
+  const PlannedTensor tensor{"t", {1000, 100}, {1.0f, 0.5f, 3.0f, 1.0f}};
+  RandomWeights weights(tensor, 1);
+  std::vector<float> values(100'000);
+  weights.Next(std::span(values).first(33));  // in pieces as whole
+  weights.Next(std::span(values).subspan(33));
+  RandomWeights again(tensor, 1);
+  std::vector<float> whole(values.size());
+  again.Next(whole);
+  EXPECT_EQ(values, whole);
+  for (int64_t column : {0, 50, 99}) {
+    double sum = 0, squares = 0;
+    for (int64_t row = 0; row < 1000; ++row) {
+      const double value = values[row * 100 + column];
+      sum += value;
+      squares += value * value;
+    }
+    const double mean = sum / 1000;
+    EXPECT_NEAR(mean, 1.0 + 2.0 * static_cast<double>(column) / 99.0, 0.05);
+    EXPECT_NEAR(std::sqrt(squares / 1000 - mean * mean), 0.5 / std::sqrt(3.0), 0.02);
+  }
+}
+
+TEST(SyntheticVocabTest, WorldVocabulariesLoadAndCompress) {
+  for (const int64_t vocab : {int64_t{259}, int64_t{512}, int64_t{65536}}) {
+    SCOPED_TRACE(vocab);
+    const TempFolder folder;
+    folder.Write("rwkv_vocab_v20230424.txt", WorldVocabulary(vocab));
+    const auto text = LoadModelText(folder.path(), "", "");
+    ASSERT_TRUE(text.ok()) << text.status();
+    EXPECT_EQ(text->tokenizer->vocab_size(), std::min<int64_t>(vocab, 65530));
+    const std::string sample = "The bane of many a banana\n\xff\x01\xf0\x9f\x98\x80 'q' \\ \x7f";
+    const std::vector<int32_t> ids = text->tokenizer->Encode(sample, false);
+    std::string bytes;
+    for (const int32_t id : ids) bytes += std::string(text->tokenizer->TokenBytes(id));
+    EXPECT_EQ(bytes, sample);
+    ASSERT_NE(text->chat, nullptr);
+    EXPECT_EQ(std::string(text->chat->name), "world");
+    const size_t pieces = text->tokenizer->Encode(" bana", false).size();
+    EXPECT_EQ(pieces == 1, vocab == 65536) << pieces;
+  }
+}
+
+TEST(SyntheticVocabTest, BpeTokenizersLoadAndReachTheirWords) {
+  for (const int64_t vocab : {int64_t{259}, int64_t{512}, int64_t{151936}}) {
+    SCOPED_TRACE(vocab);
+    const TempFolder folder;
+    ModelShape shape = *FindShape("hybrid-tiny");
+    shape.vocab = vocab;
+    folder.Write("config.json", ConfigJson(shape, DType::kBF16));
+    folder.Write("generation_config.json", GenerationConfigJson(shape));
+    folder.Write("tokenizer.json", BpeTokenizerJson(vocab));
+    folder.Write("tokenizer_config.json", BpeTokenizerConfigJson());
+    const auto text = LoadModelText(folder.path(), "", "");
+    ASSERT_TRUE(text.ok()) << text.status();
+    EXPECT_EQ(text->tokenizer->vocab_size(), vocab);
+    EXPECT_EQ(text->tokenizer->TokenId("<|im_end|>"), vocab - 1);
+    EXPECT_EQ(text->end_tokens, std::vector<int32_t>({static_cast<int32_t>(vocab - 3),
+                                                      static_cast<int32_t>(vocab - 1)}));
+    ASSERT_NE(text->chat, nullptr);
+    EXPECT_EQ(std::string(text->chat->name), "chatml");
+    const std::string sample = "a bane, many bananas: \xf0\x9f\x98\x80\n\n\"x\" \\ y";
+    EXPECT_EQ(Decode(*text->tokenizer, text->tokenizer->Encode(sample, false), false), sample);
+    // Every token of the vocabulary is what its own text is encoded to.
+    for (int32_t id = 256; id < vocab - 3; id += 97) {
+      const std::string word(text->tokenizer->TokenBytes(id));
+      EXPECT_EQ(text->tokenizer->Encode(word, false), std::vector<int32_t>{id}) << word;
+    }
+  }
+}
+
+TEST(ModelConfigTest, IsJsonWithTheShape) {
+  const boost::json::object config =
+      boost::json::parse(ConfigJson(*FindShape("hybrid-8B"), DType::kF16)).as_object();
+  EXPECT_EQ(config.at("rwkv_architecture").as_string(), "hxa079");
+  EXPECT_EQ(config.at("num_hidden_layers").as_int64(), 36);
+  EXPECT_EQ(config.at("num_key_value_heads").as_int64(), 8);
+  EXPECT_EQ(config.at("transformer_layers").as_array().size(), 9u);
+  EXPECT_EQ(config.at("rwkv_layers").as_array().size(), 27u);
+  EXPECT_EQ(config.at("torch_dtype").as_string(), "float16");
+}
+
+}  // namespace
+}  // namespace skein::eval
