@@ -170,6 +170,12 @@ absl::Status CheckRefused(const FieldSpec& spec, absl::string_view path, const j
                   "unsupported_value");
 }
 
+const char* UnitOf(FieldType type) {
+  if (type == FieldType::kString) return " bytes";
+  if (type == FieldType::kStop) return " strings";
+  return type == FieldType::kTokenIds ? " ids" : "";
+}
+
 }  // namespace
 
 absl::Status CheckField(const FieldSpec& spec, absl::string_view path, const json::value& value) {
@@ -264,7 +270,15 @@ std::string RangeText(const FieldSpec& spec) {
   if (spec.type == FieldType::kEnum) {
     return absl::StrCat("\"", absl::StrReplaceAll(spec.values, {{"|", "\" or \""}}), "\"");
   }
-  return Describe(spec.range);
+  const std::string range = Describe(spec.range);
+  return range.empty() ? "" : absl::StrCat(range, UnitOf(spec.type));
+}
+
+std::string ReferenceRow(const FieldSpec& spec) {
+  const bool refused = spec.use == FieldUse::kRefused;
+  return absl::StrCat("| `", spec.name, "` | ", refused ? "" : TypeText(spec), " | ",
+                      RangeText(spec), " | ", spec.required ? "required" : spec.default_value,
+                      " | ", refused ? "Refused: " : "", spec.effect, " |");
 }
 
 float FloatOf(const json::value& value) { return static_cast<float>(value.to_number<double>()); }

@@ -82,6 +82,8 @@ absl::StatusOr<uint32_t> TokenId(absl::string_view path, const boost::json::valu
 // What a reader of the reference sees: "number", "0 to 2".
 std::string TypeText(const FieldSpec& spec);
 std::string RangeText(const FieldSpec& spec);
+// One row of the tables in docs/api.md: name, type, range, default, effect.
+std::string ReferenceRow(const FieldSpec& spec);
 // The specs of a table.
 template <typename T>
 std::vector<FieldSpec> Specs(const FieldTable<T>& table) {

@@ -75,6 +75,7 @@ absl::Status SetSeed(const json::value& value, TextRequest& request) {
   return absl::OkStatus();
 }
 
+constexpr double kMaxIds = 1 << 20;  // more than any vocabulary has
 constexpr FieldType kNumber = FieldType::kNumber;
 constexpr FieldType kInteger = FieldType::kInteger;
 constexpr FieldType kTokenIds = FieldType::kTokenIds;
@@ -153,7 +154,7 @@ const FieldTable<TextRequest>& SamplingFields() {
        SetFloat<&S::set_prompt_penalty_weight>},
       {{"penalty_exempt_tokens",
         kTokenIds,
-        {0, 65536},
+        {0, kMaxIds},
         "[]",
         "Tokens that are neither counted nor penalised."},
        SetTokenIds<&S::mutable_penalty_exempt_tokens>},
@@ -163,9 +164,9 @@ const FieldTable<TextRequest>& SamplingFields() {
         "{}",
         "Added to the logits of single tokens."},
        SetLogitBias},
-      {{"banned_tokens", kTokenIds, {0, 65536}, "[]", "Tokens that are never drawn."},
+      {{"banned_tokens", kTokenIds, {0, kMaxIds}, "[]", "Tokens that are never drawn."},
        SetTokenIds<&S::mutable_banned_tokens>},
-      {{"allowed_tokens", kTokenIds, {1, 65536}, "all", "The only tokens that may be drawn."},
+      {{"allowed_tokens", kTokenIds, {1, kMaxIds}, "all", "The only tokens that may be drawn."},
        SetAllowedTokens},
       {{.name = "sampling_order",
         .type = FieldType::kEnum,

@@ -21,6 +21,20 @@ constexpr FieldSpec kModel = {.name = "model",
                               .effect = "Name of a model, as GET /v1/models lists them.",
                               .required = true};
 
+constexpr char kPrompt[] = "prompt";
+constexpr char kText[] = "text";
+
+absl::Status Twice(absl::string_view name) {
+  return FieldError(name, "given together with another prompt");
+}
+
+template <const char* kName>
+absl::Status SetText(const json::value& value, TokenizeBody& body) {
+  if (body.request.has_prompt()) return Twice(kName);
+  body.request.mutable_prompt()->set_text(StringOf(value));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 const FieldTable<TokenizeBody>& TokenizeFields() {
@@ -32,17 +46,15 @@ const FieldTable<TokenizeBody>& TokenizeFields() {
        }},
       {{.name = "prompt",
         .type = FieldType::kString,
-        .effect = "The text. Either this or `messages` is given."},
-       [](const json::value& value, TokenizeBody& body) {
-         if (body.request.has_prompt()) return FieldError("prompt", "given together with messages");
-         body.request.mutable_prompt()->set_text(StringOf(value));
-         return absl::OkStatus();
-       }},
+        .effect = "The text. One of this, `text` and `messages` is given."},
+       SetText<kPrompt>},
+      {{.name = "text", .type = FieldType::kString, .effect = "Another name of `prompt`."},
+       SetText<kText>},
       {{.name = "messages",
         .type = FieldType::kMessages,
         .effect = "A conversation, rendered with the model's chat format."},
        [](const json::value& value, TokenizeBody& body) {
-         if (body.request.has_prompt()) return FieldError("messages", "given together with prompt");
+         if (body.request.has_prompt()) return Twice("messages");
          return ReadMessages(value, *body.request.mutable_prompt()->mutable_chat());
        }},
       {{.name = "return_token_strs",
@@ -82,7 +94,7 @@ absl::StatusOr<TokenizeBody> ReadTokenizeBody(const json::object& body) {
   TokenizeBody tokenize;
   RETURN_IF_ERROR(ReadFields(body, TokenizeFields(), "", tokenize));
   if (!tokenize.request.has_prompt())
-    return FieldError("prompt", "missing, expected prompt or messages");
+    return FieldError("prompt", "missing, expected prompt, text or messages");
   return tokenize;
 }
 

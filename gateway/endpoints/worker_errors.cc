@@ -21,7 +21,7 @@ struct FieldName {
 constexpr FieldName kFieldNames[] = {
     {"order", "sampling_order"},       {"repetition_output_only", "repetition_scope"},
     {"stop_tokens", "stop_token_ids"}, {"include_stop", "include_stop_str_in_output"},
-    {"logprobs.top", "top_logprobs"},
+    {"logprobs.top", "top_logprobs"},  {"ids", "tokens"},
 };
 
 bool IsFieldName(absl::string_view text) {

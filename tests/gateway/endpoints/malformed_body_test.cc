@@ -101,7 +101,7 @@ TEST(MalformedBodyTest, LimitsOfJson) {
   std::string many = "[0";
   for (int i = 0; i < (1 << 22); ++i) many += ",0";
   std::string wide = R"("logit_bias":{"0":0)";
-  for (int i = 1; i <= (1 << 17); ++i) absl::StrAppend(&wide, ",\"", i, "\":0");
+  for (int i = 1; i <= (1 << 18); ++i) absl::StrAppend(&wide, ",\"", i, "\":0");
   ExpectRefused(
       Reader::kChat,
       {{Chat(absl::StrCat(R"("metadata":)", deep)), "", "nested deeper than 32 levels"},
@@ -259,12 +259,12 @@ TEST(MalformedBodyTest, CompletionFields) {
 TEST(MalformedBodyTest, TokenizeFields) {
   ExpectRefused(Reader::kTokenize,
                 {{R"({"prompt":"a"})", "model", "missing"},
-                 {R"({"model":"m"})", "prompt", "missing, expected prompt or messages"},
+                 {R"({"model":"m"})", "prompt", "missing, expected prompt, text or messages"},
                  {R"({"model":"m","prompt":["a"]})", "prompt", "expected a string"},
                  {R"({"model":"m","prompt":"a","messages":[{"role":"user","content":"b"}]})",
-                  "messages", "given together with prompt"},
+                  "messages", "given together with another prompt"},
                  {R"({"model":"m","messages":[{"role":"user","content":"b"}],"prompt":"a"})",
-                  "prompt", "given together with messages"},
+                  "prompt", "given together with another prompt"},
                  {R"({"model":"m","prompt":"a","add_special_tokens":true})", "add_special_tokens",
                   "unknown field"}});
   ExpectRefused(

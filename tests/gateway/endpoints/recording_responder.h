@@ -1,0 +1,109 @@
+// An HttpResponder that keeps what it is given.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/http/http_types.h"
+
+namespace skein {
+
+// Thread-safe. Create with std::make_shared.
+class RecordingResponder : public HttpResponder,
+                           public std::enable_shared_from_this<RecordingResponder> {
+ public:
+  void Send(HttpResponse response) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    ++num_answers_;
+    response_ = std::move(response);
+    changed_.notify_all();
+  }
+  std::shared_ptr<SseWriter> StartEvents() override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    ++num_answers_;
+    return std::make_shared<Writer>(shared_from_this());
+  }
+  void OnDisconnect(std::function<void()> callback) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    on_disconnect_ = std::move(callback);
+  }
+
+  // What the server does when the client goes.
+  void Leave() {
+    std::function<void()> callback;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      callback.swap(on_disconnect_);
+    }
+    if (callback) callback();
+  }
+
+  // False if the answer is not complete within some seconds.
+  bool WaitForAnswer() {
+    return WaitFor([this] { return response_.has_value() || closed_; });
+  }
+  bool WaitForEvents(size_t count) {
+    return WaitFor([this, count] { return events_.size() >= count; });
+  }
+
+  // The whole answer; status 0 if there is none.
+  HttpResponse response() const {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return response_.value_or(HttpResponse{.status = 0, .body = "", .headers = {}});
+  }
+  std::vector<std::string> events() const {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return events_;
+  }
+  bool closed() const {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return closed_;
+  }
+  int num_answers() const {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return num_answers_;
+  }
+
+ private:
+  class Writer : public SseWriter {
+   public:
+    explicit Writer(std::shared_ptr<RecordingResponder> owner) : owner_(std::move(owner)) {}
+    void Event(absl::string_view data) override {
+      const std::lock_guard<std::mutex> lock(owner_->mu_);
+      owner_->events_.emplace_back(data);
+      owner_->changed_.notify_all();
+    }
+    void Close() override {
+      const std::lock_guard<std::mutex> lock(owner_->mu_);
+      owner_->closed_ = true;
+      owner_->changed_.notify_all();
+    }
+
+   private:
+    const std::shared_ptr<RecordingResponder> owner_;
+  };
+
+  template <typename Condition>
+  bool WaitFor(Condition condition) {
+    std::unique_lock<std::mutex> lock(mu_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+  }
+
+  mutable std::mutex mu_;
+  std::condition_variable changed_;
+  // Guarded by mu_.
+  std::optional<HttpResponse> response_;
+  std::vector<std::string> events_;
+  bool closed_ = false;
+  int num_answers_ = 0;
+  std::function<void()> on_disconnect_;
+};
+
+}  // namespace skein
