@@ -78,7 +78,7 @@ absl::StatusOr<RequestTarget> ParseRequestTarget(absl::string_view target) {
   const bool absolute = absl::StartsWithIgnoreCase(target, "http://");
   if (absolute) {
     const size_t host_end = target.find_first_of("/?", 7);
-    if (host_end == 7) return BadTarget("an absolute form without a host");
+    if (host_end == 7 || target.size() == 7) return BadTarget("an absolute form without a host");
     target = host_end == absl::string_view::npos ? "" : target.substr(host_end);
   }
   const size_t mark = target.find('?');

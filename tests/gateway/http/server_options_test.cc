@@ -1,0 +1,32 @@
+#include "gateway/http/server_options.h"
+
+#include "gtest/gtest.h"
+
+namespace skein {
+namespace {
+
+TEST(ServerOptionsTest, TakesOverTheConfiguration) {
+  config::v1::GatewayConfig config;
+  config.set_listen("h:1");
+  config.set_threads(3);
+  config.mutable_limits()->set_max_body_bytes(10);
+  config.mutable_limits()->set_max_header_bytes(11);
+  config.mutable_limits()->set_max_connections(12);
+  config.mutable_limits()->set_idle_timeout_s(13);
+  config.mutable_limits()->set_read_timeout_s(14);
+  config.mutable_limits()->set_write_timeout_s(15);
+  config.mutable_limits()->set_keep_alive_ms(16);
+  const HttpServerOptions options = ToServerOptions(config);
+  EXPECT_EQ(options.listen, "h:1");
+  EXPECT_EQ(options.threads, 3);
+  EXPECT_EQ(options.max_body_bytes, 10u);
+  EXPECT_EQ(options.max_header_bytes, 11u);
+  EXPECT_EQ(options.max_connections, 12);
+  EXPECT_EQ(options.idle_timeout, absl::Seconds(13));
+  EXPECT_EQ(options.read_timeout, absl::Seconds(14));
+  EXPECT_EQ(options.write_timeout, absl::Seconds(15));
+  EXPECT_EQ(options.keep_alive, absl::Milliseconds(16));
+}
+
+}  // namespace
+}  // namespace skein
