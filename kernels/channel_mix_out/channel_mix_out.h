@@ -1,0 +1,31 @@
+// Second stage of RWKV-7 channel mixing: the value product, added to the residual stream.
+#pragma once
+
+#include "absl/status/status.h"
+
+#include "common/tensor/tensor_view.h"
+#include "kernels/device/dispatch.h"
+#include "kernels/linear/weight_matrix.h"
+
+namespace skein {
+
+// residual[m] += Wvalue h[m] (docs/models/rwkv7.md, eq. 18). Most of h is exactly zero in trained models, which sets
+// this stage apart from other products.
+struct ChannelMixOutArgs {
+  TensorView<const float> h;   // [rows, F], not negative
+  WeightMatrix value;          // [D, F]
+  TensorView<float> product;   // workspace [rows, D]
+  TensorView<float> residual;  // [rows, D]
+
+  // InvalidArgument if a shape disagrees.
+  absl::Status Validate() const;
+};
+
+void ChannelMixOutCpu(const ChannelMixOutArgs& args, ParallelFor& threads);
+absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CUstream_st* stream);
+
+inline absl::Status ChannelMixOut(const ChannelMixOutArgs& args, const Stream& stream) {
+  SKEIN_DISPATCH(ChannelMixOut, args, stream);
+}
+
+}  // namespace skein

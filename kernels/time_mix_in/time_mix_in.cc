@@ -1,0 +1,70 @@
+#include "kernels/time_mix_in/time_mix_in.h"
+
+#include "absl/container/inlined_vector.h"
+
+#include "kernels/cpu/token_shift.h"
+#include "kernels/device/check_args.h"
+#include "kernels/linear/linear.h"
+
+namespace skein {
+namespace {
+
+using Args = TimeMixInArgs;
+
+TokenShift Shift(const Args& args) {
+  return {args.x, args.norm_weight, args.norm_bias, args.eps, args.sequences, args.shift,
+          args.normed};
+}
+
+absl::InlinedVector<ShiftedInput, Args::kNumInputs> Inputs(const Args& args) {
+  absl::InlinedVector<ShiftedInput, Args::kNumInputs> inputs;
+  for (int i = 0; i < Args::kNumInputs; ++i) inputs.push_back({args.mix[i], args.mixed[i]});
+  return inputs;
+}
+
+absl::InlinedVector<Projection, 7> Projections(const Args& args) {
+  absl::InlinedVector<Projection, 7> all = {
+      {args.receptance, {}, Activation::kNone, args.mixed[Args::kR], args.r},
+      {args.key, {}, Activation::kNone, args.mixed[Args::kK], args.k},
+      {args.value, {}, Activation::kNone, args.mixed[Args::kV], args.v},
+      {args.w1, {}, Activation::kTanh, args.mixed[Args::kW], args.w_rank},
+      {args.a1, {}, Activation::kNone, args.mixed[Args::kA], args.a_rank},
+      {args.g1, {}, Activation::kSigmoid, args.mixed[Args::kG], args.g_rank},
+  };
+  if (!args.v1.empty()) {
+    all.push_back({args.v1, {}, Activation::kNone, args.mixed[Args::kV], args.v_rank});
+  }
+  return all;
+}
+
+}  // namespace
+
+absl::Status TimeMixInArgs::Validate() const {
+  const int64_t rows = x.empty() ? 0 : x.dim(0);
+  const int64_t width = receptance.cols;
+  ArgsCheck check("time_mix_in");
+  check.Shape("x", x, {rows, width})
+      .Shape("norm_weight", norm_weight, {width})
+      .Shape("norm_bias", norm_bias, {width})
+      .Shape("normed", normed, {rows, width})
+      .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots")
+      .That(shift.base != nullptr, "shift: missing")
+      .That(v1.empty() == v_rank.empty(), "v1 and v_rank come together");
+  for (int i = 0; i < kNumInputs; ++i) {
+    check.Shape("mix", mix[i], {width}).Shape("mixed", mixed[i], {rows, width});
+  }
+  for (const Projection& p : Projections(*this)) check.Also("product", p.Validate());
+  return check.status();
+}
+
+void TimeMixInRef(const TimeMixInArgs& args) {
+  TokenShiftRef(Shift(args), Inputs(args));
+  for (const Projection& p : Projections(args)) ProjectRef(p);
+}
+
+void TimeMixInCpu(const TimeMixInArgs& args, ParallelFor& threads) {
+  TokenShiftCpu(Shift(args), Inputs(args), threads);
+  ProjectCpu(Projections(args), threads);
+}
+
+}  // namespace skein
