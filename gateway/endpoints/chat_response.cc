@@ -26,8 +26,9 @@ class ChatStream : public ReplyFormat {
     }
     if (!message.text().empty() || message.tokens_size() > 0) {
       json::value logprobs;
-      if (options_.logprobs)
+      if (options_.logprobs) {
         logprobs = {{"content", ChatLogprobs(message.tokens())}, {"refusal", nullptr}};
+      }
       events.push_back(
           Chunk(message.choice(), {{"content", message.text()}}, std::move(logprobs), nullptr));
     }
@@ -80,8 +81,9 @@ class ChatReply : public ReplyFormat {
     Choice& choice = choices_[message.choice()];
     choice.text += message.text();
     if (options_.logprobs) {
-      for (json::value& entry : ChatLogprobs(message.tokens()))
+      for (json::value& entry : ChatLogprobs(message.tokens())) {
         choice.logprobs.push_back(std::move(entry));
+      }
     }
     if (message.finish() != v1::FINISH_REASON_UNSPECIFIED) choice.finish = message.finish();
     return {};
@@ -95,8 +97,9 @@ class ChatReply : public ReplyFormat {
       entry["index"] = i;
       entry["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
       entry["logprobs"] = nullptr;
-      if (options_.logprobs)
+      if (options_.logprobs) {
         entry["logprobs"] = {{"content", std::move(choice.logprobs)}, {"refusal", nullptr}};
+      }
       entry["finish_reason"] = FinishJson(choice.finish);
       list.push_back(std::move(entry));
     }

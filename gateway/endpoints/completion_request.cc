@@ -35,10 +35,12 @@ absl::Status ReadOneOf(absl::string_view path, const json::value& value, bool te
     prompt.set_text(StringOf(value));
     return absl::OkStatus();
   }
-  if (!value.is_array())
+  if (!value.is_array()) {
     return WrongType(path, value, "a list of token ids, like the first prompt");
-  if (value.get_array().empty())
+  }
+  if (value.get_array().empty()) {
     return FieldError(path, "an empty list, expected at least one token id");
+  }
   return ReadTokens(path, value.get_array(), prompt);
 }
 
@@ -49,11 +51,13 @@ absl::Status SetPrompt(const json::value& value, TextRequest& request) {
   }
   if (!value.is_array()) return WrongType("prompt", value, kPromptTypes);
   const json::array& list = value.get_array();
-  if (list.empty())
+  if (list.empty()) {
     return FieldError("prompt", absl::StrCat("an empty list, expected ", kPromptTypes));
+  }
   if (list[0].is_number()) return ReadTokens("prompt", list, request.prompts.emplace_back());
-  if (!list[0].is_string() && !list[0].is_array())
+  if (!list[0].is_string() && !list[0].is_array()) {
     return WrongType("prompt[0]", list[0], "text, a token id or a list of them");
+  }
   if (list.size() > kMaxPrompts) {
     return WithCode(FieldError("prompt", absl::StrCat("found ", list.size(),
                                                       " prompts, expected at most ", kMaxPrompts)),

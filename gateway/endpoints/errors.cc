@@ -98,8 +98,9 @@ std::string ErrorBody(const absl::Status& status, absl::string_view request_id) 
   error["message"] = ReplaceInvalidUtf8(message);
   error["type"] = kind.type;
   error["param"] = nullptr;
-  if (std::string param = ParamOf(status); !param.empty())
+  if (std::string param = ParamOf(status); !param.empty()) {
     error["param"] = ReplaceInvalidUtf8(param);
+  }
   error["code"] = nullptr;
   if (!code.empty()) error["code"] = code;
   return boost::json::serialize(boost::json::object{{"error", std::move(error)}});

@@ -113,8 +113,8 @@ absl::Status CheckStop(const FieldSpec& spec, absl::string_view path, const json
   if (!value.is_array()) return WrongType(path, value, "a string or a list of strings");
   const json::array& list = value.get_array();
   for (size_t i = 0; i < list.size(); ++i) {
-    if (!list[i].is_string())
-      return WrongType(absl::StrCat(path, "[", i, "]"), list[i], "a string");
+    if (list[i].is_string()) continue;
+    return WrongType(absl::StrCat(path, "[", i, "]"), list[i], "a string");
   }
   return CheckCount(spec, path, list.size(), "strings");
 }

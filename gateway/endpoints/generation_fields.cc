@@ -180,8 +180,9 @@ absl::Status CheckGeneration(TextRequest& request) {
                                    ", expected at most max_tokens, ", stopping.max_tokens()));
   }
   if (request.processed_logprobs) {
-    if (!request.generate.has_logprobs())
+    if (!request.generate.has_logprobs()) {
       return FieldError("logprobs_mode", "only allowed with logprobs");
+    }
     request.generate.mutable_logprobs()->set_processed(true);
   }
   return CheckSampling(request);

@@ -114,9 +114,10 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
         FinishLocked();
       }
     }
-    if (cut_short)
-      return Fail(
-          absl::InternalError("the worker ended the call before every choice was finished"));
+    if (cut_short) {
+      Fail(absl::InternalError("the worker ended the call before every choice was finished"));
+      return;
+    }
     Cancel();  // lets go of the calls
   }
 
@@ -200,7 +201,7 @@ absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& contex
   for (size_t i = 0; i < text_request.prompts.size(); ++i) {
     v1::GenerateRequest call_request = text_request.generate;
     *call_request.mutable_prompt() = std::move(text_request.prompts[i]);
-    const absl::Status started = run->Start(i, std::move(call_request), options);
+    absl::Status started = run->Start(i, std::move(call_request), options);
     if (started.ok()) continue;
     if (i == 0) return started;
     run->Fail(started);

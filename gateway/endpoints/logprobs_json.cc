@@ -50,8 +50,9 @@ json::object TopMap(const v1::TokenInfo& token) {
 std::string TokenText(absl::string_view bytes) {
   if (IsValidUtf8(bytes)) return std::string(bytes);
   std::string text = "bytes:";
-  for (const char byte : bytes)
+  for (const char byte : bytes) {
     absl::StrAppendFormat(&text, "\\x%02x", static_cast<unsigned char>(byte));
+  }
   return text;
 }
 

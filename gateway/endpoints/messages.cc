@@ -42,8 +42,9 @@ absl::Status ReadParts(absl::string_view path, const json::array& parts, std::st
   if (parts.empty()) return FieldError(path, "an empty list, expected at least one part");
   for (size_t i = 0; i < parts.size(); ++i) {
     const std::string part_path = absl::StrCat(path, "[", i, "]");
-    if (!parts[i].is_object())
+    if (!parts[i].is_object()) {
       return WrongType(part_path, parts[i], "a text part {\"type\", \"text\"}");
+    }
     const json::object& part = parts[i].get_object();
     // An image or a sound is told by its type, before its other fields are called unknown.
     if (const json::value* type = part.if_contains("type"); type != nullptr && !type->is_null()) {
@@ -65,8 +66,9 @@ absl::Status ReadMessage(absl::string_view path, const json::value& value, v1::C
     turn.set_content(StringOf(content));
     return absl::OkStatus();
   }
-  if (content.is_array())
+  if (content.is_array()) {
     return ReadParts(content_path, content.get_array(), *turn.mutable_content());
+  }
   return WrongType(content_path, content, "a string or a list of text parts");
 }
 

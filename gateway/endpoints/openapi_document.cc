@@ -115,8 +115,9 @@ json::object FieldSchema(const FieldSpec& spec) {
     schema = {{"anyOf", json::array{std::move(schema), json::object{{"type", "null"}}}}};
   }
   std::string description = spec.effect;
-  if (*spec.default_value != '\0')
+  if (*spec.default_value != '\0') {
     description += std::string(" Default: ") + spec.default_value + ".";
+  }
   schema["description"] = description;
   return schema;
 }

@@ -9,8 +9,9 @@ absl::Status Healthz(const HttpRequest&, GatewayContext&, std::shared_ptr<HttpRe
 
 absl::Status Readyz(const HttpRequest&, GatewayContext& context,
                     std::shared_ptr<HttpResponder> out) {
-  if (!context.workers.Ready())
+  if (!context.workers.Ready()) {
     return absl::UnavailableError("no worker is ready to serve a model");
+  }
   out->Send({.body = R"({"status":"ready"})", .headers = {}});
   return absl::OkStatus();
 }

@@ -82,8 +82,9 @@ const FieldTable<v1::DetokenizeRequest>& DetokenizeFields() {
         .effect = "The token ids.",
         .required = true},
        [](const json::value& value, v1::DetokenizeRequest& request) {
-         for (const json::value& id : value.get_array())
+         for (const json::value& id : value.get_array()) {
            request.add_ids(static_cast<uint32_t>(IntOf(id)));
+         }
          return absl::OkStatus();
        }},
   };
@@ -93,8 +94,9 @@ const FieldTable<v1::DetokenizeRequest>& DetokenizeFields() {
 absl::StatusOr<TokenizeBody> ReadTokenizeBody(const json::object& body) {
   TokenizeBody tokenize;
   RETURN_IF_ERROR(ReadFields(body, TokenizeFields(), "", tokenize));
-  if (!tokenize.request.has_prompt())
+  if (!tokenize.request.has_prompt()) {
     return FieldError("prompt", "missing, expected prompt, text or messages");
+  }
   return tokenize;
 }
 

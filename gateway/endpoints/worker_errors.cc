@@ -40,8 +40,9 @@ absl::Status FromWorker(absl::Status status, absl::string_view prompt_field) {
   if (colon == std::string::npos) return status;
   absl::string_view name = absl::string_view(message).substr(0, colon);
   if (!IsFieldName(name)) return status;
-  if (name == "prompt" || absl::StartsWith(name, "prompt."))
+  if (name == "prompt" || absl::StartsWith(name, "prompt.")) {
     return WithParam(std::move(status), prompt_field);
+  }
   for (const FieldName& field : kFieldNames) {
     if (name == field.worker) name = field.body;
   }

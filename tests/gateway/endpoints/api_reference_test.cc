@@ -26,8 +26,9 @@ std::vector<std::string> TableAfter(const std::string& text, const std::string& 
   std::vector<std::string> rows;
   bool found = false;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (absl::StartsWith(line, "#"))
+    if (absl::StartsWith(line, "#")) {
       found = absl::StripLeadingAsciiWhitespace(absl::StripPrefix(line, "###")) == title;
+    }
     if (found && absl::StartsWith(line, "| `")) rows.emplace_back(line);
   }
   return rows;

@@ -27,8 +27,9 @@ using Input = std::vector<std::pair<size_t, std::string>>;  // prompt, message
 std::vector<json::value> Events(ReplyFormat& format, const Input& messages) {
   std::vector<json::value> events;
   for (const auto& [prompt, message] : messages) {
-    for (const std::string& event : format.OnMessage(prompt, Message(message)))
+    for (const std::string& event : format.OnMessage(prompt, Message(message))) {
       events.push_back(json::parse(event));
+    }
   }
   if (const std::string last = format.Finish(); !last.empty()) events.push_back(json::parse(last));
   return events;
@@ -104,8 +105,9 @@ TEST(CompletionResponseTest, EchoedPromptsHaveLogprobsAndOffsetsInCharacters) {
         const size_t index = static_cast<size_t>(choice.at("index").as_int64());
         const json::value& lists = choice.at("logprobs");
         for (const json::value& v : lists.at("tokens").as_array()) tokens[index].push_back(v);
-        for (const json::value& v : lists.at("token_logprobs").as_array())
+        for (const json::value& v : lists.at("token_logprobs").as_array()) {
           logprobs[index].push_back(v);
+        }
         for (const json::value& v : lists.at("top_logprobs").as_array()) tops[index].push_back(v);
         for (const json::value& v : lists.at("text_offset").as_array()) offsets[index].push_back(v);
       }
