@@ -218,24 +218,24 @@ absl::StatusOr<std::string> ApiClient::ChooseModel(const std::string& wanted) {
 
 absl::StatusOr<std::vector<Token>> ApiClient::Tokenize(const std::string& model,
                                                        const std::string& text) {
-  const json::object request = {{"model", model}, {"text", text}};
+  const json::object request = {{"model", model}, {"prompt", text}, {"return_token_strs", true}};
   ASSIGN_OR_RETURN(
       const HttpReply reply,
       http_.Send({.method = "POST", .path = "/v1/tokenize", .body = json::serialize(request)}));
   RETURN_IF_ERROR(StatusOfReply(reply));
   ASSIGN_OR_RETURN(const json::object body, ParseObject(reply.body));
-  const json::array* tokens = ArrayOf(body, "tokens");
-  if (tokens == nullptr) {
-    return absl::DataLossError("/v1/tokenize: no list \"tokens\" in the answer");
+  const json::array* ids = ArrayOf(body, "tokens");
+  const json::array* texts = ArrayOf(body, "token_strs");
+  if (ids == nullptr || texts == nullptr || ids->size() != texts->size()) {
+    return absl::DataLossError(
+        "/v1/tokenize: the answer has no lists \"tokens\" and \"token_strs\" of one length");
   }
   std::vector<Token> out;
-  for (const json::value& token : *tokens) {
-    if (token.is_int64()) {
-      out.push_back({.id = token.as_int64(), .text = ""});
-    } else if (token.is_object()) {
-      out.push_back(
-          {.id = NumberOf(token.as_object(), "id"), .text = TextOf(token.as_object(), "text")});
+  for (size_t i = 0; i < ids->size(); ++i) {
+    if (!(*ids)[i].is_int64() || !(*texts)[i].is_string()) {
+      return absl::DataLossError("/v1/tokenize: a token is not a number with a text");
     }
+    out.push_back({.id = (*ids)[i].as_int64(), .text = json::value_to<std::string>((*texts)[i])});
   }
   return out;
 }

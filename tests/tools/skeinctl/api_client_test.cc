@@ -121,6 +121,23 @@ TEST(ApiClientTest, ErrorAnswersBecomeStatuses) {
   }
 }
 
+TEST(ApiClientTest, TokensNeedAnIdAndATextEach) {
+  struct Case {
+    const char* body;
+    bool good;
+  };
+  for (const Case& c :
+       {Case{R"({"tokens":[7],"token_strs":["a"]})", true},
+        Case{R"({"tokens":[],"token_strs":[]})", true}, Case{R"({"tokens":[7]})", false},
+        Case{R"({"tokens":[7,8],"token_strs":["a"]})", false},
+        Case{R"({"tokens":["a"],"token_strs":["a"]})", false}}) {
+    ScriptedServer server(
+        [&c](const std::string&, const std::string&) { return JsonAnswer(200, c.body); });
+    const auto tokens = ClientOf(server).Tokenize("m", "a");
+    EXPECT_EQ(tokens.ok(), c.good) << c.body << tokens.status();
+  }
+}
+
 TEST(ApiClientTest, ChoosesTheOnlyModel) {
   struct Case {
     const char* list;

@@ -42,7 +42,7 @@ std::vector<std::string> StreamOf(absl::string_view text, int prompt_tokens, int
 ScriptedAnswer Answer(const std::string& line, const std::string& body) {
   if (absl::StrContains(line, "/v1/models")) return JsonAnswer(200, R"({"data":[{"id":"demo"}]})");
   if (absl::StrContains(line, "/v1/tokenize")) {
-    return JsonAnswer(200, R"({"tokens":[{"id":5,"text":"a"},{"id":6,"text":"\n"}]})");
+    return JsonAnswer(200, R"({"tokens":[5,6],"token_strs":["a","\n"]})");
   }
   if (absl::StrContains(body, "BAD"))
     return JsonAnswer(400, R"({"error":{"message":"bad words"}})");
