@@ -36,6 +36,11 @@ struct Delays {
   std::vector<double> first_token;  // from the client's request
 };
 
+void Append(const Delays& more, Delays& all) {
+  all.token.insert(all.token.end(), more.token.begin(), more.token.end());
+  all.first_token.insert(all.first_token.end(), more.first_token.begin(), more.first_token.end());
+}
+
 // Delays of one stream; called by its own thread.
 using Stream = absl::Status (*)(const std::string& target, int64_t tokens, Delays& delays);
 
@@ -102,9 +107,7 @@ absl::StatusOr<Delays> Measure(const Settings& settings, const std::string& targ
         }
         const std::lock_guard<std::mutex> lock(mu);
         if (!status.ok()) failure = status;
-        all.token.insert(all.token.end(), own.token.begin(), own.token.end());
-        all.first_token.insert(all.first_token.end(), own.first_token.begin(),
-                               own.first_token.end());
+        Append(own, all);
       });
     }
   }
@@ -133,13 +136,16 @@ absl::Status Run(const std::vector<std::string>& args) {
   ASSIGN_OR_RETURN(const auto gateway, GatewayServer::Start({worker.address()}));
   std::cout << absl::StrFormat("%d streams of %d tokens, one every %d ms each; milliseconds\n",
                                settings.streams, settings.tokens, settings.pace_ms);
-  for (int round = 0; round < 2; ++round) {  // the first warms up
-    ASSIGN_OR_RETURN(const Delays direct, Measure(settings, worker.address(), DirectStream));
-    ASSIGN_OR_RETURN(const Delays through, Measure(settings, gateway->url(), GatewayStream));
-    if (round == 0) continue;
-    Print("token", direct.token, through.token);
-    Print("first token", direct.first_token, through.first_token);
+  Delays direct, through;
+  for (int round = 0; round < 4; ++round) {  // in turns, so that both see the same machine
+    ASSIGN_OR_RETURN(const Delays first, Measure(settings, worker.address(), DirectStream));
+    ASSIGN_OR_RETURN(const Delays second, Measure(settings, gateway->url(), GatewayStream));
+    if (round == 0) continue;  // warms up
+    Append(first, direct);
+    Append(second, through);
   }
+  Print("token", direct.token, through.token);
+  Print("first token", direct.first_token, through.first_token);
   return absl::OkStatus();
 }
 
