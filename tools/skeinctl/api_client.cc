@@ -118,10 +118,21 @@ std::string Merge(const json::object& message, Generated& out) {
   return text;
 }
 
-// An error that came after the head of the stream was sent.
+// An error that came after the head of the stream: there its `code` stands for the HTTP status.
 absl::Status ErrorEvent(const json::object& error) {
-  const int64_t status = NumberOf(error, "status");
-  return absl::Status(status != 0 ? CodeOf(static_cast<int>(status)) : absl::StatusCode::kInternal,
+  struct Code {
+    const char* name;
+    absl::StatusCode code;
+  };
+  constexpr Code kCodes[] = {{"rate_limit_exceeded", absl::StatusCode::kResourceExhausted},
+                             {"unavailable", absl::StatusCode::kUnavailable},
+                             {"cancelled", absl::StatusCode::kUnavailable},
+                             {"deadline_exceeded", absl::StatusCode::kDeadlineExceeded}};
+  absl::StatusCode code = absl::StatusCode::kInternal;
+  for (const Code& row : kCodes) {
+    if (TextOf(error, "code") == row.name) code = row.code;
+  }
+  return absl::Status(code,
                       absl::StrCat("the stream ended with an error: ", TextOf(error, "message")));
 }
 
