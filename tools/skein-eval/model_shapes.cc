@@ -9,8 +9,11 @@
 namespace skein::eval {
 namespace {
 
-ModelShape Rwkv7(const char* name, int64_t layers, int64_t width, int64_t vocab, int64_t w,
-                 int64_t a, int64_t v, int64_t g) {
+struct Ranks {
+  int64_t w, a, v, g;
+};
+
+ModelShape Rwkv7(const char* name, int64_t layers, int64_t width, int64_t vocab, Ranks ranks) {
   ModelShape shape;
   shape.name = name;
   shape.layers = layers;
@@ -19,10 +22,10 @@ ModelShape Rwkv7(const char* name, int64_t layers, int64_t width, int64_t vocab,
   shape.heads = shape.kv_heads = width / shape.head_dim;
   shape.ffn_width = 4 * width;
   shape.vocab = vocab;
-  shape.rank_w = w;
-  shape.rank_a = a;
-  shape.rank_v = v;
-  shape.rank_g = g;
+  shape.rank_w = ranks.w;
+  shape.rank_a = ranks.a;
+  shape.rank_v = ranks.v;
+  shape.rank_g = ranks.g;
   return shape;
 }
 
@@ -37,12 +40,12 @@ ModelShape HybridTiny() {
 std::vector<ModelShape> AllShapes() {
   constexpr int64_t kWorld = 65536;
   return {
-      Rwkv7("tiny", 3, 128, 512, 24, 24, 16, 40),
-      Rwkv7("0.1B", 12, 768, kWorld, 64, 64, 32, 128),
-      Rwkv7("0.4B", 24, 1024, kWorld, 64, 64, 32, 128),
-      Rwkv7("1.5B", 24, 2048, kWorld, 96, 96, 64, 256),
-      Rwkv7("2.9B", 32, 2560, kWorld, 96, 96, 64, 320),
-      Rwkv7("7.2B", 32, 4096, kWorld, 128, 128, 96, 480),
+      Rwkv7("tiny", 3, 128, 512, {24, 24, 16, 40}),
+      Rwkv7("0.1B", 12, 768, kWorld, {64, 64, 32, 128}),
+      Rwkv7("0.4B", 24, 1024, kWorld, {64, 64, 32, 128}),
+      Rwkv7("1.5B", 24, 2048, kWorld, {96, 96, 64, 256}),
+      Rwkv7("2.9B", 32, 2560, kWorld, {96, 96, 64, 320}),
+      Rwkv7("7.2B", 32, 4096, kWorld, {128, 128, 96, 480}),
       HybridTiny(),
       Hybrid8B(),
   };

@@ -29,17 +29,17 @@ uint64_t ContentHash(const void* data, size_t bytes, uint64_t seed) {
   const unsigned char* in = static_cast<const unsigned char*>(data);
   // Four lanes keep the multiplier busy; each takes two words of a block.
   uint64_t lanes[4];
-  for (int i = 0; i < 4; ++i) lanes[i] = Mix(seed ^ kKeys[i], kKeys[(i + 1) % 4] ^ bytes);
+  for (size_t i = 0; i < 4; ++i) lanes[i] = Mix(seed ^ kKeys[i], kKeys[(i + 1) % 4] ^ bytes);
   size_t rest = bytes;
   for (; rest >= kBlock; rest -= kBlock, in += kBlock) {
-    for (int i = 0; i < 4; ++i) {
+    for (size_t i = 0; i < 4; ++i) {
       lanes[i] =
           Mix(lanes[i] ^ Load(in + 2 * i * kWord), kKeys[i] ^ Load(in + (2 * i + 1) * kWord));
     }
   }
   unsigned char tail[kBlock] = {};
   if (rest > 0) std::memcpy(tail, in, rest);
-  for (int i = 0; i < 4; ++i) {
+  for (size_t i = 0; i < 4; ++i) {
     lanes[i] = Mix(lanes[i] ^ Load(tail + 2 * i * kWord) ^ kKeys[3 - i],
                    kKeys[i] ^ Load(tail + (2 * i + 1) * kWord));
   }

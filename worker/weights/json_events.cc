@@ -21,10 +21,12 @@ using ErrorCode = json::error_code;
 // What boost::json::basic_parser calls. Errors go into `status`; any error code stops the parser.
 class Handler {
  public:
+  // NOLINTBEGIN(readability-identifier-naming): the parser asks for these names
   static constexpr size_t max_object_size = std::numeric_limits<size_t>::max();
   static constexpr size_t max_array_size = std::numeric_limits<size_t>::max();
   static constexpr size_t max_key_size = 64 << 10;
   static constexpr size_t max_string_size = std::numeric_limits<size_t>::max();
+  // NOLINTEND(readability-identifier-naming)
 
   explicit Handler(absl::FunctionRef<absl::Status(const JsonEvent&)> visit) : visit_(visit) {}
 

@@ -51,10 +51,9 @@ MappedFile::~MappedFile() {
 
 void PrefetchMapped(const std::byte* begin, size_t bytes) {
   static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t address = reinterpret_cast<uintptr_t>(begin);
-  const uintptr_t aligned = address & ~(page - 1);
+  const uintptr_t in_page = reinterpret_cast<uintptr_t>(begin) % page;
   // Only advice: the copy that follows reads the pages in any case.
-  madvise(reinterpret_cast<void*>(aligned), bytes + (address - aligned), MADV_WILLNEED);
+  madvise(const_cast<std::byte*>(begin - in_page), bytes + in_page, MADV_WILLNEED);
 }
 
 }  // namespace skein

@@ -12,23 +12,30 @@
 namespace skein {
 namespace {
 
-// Rows and columns at any distance to dense row-major. Blocks keep the lines of both sides in the
-// cache when the columns are far apart in the source, as in a transposition.
+// Rows and columns at any distance; strides count elements.
+struct Plane {
+  const std::byte* in;
+  int64_t rows, cols;
+  int64_t row_stride, col_stride;
+};
+
+// To dense row-major. Blocks keep the lines of both sides in the cache when the columns are far
+// apart in the source, as in a transposition.
 template <typename T>
-void CopyPlane(const std::byte* in, int64_t rows, int64_t cols, int64_t row_stride,
-               int64_t col_stride, std::byte* out) {
+void CopyPlane(const Plane& plane, std::byte* out) {
   constexpr int64_t kBlock = 64;
   constexpr int64_t kSize = sizeof(T);
-  for (int64_t row0 = 0; row0 < rows; row0 += kBlock) {
-    const int64_t row1 = std::min(row0 + kBlock, rows);
-    for (int64_t col0 = 0; col0 < cols; col0 += kBlock) {
-      const int64_t col1 = std::min(col0 + kBlock, cols);
+  for (int64_t row0 = 0; row0 < plane.rows; row0 += kBlock) {
+    const int64_t row1 = std::min(row0 + kBlock, plane.rows);
+    for (int64_t col0 = 0; col0 < plane.cols; col0 += kBlock) {
+      const int64_t col1 = std::min(col0 + kBlock, plane.cols);
       for (int64_t row = row0; row < row1; ++row) {
-        const std::byte* from = in + (row * row_stride + col0 * col_stride) * kSize;
-        std::byte* to = out + (row * cols + col0) * kSize;
+        const std::byte* from =
+            plane.in + (row * plane.row_stride + col0 * plane.col_stride) * kSize;
+        std::byte* to = out + (row * plane.cols + col0) * kSize;
         for (int64_t col = col0; col < col1; ++col) {
           std::memcpy(to, from, kSize);
-          from += col_stride * kSize;
+          from += plane.col_stride * kSize;
           to += kSize;
         }
       }
@@ -36,17 +43,16 @@ void CopyPlane(const std::byte* in, int64_t rows, int64_t cols, int64_t row_stri
   }
 }
 
-void CopyPlaneOfSize(int64_t item_bytes, const std::byte* in, int64_t rows, int64_t cols,
-                     int64_t row_stride, int64_t col_stride, std::byte* out) {
+void CopyPlaneOfSize(int64_t item_bytes, const Plane& plane, std::byte* out) {
   switch (item_bytes) {
     case 1:
-      return CopyPlane<uint8_t>(in, rows, cols, row_stride, col_stride, out);
+      return CopyPlane<uint8_t>(plane, out);
     case 2:
-      return CopyPlane<uint16_t>(in, rows, cols, row_stride, col_stride, out);
+      return CopyPlane<uint16_t>(plane, out);
     case 4:
-      return CopyPlane<uint32_t>(in, rows, cols, row_stride, col_stride, out);
+      return CopyPlane<uint32_t>(plane, out);
     default:
-      return CopyPlane<uint64_t>(in, rows, cols, row_stride, col_stride, out);
+      return CopyPlane<uint64_t>(plane, out);
   }
 }
 
@@ -62,18 +68,23 @@ bool NextIndex(const Shape& shape, int rank, Shape& index) {
 void CopyStrided(const TensorEntry& entry, std::byte* out) {
   const int rank = static_cast<int>(entry.shape.size());
   const int outer = std::max(rank - 2, 0);
-  const int64_t cols = rank >= 1 ? entry.shape[rank - 1] : 1;
-  const int64_t col_stride = rank >= 1 ? entry.strides[rank - 1] : 1;
-  const int64_t rows = rank >= 2 ? entry.shape[rank - 2] : 1;
-  const int64_t row_stride = rank >= 2 ? entry.strides[rank - 2] : cols;
+  Plane plane{entry.data, 1, 1, 0, 0};
+  if (rank >= 1) {
+    plane.cols = entry.shape[rank - 1];
+    plane.col_stride = entry.strides[rank - 1];
+  }
+  if (rank >= 2) {
+    plane.rows = entry.shape[rank - 2];
+    plane.row_stride = entry.strides[rank - 2];
+  }
   const int64_t item_bytes = DTypeBytes(entry.dtype);
   Shape index(rank, 0);
   do {
     int64_t offset = 0;
     for (int d = 0; d < outer; ++d) offset += index[d] * entry.strides[d];
-    CopyPlaneOfSize(item_bytes, entry.data + offset * item_bytes, rows, cols, row_stride,
-                    col_stride, out);
-    out += rows * cols * item_bytes;
+    plane.in = entry.data + offset * item_bytes;
+    CopyPlaneOfSize(item_bytes, plane, out);
+    out += plane.rows * plane.cols * item_bytes;
   } while (NextIndex(entry.shape, outer, index));
 }
 
