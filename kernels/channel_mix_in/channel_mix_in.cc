@@ -8,8 +8,8 @@ namespace skein {
 namespace {
 
 TokenShift Shift(const ChannelMixInArgs& args) {
-  return {args.x, args.norm_weight, args.norm_bias, args.eps, args.sequences, args.shift,
-          args.normed};
+  return {args.x,         args.norm_weight, args.norm_bias, args.eps,
+          args.sequences, args.shift,       args.normed};
 }
 
 Projection Key(const ChannelMixInArgs& args) {

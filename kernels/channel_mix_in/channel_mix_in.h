@@ -16,12 +16,12 @@ struct ChannelMixInArgs {
   TensorView<const float> x;                       // [rows, D], the residual stream
   TensorView<const float> norm_weight, norm_bias;  // [D]
   float eps = 1e-5f;
-  TensorView<const float> mix;                     // [D]
-  WeightMatrix key;                                // [F, D]
+  TensorView<const float> mix;  // [D]
+  WeightMatrix key;             // [F, D]
   SequenceRows sequences;
-  StateTensor shift;                               // [D], n of the last token; read, then updated
-  TensorView<float> normed, mixed;                 // workspace [rows, D]
-  TensorView<float> h;                             // [rows, F]
+  StateTensor shift;                // [D], n of the last token; read, then updated
+  TensorView<float> normed, mixed;  // workspace [rows, D]
+  TensorView<float> h;              // [rows, F]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

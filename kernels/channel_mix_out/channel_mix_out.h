@@ -9,8 +9,8 @@
 
 namespace skein {
 
-// residual[m] += Wvalue h[m] (docs/models/rwkv7.md, eq. 18). Most of h is exactly zero in trained models, which sets
-// this stage apart from other products.
+// residual[m] += Wvalue h[m] (docs/models/rwkv7.md, eq. 18). Most of h is exactly zero in trained
+// models, which sets this stage apart from other products.
 struct ChannelMixOutArgs {
   TensorView<const float> h;   // [rows, F], not negative
   WeightMatrix value;          // [D, F]

@@ -5,15 +5,24 @@
 #pragma once
 
 #if defined(__x86_64__)
-#define SKEIN_ISA_DECLARE(...)       \
-  namespace portable { __VA_ARGS__ } \
-  namespace avx2 { __VA_ARGS__ }     \
-  namespace avx512 { __VA_ARGS__ }
-#define SKEIN_ISA(function)                                       \
+#define SKEIN_ISA_DECLARE(...) \
+  namespace portable {         \
+  __VA_ARGS__                  \
+  }                            \
+  namespace avx2 {             \
+  __VA_ARGS__                  \
+  }                            \
+  namespace avx512 {           \
+  __VA_ARGS__                  \
+  }
+#define SKEIN_ISA(function)                                         \
   (::skein::ActiveIsa() == ::skein::Isa::kAvx512 ? avx512::function \
    : ::skein::ActiveIsa() == ::skein::Isa::kAvx2 ? avx2::function   \
                                                  : portable::function)
 #else
-#define SKEIN_ISA_DECLARE(...) namespace portable { __VA_ARGS__ }
+#define SKEIN_ISA_DECLARE(...) \
+  namespace portable {         \
+  __VA_ARGS__                  \
+  }
 #define SKEIN_ISA(function) (portable::function)
 #endif

@@ -8,7 +8,9 @@
 namespace skein {
 
 inline double SigmoidRef(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-inline double SoftplusRef(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+inline double SoftplusRef(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
+}
 
 inline void LayerNormRef(const float* x, const float* w, const float* b, double eps, int64_t n,
                          float* y) {

@@ -1,5 +1,6 @@
-// Row-wise building blocks of the CPU bodies: one call handles one row, on the calling thread. Call them as
-// SKEIN_ISA(LayerNormRow)(...). `n` is the row's length; outputs may be the same memory as an input.
+// Row-wise building blocks of the CPU bodies: one call handles one row, on the calling thread. Call
+// them as SKEIN_ISA(LayerNormRow)(...). `n` is the row's length; outputs may be the same memory as
+// an input.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ enum class Activation { kNone, kTanh, kSigmoid, kReluSquared, kDecay };
 // kDecay is RWKV-7's exp(-e^(-1/2) sigmoid(x)).
 SKEIN_ISA_DECLARE(
     // y = (x - mean) / sqrt(var + eps) * w + b, biased variance.
-    void LayerNormRow(const float* x, const float* w, const float* b, float eps, int64_t n, float* y);
+    void LayerNormRow(const float* x, const float* w, const float* b, float eps, int64_t n,
+                      float* y);
     // y = x / sqrt(mean(x^2) + eps) * w
     void RmsNormRow(const float* x, const float* w, float eps, int64_t n, float* y);
     // y = x + (before - x) * mix
@@ -26,7 +28,8 @@ SKEIN_ISA_DECLARE(
     // y += x + bias; `bias` may be null.
     void AddRow(const float* x, const float* bias, int64_t n, float* y);
     // Half-split rotation of one head of 2 * half channels by `half` angles.
-    void RotateHead(const float* x, const float* cosines, const float* sines, int64_t half, float* y);
+    void RotateHead(const float* x, const float* cosines, const float* sines, int64_t half,
+                    float* y);
     // Elementary functions over an array, for tests: y = exp(x), ...
     void ExpRow(const float* x, int64_t n, float* y);
     void SoftplusRow(const float* x, int64_t n, float* y);)

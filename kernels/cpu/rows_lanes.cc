@@ -35,9 +35,10 @@ void LayerNormRow(const float* x, const float* w, const float* b, float eps, int
   const Vec means = Broadcast(mean);
   const auto centred = [&](int64_t i, int64_t left) {
     // Lanes behind the end stay zero in both sums: a tail of means is subtracted from them.
-    return left >= kLanes ? Sub(Load(x + i), means)
-                          : Sub(LoadTail(x + i, left), IfLess(LaneIndex(), Broadcast(static_cast<float>(left)),
-                                                              means, Zero()));
+    return left >= kLanes
+               ? Sub(Load(x + i), means)
+               : Sub(LoadTail(x + i, left),
+                     IfLess(LaneIndex(), Broadcast(static_cast<float>(left)), means, Zero()));
   };
   Vec squares = Zero();
   ForEachVec(n, [&](int64_t i, int64_t left) {
@@ -79,10 +80,14 @@ void FinishRow(float* y, const float* bias, Activation activation, int64_t n) {
     case Activation::kNone:
       if (bias != nullptr) Apply<Same>(y, bias, n);
       return;
-    case Activation::kTanh: return Apply<Tanh>(y, bias, n);
-    case Activation::kSigmoid: return Apply<Sigmoid>(y, bias, n);
-    case Activation::kReluSquared: return Apply<ReluSquared>(y, bias, n);
-    case Activation::kDecay: return Apply<Decay>(y, bias, n);
+    case Activation::kTanh:
+      return Apply<Tanh>(y, bias, n);
+    case Activation::kSigmoid:
+      return Apply<Sigmoid>(y, bias, n);
+    case Activation::kReluSquared:
+      return Apply<ReluSquared>(y, bias, n);
+    case Activation::kDecay:
+      return Apply<Decay>(y, bias, n);
   }
 }
 
@@ -112,13 +117,13 @@ void RotateHead(const float* x, const float* cosines, const float* sines, int64_
 }
 
 void ExpRow(const float* x, int64_t n, float* y) {
-  ForEachVec(n, [&](int64_t i, int64_t left) { StoreUpTo(y + i, Exp(LoadUpTo(x + i, left)), left); });
+  ForEachVec(n,
+             [&](int64_t i, int64_t left) { StoreUpTo(y + i, Exp(LoadUpTo(x + i, left)), left); });
 }
 
 void SoftplusRow(const float* x, int64_t n, float* y) {
-  ForEachVec(n, [&](int64_t i, int64_t left) {
-    StoreUpTo(y + i, Softplus(LoadUpTo(x + i, left)), left);
-  });
+  ForEachVec(
+      n, [&](int64_t i, int64_t left) { StoreUpTo(y + i, Softplus(LoadUpTo(x + i, left)), left); });
 }
 
 }  // namespace skein::SKEIN_ISA_NAMESPACE

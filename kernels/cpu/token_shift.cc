@@ -30,8 +30,9 @@ void TokenShiftCpu(const TokenShift& args, std::span<const ShiftedInput> inputs,
   const int64_t width = args.x.dim(1);
   threads.Run(rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t m = begin; m < end; ++m) {
-      SKEIN_ISA(LayerNormRow)(args.x.row(m), args.norm_weight.data(), args.norm_bias.data(),
-                              args.eps, width, args.normed.row(m));
+      SKEIN_ISA(LayerNormRow)
+      (args.x.row(m), args.norm_weight.data(), args.norm_bias.data(), args.eps, width,
+       args.normed.row(m));
     }
   });
   threads.Run(rows, 1, [&](int64_t begin, int64_t end) {

@@ -1,8 +1,9 @@
-// Sixteen fp32 lanes, with the same operations and roundings on every instruction set: one 512-bit register, two
-// 256-bit registers, or an array. For `*_lanes.cc` files only; all of it has internal linkage per instruction set.
+// Sixteen fp32 lanes, with the same operations and roundings on every instruction set: one 512-bit
+// register, two 256-bit registers, or an array. For `*_lanes.cc` files only; all of it has internal
+// linkage per instruction set.
 //
-// Min and Max return their second argument if either is NaN. Sums over lanes always add l and l + 8, then l and
-// l + 4, l + 2, l + 1.
+// Min and Max return their second argument if either is NaN. Sums over lanes always add l and l +
+// 8, then l and l + 4, l + 2, l + 1.
 #pragma once
 
 #include <cstdint>

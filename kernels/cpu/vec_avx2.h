@@ -18,8 +18,8 @@ SKEIN_INLINE void Store(float* p, Vec a) {
 }
 // All bits set in the first `count` of the eight lanes that begin at lane `first`.
 SKEIN_INLINE __m256i TailMask(int64_t count, int first) {
-  const __m256i lane = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
-                                        _mm256_set1_epi32(first));
+  const __m256i lane =
+      _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane);
 }
 SKEIN_INLINE Vec LoadTail(const float* p, int64_t count) {
@@ -57,15 +57,27 @@ SKEIN_INLINE Vec LoadF16Tail(const uint16_t* p, int64_t count) {
   return LoadF16(LoadBitsTail(p, count).bits);
 }
 
-SKEIN_INLINE Vec Add(Vec a, Vec b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
-SKEIN_INLINE Vec Sub(Vec a, Vec b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
-SKEIN_INLINE Vec Mul(Vec a, Vec b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
-SKEIN_INLINE Vec Div(Vec a, Vec b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+SKEIN_INLINE Vec Add(Vec a, Vec b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+SKEIN_INLINE Vec Sub(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+SKEIN_INLINE Vec Mul(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+SKEIN_INLINE Vec Div(Vec a, Vec b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
 SKEIN_INLINE Vec Fma(Vec a, Vec b, Vec c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
-SKEIN_INLINE Vec Min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
-SKEIN_INLINE Vec Max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+SKEIN_INLINE Vec Min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+SKEIN_INLINE Vec Max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
 SKEIN_INLINE Vec Abs(Vec a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
@@ -114,8 +126,8 @@ SKEIN_INLINE __m256 SumEight(const Vec* v) {
     w[i] = _mm256_add_ps(_mm256_shuffle_ps(u[i], u[i + 2], 0x44),
                          _mm256_shuffle_ps(u[i], u[i + 2], 0xEE));
   }
-  const __m256 sums = _mm256_add_ps(_mm256_shuffle_ps(w[0], w[1], 0x88),
-                                    _mm256_shuffle_ps(w[0], w[1], 0xDD));
+  const __m256 sums =
+      _mm256_add_ps(_mm256_shuffle_ps(w[0], w[1], 0x88), _mm256_shuffle_ps(w[0], w[1], 0xDD));
   // The levels left the sums of vectors 0 2 1 3 | 4 6 5 7.
   return _mm256_permutevar8x32_ps(sums, _mm256_setr_epi32(0, 2, 1, 3, 4, 6, 5, 7));
 }

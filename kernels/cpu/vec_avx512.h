@@ -62,8 +62,8 @@ SKEIN_INLINE Vec Scale(Vec x, Vec n) {
   const __m512i first = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
   const __m512i second =
       _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(whole, half), bias), 23);
-  return {_mm512_mul_ps(_mm512_mul_ps(x.v, _mm512_castsi512_ps(first)),
-                        _mm512_castsi512_ps(second))};
+  return {
+      _mm512_mul_ps(_mm512_mul_ps(x.v, _mm512_castsi512_ps(first)), _mm512_castsi512_ps(second))};
 }
 
 SKEIN_INLINE float Sum(Vec a) {
@@ -90,11 +90,10 @@ SKEIN_INLINE Vec SumEach(const Vec* v) {
     w[i] = _mm512_add_ps(_mm512_shuffle_ps(u[i], u[i + 2], 0x44),
                          _mm512_shuffle_ps(u[i], u[i + 2], 0xEE));
   }
-  const __m512 sums = _mm512_add_ps(_mm512_shuffle_ps(w[0], w[1], 0x88),
-                                    _mm512_shuffle_ps(w[0], w[1], 0xDD));
+  const __m512 sums =
+      _mm512_add_ps(_mm512_shuffle_ps(w[0], w[1], 0x88), _mm512_shuffle_ps(w[0], w[1], 0xDD));
   // The levels left the sums of vectors 0 2 1 3 | 8 10 9 11 | 4 6 5 7 | 12 14 13 15.
-  const __m512i order =
-      _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
+  const __m512i order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
   return {_mm512_permutexvar_ps(order, sums)};
 }
 

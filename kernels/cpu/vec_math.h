@@ -1,5 +1,6 @@
-// Elementary functions over the lanes of a Vec: fixed polynomials, so the same bits on every instruction set. The
-// error stays below 3 units in the last place (tests/kernels/cpu). NaN gives NaN.
+// Elementary functions over the lanes of a Vec: fixed polynomials, so the same bits on every
+// instruction set. The error stays below 3 units in the last place (tests/kernels/cpu). NaN gives
+// NaN.
 #pragma once
 
 #include "kernels/cpu/vec.h"

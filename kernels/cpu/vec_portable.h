@@ -92,7 +92,8 @@ SKEIN_INLINE Vec IfLess(const Vec& a, const Vec& b, const Vec& x, const Vec& y) 
 // x * 2^n for integral n in [-252, 252].
 SKEIN_INLINE Vec Scale(const Vec& x, const Vec& n) {
   return Each([&](int i) {
-    // The conversion of NaN is undefined in C++; the other instruction sets turn it into the smallest integer.
+    // The conversion of NaN is undefined in C++; the other instruction sets turn it into the
+    // smallest integer.
     const int32_t whole = n.f[i] == n.f[i] ? static_cast<int32_t>(n.f[i]) : INT32_MIN;
     const int32_t half = whole >> 1;
     const float first = FromBits(static_cast<uint32_t>(half + 127) << 23);

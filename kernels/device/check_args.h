@@ -1,4 +1,5 @@
-// Argument checks that operations share. Messages read `time_mix_in: r: shape [3, 64], expected [3, 128]`.
+// Argument checks that operations share. Messages read `time_mix_in: r: shape [3, 64], expected [3,
+// 128]`.
 #pragma once
 
 #include <string>

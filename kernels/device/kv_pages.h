@@ -7,7 +7,8 @@
 
 namespace skein {
 
-// Token t of sequence s is token t % page_tokens of page table[s][t / page_tokens]. The engine owns the pages.
+// Token t of sequence s is token t % page_tokens of page table[s][t / page_tokens]. The engine owns
+// the pages.
 struct KvPages {
   float* keys = nullptr;    // [num_pages, kv_heads, page_tokens, head_dim]
   float* values = nullptr;  // the same

@@ -1,8 +1,5 @@
 #include "kernels/device/parallel_for.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -11,16 +8,20 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "common/base/check.h"
 
 namespace skein {
 namespace {
 
-// Ops of a decode step follow each other within microseconds: workers look for the next one for about 100 us before
-// they sleep.
+// Ops of a decode step follow each other within microseconds: workers look for the next one for
+// about 100 us before they sleep.
 constexpr int kSpinsBeforeSleep = 2000;
 constexpr int kSpinsBeforeYield = 500;
-constexpr int kChunksPerThread = 4;  // more than one, so that a thread that was interrupted holds nobody up
+constexpr int kChunksPerThread =
+    4;  // more than one, so that a thread that was interrupted holds nobody up
 
 void Pause() {
 #if defined(__x86_64__)
@@ -39,8 +40,9 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-// A job is open from the moment it is published until its caller has run out of ranges. Workers join an open job by
-// counting themselves in; the caller waits only for those that did, so a worker that is not scheduled costs nothing.
+// A job is open from the moment it is published until its caller has run out of ranges. Workers
+// join an open job by counting themselves in; the caller waits only for those that did, so a worker
+// that is not scheduled costs nothing.
 struct ParallelFor::Team {
   // `gate` packs what must change together: generation << 32 | open << 31 | joined workers.
   static constexpr uint64_t kOpen = uint64_t{1} << 31;
@@ -60,8 +62,7 @@ struct ParallelFor::Team {
     for (std::thread& worker : workers) worker.join();
   }
 
-  void Run(int64_t count_in, int64_t chunk_in,
-           absl::FunctionRef<void(int64_t, int64_t)> task_in) {
+  void Run(int64_t count_in, int64_t chunk_in, absl::FunctionRef<void(int64_t, int64_t)> task_in) {
     task = &task_in;
     count = count_in;
     chunk = chunk_in;
@@ -129,8 +130,8 @@ struct ParallelFor::Team {
   absl::FunctionRef<void(int64_t, int64_t)>* task = nullptr;
   int64_t count = 0;
   int64_t chunk = 1;
-  alignas(64) std::atomic<int64_t> next{0};   // first index that nobody has taken
-  alignas(64) std::atomic<int> left{0};       // workers that joined and have finished
+  alignas(64) std::atomic<int64_t> next{0};  // first index that nobody has taken
+  alignas(64) std::atomic<int> left{0};      // workers that joined and have finished
   alignas(64) std::atomic<uint64_t> gate{0};
 
   std::mutex mu;  // orders going to sleep with waking up

@@ -8,8 +8,8 @@
 
 namespace skein {
 
-// Sequence s has rows [row_begin[s], row_begin[s + 1]), in the order of its tokens, and the state record slots[s].
-// Slots are distinct. Every sequence has at least one row.
+// Sequence s has rows [row_begin[s], row_begin[s + 1]), in the order of its tokens, and the state
+// record slots[s]. Slots are distinct. Every sequence has at least one row.
 struct SequenceRows {
   TensorView<const int32_t> row_begin;  // [sequences + 1]
   TensorView<const int32_t> slots;      // [sequences]

@@ -24,8 +24,8 @@ void EmbeddingCpu(const EmbeddingArgs& args, ParallelFor& threads) {
       float* x = args.x.row(m);
       WeightRow(args.table, args.tokens[m], x);
       if (args.norm_weight.empty()) continue;
-      SKEIN_ISA(LayerNormRow)(x, args.norm_weight.data(), args.norm_bias.data(), args.eps,
-                              args.table.cols, x);
+      SKEIN_ISA(LayerNormRow)
+      (x, args.norm_weight.data(), args.norm_bias.data(), args.eps, args.table.cols, x);
     }
   });
 }

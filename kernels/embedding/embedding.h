@@ -11,13 +11,14 @@
 
 namespace skein {
 
-// x[m] = table[tokens[m]], or LN(table[tokens[m]]) where a norm is given (docs/models/rwkv7.md, eq. 1).
+// x[m] = table[tokens[m]], or LN(table[tokens[m]]) where a norm is given (docs/models/rwkv7.md, eq.
+// 1).
 struct EmbeddingArgs {
   TensorView<const int32_t> tokens;                // [rows], in [0, vocab)
   WeightMatrix table;                              // [vocab, width]
   TensorView<const float> norm_weight, norm_bias;  // [width] both, or both empty
   float eps = 1e-5f;
-  TensorView<float> x;                             // [rows, width]
+  TensorView<float> x;  // [rows, width]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

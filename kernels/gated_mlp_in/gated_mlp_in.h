@@ -14,9 +14,9 @@ struct GatedMlpInArgs {
   TensorView<const float> x;            // [rows, D], the residual stream
   TensorView<const float> norm_weight;  // [D]
   float eps = 1e-6f;
-  WeightMatrix gate, up;                // [F, D]
-  TensorView<float> normed;             // workspace [rows, D]
-  TensorView<float> gated, h;           // workspace and result [rows, F]
+  WeightMatrix gate, up;       // [F, D]
+  TensorView<float> normed;    // workspace [rows, D]
+  TensorView<float> gated, h;  // workspace and result [rows, F]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -18,9 +18,9 @@ struct HeadArgs {
   TensorView<const float> norm_weight;  // [D]
   TensorView<const float> norm_bias;    // [D] or empty
   float eps = 1e-5f;
-  WeightMatrix head;                    // [vocab, D]
-  TensorView<float> normed;             // workspace [outputs, D]
-  TensorView<float> logits;             // [outputs, vocab]
+  WeightMatrix head;         // [vocab, D]
+  TensorView<float> normed;  // workspace [outputs, D]
+  TensorView<float> logits;  // [outputs, vocab]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

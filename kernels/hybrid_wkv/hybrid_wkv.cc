@@ -67,8 +67,9 @@ void RunHead(const Args& args, int64_t sequence, int64_t head) {
 
 absl::Status HybridWkvArgs::Validate() const {
   ArgsCheck check("hybrid_wkv");
-  check.That(r_k.rank() == 2 && r_k.dim(1) <= kMaxHeadSize && r_k.dim(1) % 2 == 0,
-             "r_k must be [H, N], N even and <= 512")
+  check
+      .That(r_k.rank() == 2 && r_k.dim(1) <= kMaxHeadSize && r_k.dim(1) % 2 == 0,
+            "r_k must be [H, N], N even and <= 512")
       .That(!r.empty() && r.rank() == 2, "r must be [rows, C]")
       .That(!k.empty() && k.rank() == 2, "k must be [rows, E]")
       .That(state.base != nullptr, "state: missing")
@@ -79,14 +80,24 @@ absl::Status HybridWkvArgs::Validate() const {
   if (!check.status().ok()) return check.status();
   const int64_t rows = r.dim(0), n = r_k.dim(1), heads = r_k.dim(0);
   const Shape wide = {rows, heads * n}, narrow = {rows, k.dim(1)}, angles = {rows, n / 2};
-  check.That(k.dim(1) > 0 && k.dim(1) % n == 0 && heads * n % k.dim(1) == 0,
-             "key width must be whole heads that divide H")
-      .Shape("r", r, wide).Shape("y", y, wide).Shape("k", k, narrow).Shape("v", v, narrow)
-      .Shape("k_first", k_first, narrow).Shape("v_first", v_first, narrow)
-      .Shape("cosines", cosines, angles).Shape("sines", sines, angles)
-      .OptionalShape("r_norm", r_norm, {n}).OptionalShape("k_norm", k_norm, {n})
-      .Shape("u", u, wide).Shape("a", a, wide).Shape("g", g, wide)
-      .OptionalShape("k_mix", k_mix, narrow).OptionalShape("v_mix", v_mix, narrow);
+  check
+      .That(k.dim(1) > 0 && k.dim(1) % n == 0 && heads * n % k.dim(1) == 0,
+            "key width must be whole heads that divide H")
+      .Shape("r", r, wide)
+      .Shape("y", y, wide)
+      .Shape("k", k, narrow)
+      .Shape("v", v, narrow)
+      .Shape("k_first", k_first, narrow)
+      .Shape("v_first", v_first, narrow)
+      .Shape("cosines", cosines, angles)
+      .Shape("sines", sines, angles)
+      .OptionalShape("r_norm", r_norm, {n})
+      .OptionalShape("k_norm", k_norm, {n})
+      .Shape("u", u, wide)
+      .Shape("a", a, wide)
+      .Shape("g", g, wide)
+      .OptionalShape("k_mix", k_mix, narrow)
+      .OptionalShape("v_mix", v_mix, narrow);
   for (const Projection& p : Projections(*this)) check.Also("product", p.Validate());
   return check.status();
 }

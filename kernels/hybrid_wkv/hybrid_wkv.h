@@ -1,4 +1,5 @@
-// Second stage of a hybrid's RWKV layer: from the products of its normalised input to the gated output of the heads.
+// Second stage of a hybrid's RWKV layer: from the products of its normalised input to the gated
+// output of the heads.
 #pragma once
 
 #include "absl/status/status.h"
@@ -10,32 +11,32 @@
 
 namespace skein {
 
-// docs/models/hybrid.md, the RWKV layer of hxa079. H heads of N channels read KV heads of keys and values, H / KV
-// consecutive heads sharing one. C = H N, E = KV N. Per row
+// docs/models/hybrid.md, the RWKV layer of hxa079. H heads of N channels read KV heads of keys and
+// values, H / KV consecutive heads sharing one. C = H N, E = KV N. Per row
 //   r, k: RMS norm per head where the model has it, then rotation
-//   first RWKV layer: k_first = k, v_first = v;   later: k += (k_first - k) * sigmoid(k0 + k2 k_rank), v likewise
-//   u = w0 + w2 w_rank   omega = -softplus(-u) - 1/2   w = exp(-exp(omega))   a = sigmoid(a0 + a2 a_rank)
-//   q = k / max(|k|, 1e-12) per head   kt = k (1 - omega + a)   g = g2 g_rank
-//   y = (wkv7(r, w, kt, v, q, q a) N^(-1/2) + (sum r kt r_k) v) g
+//   first RWKV layer: k_first = k, v_first = v;   later: k += (k_first - k) * sigmoid(k0 + k2
+//   k_rank), v likewise u = w0 + w2 w_rank   omega = -softplus(-u) - 1/2   w = exp(-exp(omega))   a
+//   = sigmoid(a0 + a2 a_rank) q = k / max(|k|, 1e-12) per head   kt = k (1 - omega + a)   g = g2
+//   g_rank y = (wkv7(r, w, kt, v, q, q a) N^(-1/2) + (sum r kt r_k) v) g
 struct HybridWkvArgs {
   TensorView<const float> r;                                       // [rows, C]
   TensorView<const float> k, v;                                    // [rows, E]
   TensorView<const float> w_rank, a_rank, g_rank, k_rank, v_rank;  // [rows, rank]
   WeightMatrix w2, a2, g2;                                         // [C, rank]
-  WeightMatrix k2, v2;                                             // [E, rank]; empty in the first RWKV layer
-  TensorView<const float> w0, a0;                                  // [C]
-  TensorView<const float> k0, v0;                                  // [E]; empty in the first RWKV layer
-  TensorView<const float> r_norm, k_norm;                          // [N] both, or both empty
+  WeightMatrix k2, v2;                     // [E, rank]; empty in the first RWKV layer
+  TensorView<const float> w0, a0;          // [C]
+  TensorView<const float> k0, v0;          // [E]; empty in the first RWKV layer
+  TensorView<const float> r_norm, k_norm;  // [N] both, or both empty
   float norm_eps = 1e-6f;
-  TensorView<const float> r_k;                                     // [H, N]
-  TensorView<const float> cosines, sines;                          // [rows, N / 2]
+  TensorView<const float> r_k;             // [H, N]
+  TensorView<const float> cosines, sines;  // [rows, N / 2]
   SequenceRows sequences;
-  StateTensor state;                                               // [H, N, N], row = value channel; updated
+  StateTensor state;  // [H, N, N], row = value channel; updated
 
-  TensorView<float> u, a, g;                                       // workspace [rows, C]
-  TensorView<float> k_mix, v_mix;                                  // workspace [rows, E], empty with k2 and v2
-  TensorView<float> k_first, v_first;                              // [rows, E], written in the first layer, read later
-  TensorView<float> y;                                             // [rows, C]
+  TensorView<float> u, a, g;           // workspace [rows, C]
+  TensorView<float> k_mix, v_mix;      // workspace [rows, E], empty with k2 and v2
+  TensorView<float> k_first, v_first;  // [rows, E], written in the first layer, read later
+  TensorView<float> y;                 // [rows, C]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

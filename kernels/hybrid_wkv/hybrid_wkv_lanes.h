@@ -7,7 +7,8 @@
 
 namespace skein {
 
-// Pointers to the channels of a head, or of the key-value head that it shares; [n] where nothing is said.
+// Pointers to the channels of a head, or of the key-value head that it shares; [n] where nothing is
+// said.
 struct HybridHeadCall {
   int64_t n = 0;
   const float *r = nullptr, *k = nullptr, *v = nullptr;
@@ -17,12 +18,12 @@ struct HybridHeadCall {
   const float *cosines = nullptr, *sines = nullptr;  // [n / 2]
   const float *k_mix = nullptr, *v_mix = nullptr;    // null in the first RWKV layer
   float *k_first = nullptr, *v_first = nullptr;
-  bool publish = false;  // write k_first and v_first: one head of each group, in the first RWKV layer
+  bool publish =
+      false;  // write k_first and v_first: one head of each group, in the first RWKV layer
   float* state = nullptr;  // [n, n]
   float* y = nullptr;
 };
 
-SKEIN_ISA_DECLARE(
-    void HybridHead(const HybridHeadCall& call);)
+SKEIN_ISA_DECLARE(void HybridHead(const HybridHeadCall& call);)
 
 }  // namespace skein

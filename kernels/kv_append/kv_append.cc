@@ -40,7 +40,8 @@ absl::Status KvAppendArgs::Validate() const {
   if (!check.status().ok()) return check.status();
   const Shape narrow = {q.dim(0), pages.kv_heads * pages.head_dim};
   return check.That(q.dim(1) % pages.head_dim == 0, "q must be whole heads")
-      .Shape("k", k, narrow).Shape("v", v, narrow)
+      .Shape("k", k, narrow)
+      .Shape("v", v, narrow)
       .Shape("positions", positions, {q.dim(0)})
       .OptionalShape("q_norm", q_norm, {pages.head_dim})
       .OptionalShape("k_norm", k_norm, {pages.head_dim})

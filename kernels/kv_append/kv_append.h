@@ -12,15 +12,16 @@
 
 namespace skein {
 
-// Per head, where the model has the norms: q = RMS(q), k = RMS(k). Then page(token) = k, v. No position embedding.
+// Per head, where the model has the norms: q = RMS(q), k = RMS(k). Then page(token) = k, v. No
+// position embedding.
 struct KvAppendArgs {
   TensorView<float> q;                     // [rows, H * N], normed in place
   TensorView<const float> k, v;            // [rows, KV * N]
   TensorView<const float> q_norm, k_norm;  // [N] both, or both empty
   float norm_eps = 1e-6f;
-  TensorView<const int32_t> positions;     // [rows]
+  TensorView<const int32_t> positions;  // [rows]
   SequenceRows sequences;
-  KvPages pages;                           // written
+  KvPages pages;  // written
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -17,19 +17,27 @@ int64_t Units(const WeightMatrix& weight) { return (weight.rows + kUnit - 1) / k
 
 WeightType TypeOf(const WeightMatrix& weight) {
   switch (weight.dtype) {
-    case DType::kBF16: return WeightType::kBf16;
-    case DType::kF16: return WeightType::kF16;
-    default: return WeightType::kF32;
+    case DType::kBF16:
+      return WeightType::kBf16;
+    case DType::kF16:
+      return WeightType::kF16;
+    default:
+      return WeightType::kF32;
   }
 }
 
 double Activated(double x, Activation activation) {
   switch (activation) {
-    case Activation::kNone: return x;
-    case Activation::kTanh: return std::tanh(x);
-    case Activation::kSigmoid: return 1.0 / (1.0 + std::exp(-x));
-    case Activation::kReluSquared: return x > 0 ? x * x : 0.0;
-    case Activation::kDecay: return std::exp(-std::exp(-0.5) / (1.0 + std::exp(-x)));
+    case Activation::kNone:
+      return x;
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kSigmoid:
+      return 1.0 / (1.0 + std::exp(-x));
+    case Activation::kReluSquared:
+      return x > 0 ? x * x : 0.0;
+    case Activation::kDecay:
+      return std::exp(-std::exp(-0.5) / (1.0 + std::exp(-x)));
   }
   return x;
 }
@@ -54,7 +62,8 @@ const float* BiasAt(const Projection& p, int64_t output) {
   return p.bias.empty() ? nullptr : p.bias.data() + output;
 }
 
-// Calls work(projection, first output, last output) for the outputs of units [begin, end) of all projections in a row.
+// Calls work(projection, first output, last output) for the outputs of units [begin, end) of all
+// projections in a row.
 template <typename F>
 void ForUnits(std::span<const Projection> projections, int64_t begin, int64_t end, F work) {
   for (const Projection& p : projections) {
@@ -70,8 +79,8 @@ void ForUnits(std::span<const Projection> projections, int64_t begin, int64_t en
 }  // namespace
 
 absl::Status Projection::Validate() const {
-  const bool known = weight.dtype == DType::kF32 || weight.dtype == DType::kBF16 ||
-                     weight.dtype == DType::kF16;
+  const bool known =
+      weight.dtype == DType::kF32 || weight.dtype == DType::kBF16 || weight.dtype == DType::kF16;
   const int64_t rows = x.rank() == 2 ? x.dim(0) : 0;
   return ArgsCheck("projection")
       .That(!weight.empty() && known, "weight must be fp32, bf16 or fp16")
@@ -101,8 +110,8 @@ void ProjectAndAddCpu(const Projection& projection, TensorView<float> residual,
     ForUnits({&projection, 1}, begin, end, [&](const Projection& p, int64_t first, int64_t last) {
       RunProducts(p, first, last);
       for (int64_t m = 0; m < p.x.dim(0); ++m) {
-        SKEIN_ISA(AddRow)(p.y.row(m) + first, BiasAt(p, first), last - first,
-                          residual.row(m) + first);
+        SKEIN_ISA(AddRow)
+        (p.y.row(m) + first, BiasAt(p, first), last - first, residual.row(m) + first);
       }
     });
   });
@@ -123,9 +132,12 @@ void ProjectRef(const Projection& p) {
 float WeightAt(const WeightMatrix& weight, int64_t row, int64_t col) {
   const int64_t at = row * weight.cols + col;
   switch (weight.dtype) {
-    case DType::kBF16: return Bf16ToFloat(static_cast<const uint16_t*>(weight.data)[at]);
-    case DType::kF16: return Fp16ToFloat(static_cast<const uint16_t*>(weight.data)[at]);
-    default: return static_cast<const float*>(weight.data)[at];
+    case DType::kBF16:
+      return Bf16ToFloat(static_cast<const uint16_t*>(weight.data)[at]);
+    case DType::kF16:
+      return Fp16ToFloat(static_cast<const uint16_t*>(weight.data)[at]);
+    default:
+      return static_cast<const float*>(weight.data)[at];
   }
 }
 

@@ -1,4 +1,5 @@
-// Products with weight matrices: the building block of the operations' CPU bodies. Not an operation itself.
+// Products with weight matrices: the building block of the operations' CPU bodies. Not an operation
+// itself.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +17,21 @@ namespace skein {
 
 // y = activation(x W^T + bias), row by row.
 struct Projection {
-  WeightMatrix weight;            // [outputs, inputs]
-  TensorView<const float> bias;   // [outputs], may be empty
+  WeightMatrix weight;           // [outputs, inputs]
+  TensorView<const float> bias;  // [outputs], may be empty
   Activation activation = Activation::kNone;
-  TensorView<const float> x;      // [rows, inputs]
-  TensorView<float> y;            // [rows, outputs]; must not overlap x
+  TensorView<const float> x;  // [rows, inputs]
+  TensorView<float> y;        // [rows, outputs]; must not overlap x
 
   // InvalidArgument if a shape does not fit, or the element type is not fp32, bf16 or fp16.
   absl::Status Validate() const;
 };
 
-// All of them at once, spread over the threads as one piece of work. Summation order: products_lanes.h.
+// All of them at once, spread over the threads as one piece of work. Summation order:
+// products_lanes.h.
 void ProjectCpu(std::span<const Projection> projections, ParallelFor& threads);
-// x += y W^T + bias: a product whose outputs are added to `residual` [rows, outputs]. `projection.y` is workspace.
+// x += y W^T + bias: a product whose outputs are added to `residual` [rows, outputs].
+// `projection.y` is workspace.
 void ProjectAndAddCpu(const Projection& projection, TensorView<float> residual,
                       ParallelFor& threads);
 

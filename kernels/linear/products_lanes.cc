@@ -5,13 +5,14 @@
 namespace skein::SKEIN_ISA_NAMESPACE {
 namespace {
 
-// Few rows: weights stream from memory once, widened on the way, in bundles of outputs for independent sums.
+// Few rows: weights stream from memory once, widened on the way, in bundles of outputs for
+// independent sums.
 constexpr int64_t kStreamOutputs = 4;
 constexpr int64_t kStreamRows = 4;
 constexpr int64_t kMaxStreamedRows = 12;
 
-// Many rows: a panel of outputs is widened to fp32 in the cache, and tiles of rows by outputs run over it with all
-// their sums in registers. Between blocks of columns the sums wait in memory.
+// Many rows: a panel of outputs is widened to fp32 in the cache, and tiles of rows by outputs run
+// over it with all their sums in registers. Between blocks of columns the sums wait in memory.
 #if SKEIN_ISA_AVX512
 constexpr int64_t kTileRows = 4;
 constexpr int64_t kTileOutputs = 6;
@@ -84,12 +85,17 @@ SKEIN_INLINE void Bundle(const ProductCall& call, int64_t m, int64_t o) {
 template <typename Format, int kOutputs>
 SKEIN_INLINE void AllRows(const ProductCall& call, int64_t o) {
   int64_t m = 0;
-  for (; m + kStreamRows <= call.rows; m += kStreamRows) Bundle<Format, kStreamRows, kOutputs>(call, m, o);
+  for (; m + kStreamRows <= call.rows; m += kStreamRows)
+    Bundle<Format, kStreamRows, kOutputs>(call, m, o);
   switch (call.rows - m) {
-    case 3: return Bundle<Format, 3, kOutputs>(call, m, o);
-    case 2: return Bundle<Format, 2, kOutputs>(call, m, o);
-    case 1: return Bundle<Format, 1, kOutputs>(call, m, o);
-    default: return;
+    case 3:
+      return Bundle<Format, 3, kOutputs>(call, m, o);
+    case 2:
+      return Bundle<Format, 2, kOutputs>(call, m, o);
+    case 1:
+      return Bundle<Format, 1, kOutputs>(call, m, o);
+    default:
+      return;
   }
 }
 
@@ -110,8 +116,8 @@ void Widen(const void* weight, int64_t begin, int64_t n, float* out) {
   if (k < n) StoreTail(out + k, Format::GetTail(w + k, n - k), n - k);
 }
 
-// One pass of a tile over the columns of a block. `x_rows` and `panel` point at the block's first column; the panel
-// has zeros behind the last column.
+// One pass of a tile over the columns of a block. `x_rows` and `panel` point at the block's first
+// column; the panel has zeros behind the last column.
 struct TilePass {
   const float* x_rows[kTileRows];
   const float* panel;  // [kTileOutputs, kBlockCols]
@@ -223,18 +229,24 @@ void Blocked(const ProductCall& call) {
 
 void WidenRow(const void* weight, WeightType type, int64_t begin, int64_t n, float* out) {
   switch (type) {
-    case WeightType::kF32: return Widen<F32>(weight, begin, n, out);
-    case WeightType::kBf16: return Widen<Bf16>(weight, begin, n, out);
-    case WeightType::kF16: return Widen<F16>(weight, begin, n, out);
+    case WeightType::kF32:
+      return Widen<F32>(weight, begin, n, out);
+    case WeightType::kBf16:
+      return Widen<Bf16>(weight, begin, n, out);
+    case WeightType::kF16:
+      return Widen<F16>(weight, begin, n, out);
   }
 }
 
 void Products(const ProductCall& call) {
   if (call.rows > kMaxStreamedRows) return Blocked(call);
   switch (call.type) {
-    case WeightType::kF32: return Stream<F32>(call);
-    case WeightType::kBf16: return Stream<Bf16>(call);
-    case WeightType::kF16: return Stream<F16>(call);
+    case WeightType::kF32:
+      return Stream<F32>(call);
+    case WeightType::kBf16:
+      return Stream<Bf16>(call);
+    case WeightType::kF16:
+      return Stream<F16>(call);
   }
 }
 

@@ -1,8 +1,9 @@
 // The one dot product of the CPU backend, for decode and prefill alike.
 //
-// Sixteen partial sums: lane l adds w[k] x[k] for k = l, l + 16, ... in ascending order, each step one fused
-// multiply-add; missing elements of the last step count as zeros. The lanes are then added as vec.h says. So a result
-// depends on its row and its output alone: not on the other rows, the blocking, the threads or the instruction set.
+// Sixteen partial sums: lane l adds w[k] x[k] for k = l, l + 16, ... in ascending order, each step
+// one fused multiply-add; missing elements of the last step count as zeros. The lanes are then
+// added as vec.h says. So a result depends on its row and its output alone: not on the other rows,
+// the blocking, the threads or the instruction set.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +28,9 @@ struct ProductCall {
   int64_t end = 0;
 };
 
-SKEIN_ISA_DECLARE(
-    void Products(const ProductCall& call);
-    // out = fp32 of elements [begin, begin + n) of `weight`.
-    void WidenRow(const void* weight, WeightType type, int64_t begin, int64_t n, float* out);)
+SKEIN_ISA_DECLARE(void Products(const ProductCall& call);
+                  // out = fp32 of elements [begin, begin + n) of `weight`.
+                  void WidenRow(const void* weight, WeightType type, int64_t begin, int64_t n,
+                                float* out);)
 
 }  // namespace skein

@@ -63,8 +63,9 @@ absl::Status PagedAttentionArgs::Validate() const {
       .That(pages.page_tokens > 0 && pages.kv_heads > 0 && pages.head_dim > 0, "empty pages");
   if (!check.status().ok()) return check.status();
   const int64_t group = pages.kv_heads * pages.head_dim;
-  return check.That(q.dim(1) % group == 0 && q.dim(1) / group <= kMaxHeadGroup,
-                    "query heads must be a multiple of the key-value heads")
+  return check
+      .That(q.dim(1) % group == 0 && q.dim(1) / group <= kMaxHeadGroup,
+            "query heads must be a multiple of the key-value heads")
       .Shape("positions", positions, {q.dim(0)})
       .Shape("y", y, q.shape())
       .status();

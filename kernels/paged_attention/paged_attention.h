@@ -12,15 +12,18 @@
 
 namespace skein {
 
-// Per row and head h, over tokens t = 0 ... positions[row] of its sequence, which are in the pages already:
-//   s[t] = q[h] . key[t][h / G] * N^(-1/2)    y[h] = sum_t softmax(s)[t] value[t][h / G]      G = H / KV
-// On the CPU the sums run over blocks of 64 absolute positions, so neither pages nor chunks change a bit.
+// Per row and head h, over tokens t = 0 ... positions[row] of its sequence, which are in the pages
+// already:
+//   s[t] = q[h] . key[t][h / G] * N^(-1/2)    y[h] = sum_t softmax(s)[t] value[t][h / G]      G = H
+//   / KV
+// On the CPU the sums run over blocks of 64 absolute positions, so neither pages nor chunks change
+// a bit.
 struct PagedAttentionArgs {
   TensorView<const float> q;            // [rows, H * N]
   TensorView<const int32_t> positions;  // [rows]
   SequenceRows sequences;
   KvPages pages;
-  TensorView<float> y;                  // [rows, H * N]
+  TensorView<float> y;  // [rows, H * N]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -15,7 +15,8 @@ struct Block {
   const float* values[kBlock];
 };
 
-// The running softmax of a head: its maximum and its sum of exponentials. The weighted values are in y.
+// The running softmax of a head: its maximum and its sum of exponentials. The weighted values are
+// in y.
 struct Running {
   float maximum = -__builtin_inff();
   float sum = 0.0f;
@@ -25,8 +26,8 @@ void FindBlock(const AttentionCall& call, int64_t first, Block& block) {
   block.count = MinOf(kBlock, call.tokens - first);
   for (int64_t j = 0; j < block.count; ++j) {
     const int64_t t = first + j;
-    const int64_t at = call.pages[t / call.page_tokens] * call.page_stride +
-                       t % call.page_tokens * call.head_dim;
+    const int64_t at =
+        call.pages[t / call.page_tokens] * call.page_stride + t % call.page_tokens * call.head_dim;
     block.keys[j] = call.keys + at;
     block.values[j] = call.values + at;
   }

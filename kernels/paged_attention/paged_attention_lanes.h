@@ -15,7 +15,8 @@ struct AttentionCall {
   int64_t tokens = 0;  // keys that the row sees
   float scale = 0;
   const float* q = nullptr;  // [heads, head_dim]
-  // The key of token t begins at keys + pages[t / page_tokens] * page_stride + t % page_tokens * head_dim.
+  // The key of token t begins at keys + pages[t / page_tokens] * page_stride + t % page_tokens *
+  // head_dim.
   const float *keys = nullptr, *values = nullptr;
   const int32_t* pages = nullptr;
   int64_t page_tokens = 0;
@@ -23,7 +24,6 @@ struct AttentionCall {
   float* y = nullptr;  // [heads, head_dim]
 };
 
-SKEIN_ISA_DECLARE(
-    void AttendRow(const AttentionCall& call);)
+SKEIN_ISA_DECLARE(void AttendRow(const AttentionCall& call);)
 
 }  // namespace skein

@@ -28,8 +28,7 @@ absl::Status RmsProjectArgs::Validate() const {
 
 void RmsProjectRef(const RmsProjectArgs& args) {
   for (int64_t m = 0; m < args.x.dim(0); ++m) {
-    RmsNormRef(args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1),
-               args.normed.row(m));
+    RmsNormRef(args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1), args.normed.row(m));
   }
   for (const Projection& p : Projections(args)) ProjectRef(p);
 }
@@ -37,8 +36,8 @@ void RmsProjectRef(const RmsProjectArgs& args) {
 void RmsProjectCpu(const RmsProjectArgs& args, ParallelFor& threads) {
   threads.Run(args.x.dim(0), 1, [&](int64_t begin, int64_t end) {
     for (int64_t m = begin; m < end; ++m) {
-      SKEIN_ISA(RmsNormRow)(args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1),
-                            args.normed.row(m));
+      SKEIN_ISA(RmsNormRow)
+      (args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1), args.normed.row(m));
     }
   });
   ProjectCpu(Projections(args), threads);

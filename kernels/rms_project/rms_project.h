@@ -1,4 +1,5 @@
-// RMS norm and every product of its result: the first stage of a hybrid's RWKV and attention layers.
+// RMS norm and every product of its result: the first stage of a hybrid's RWKV and attention
+// layers.
 #pragma once
 
 #include "absl/container/inlined_vector.h"
@@ -16,13 +17,13 @@ struct RmsProjectArgs {
     WeightMatrix weight;           // [outputs, D]
     TensorView<const float> bias;  // [outputs], may be empty
     Activation activation = Activation::kNone;
-    TensorView<float> y;           // [rows, outputs]
+    TensorView<float> y;  // [rows, outputs]
   };
 
   TensorView<const float> x;            // [rows, D], the residual stream
   TensorView<const float> norm_weight;  // [D]
   float eps = 1e-6f;
-  TensorView<float> normed;             // workspace [rows, D]
+  TensorView<float> normed;  // workspace [rows, D]
   absl::InlinedVector<Output, 8> outputs;
 
   // InvalidArgument if a shape disagrees.

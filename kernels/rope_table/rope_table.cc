@@ -8,7 +8,8 @@
 namespace skein {
 namespace {
 
-// Basic arithmetic alone is the same everywhere; libm's functions differ between processors in the last bit.
+// Basic arithmetic alone is the same everywhere; libm's functions differ between processors in the
+// last bit.
 
 double PowInt(double base, int64_t exponent) {
   double result = 1.0;
@@ -37,8 +38,9 @@ struct SinCos {
   double sine, cosine;
 };
 
-// Taylor series on [-pi/4, pi/4] after taking away a multiple of pi/2 in three parts. The first two have 33 bits, so
-// multiples below 2^20 are exact, and beyond the error stays far under fp32's for any position that fits in memory.
+// Taylor series on [-pi/4, pi/4] after taking away a multiple of pi/2 in three parts. The first two
+// have 33 bits, so multiples below 2^20 are exact, and beyond the error stays far under fp32's for
+// any position that fits in memory.
 SinCos SinCosOf(double angle) {
   constexpr double kPart1 = 0x1.921fb544p+0, kPart2 = 0x1.0b4611a6p-34;
   constexpr double kPart3 = 0x1.3198a2e037073p-69;
@@ -46,15 +48,21 @@ SinCos SinCosOf(double angle) {
   const double x = ((angle - quarter * kPart1) - quarter * kPart2) - quarter * kPart3;
   const double z = x * x;
   double sine = 0, cosine = 0;
-  for (int i = 17; i >= 3; i -= 2) sine = (sine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
-  for (int i = 18; i >= 2; i -= 2) cosine = (cosine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
+  for (int i = 17; i >= 3; i -= 2)
+    sine = (sine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
+  for (int i = 18; i >= 2; i -= 2)
+    cosine = (cosine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
   sine = x + x * sine;
   cosine = 1.0 + cosine;
   switch (static_cast<int64_t>(quarter) & 3) {
-    case 0: return {sine, cosine};
-    case 1: return {cosine, -sine};
-    case 2: return {-sine, -cosine};
-    default: return {-cosine, sine};
+    case 0:
+      return {sine, cosine};
+    case 1:
+      return {cosine, -sine};
+    case 2:
+      return {-sine, -cosine};
+    default:
+      return {-cosine, sine};
   }
 }
 
@@ -74,8 +82,8 @@ void RopeTableRef(const RopeTableArgs& args) {
   const int64_t half = args.cosines.dim(1);
   for (int64_t m = 0; m < args.positions.dim(0); ++m) {
     for (int64_t i = 0; i < half; ++i) {
-      const double angle = args.positions[m] *
-          std::pow(args.theta, -static_cast<double>(i) / static_cast<double>(half));
+      const double angle = args.positions[m] * std::pow(args.theta, -static_cast<double>(i) /
+                                                                        static_cast<double>(half));
       args.cosines.row(m)[i] = static_cast<float>(std::cos(angle));
       args.sines.row(m)[i] = static_cast<float>(std::sin(angle));
     }

@@ -10,8 +10,8 @@
 
 namespace skein {
 
-// angle[m] = positions[row] * theta^(-m / half), in double precision for the true position, whatever its size.
-// The functions are our own, so that every machine gets the same bits.
+// angle[m] = positions[row] * theta^(-m / half), in double precision for the true position,
+// whatever its size. The functions are our own, so that every machine gets the same bits.
 struct RopeTableArgs {
   TensorView<const int32_t> positions;  // [rows]
   double theta = 1e6;                   // > 1

@@ -12,8 +12,8 @@ namespace {
 using Args = TimeMixInArgs;
 
 TokenShift Shift(const Args& args) {
-  return {args.x, args.norm_weight, args.norm_bias, args.eps, args.sequences, args.shift,
-          args.normed};
+  return {args.x,         args.norm_weight, args.norm_bias, args.eps,
+          args.sequences, args.shift,       args.normed};
 }
 
 absl::InlinedVector<ShiftedInput, Args::kNumInputs> Inputs(const Args& args) {

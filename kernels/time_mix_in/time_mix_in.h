@@ -1,4 +1,5 @@
-// First stage of RWKV-7 time mixing: layer norm, token shift, and every product whose input they make.
+// First stage of RWKV-7 time mixing: layer norm, token shift, and every product whose input they
+// make.
 #pragma once
 
 #include <array>
@@ -19,20 +20,20 @@ namespace skein {
 struct TimeMixInArgs {
   enum Input { kR, kW, kK, kV, kA, kG, kNumInputs };
 
-  TensorView<const float> x;                             // [rows, D], the residual stream
-  TensorView<const float> norm_weight, norm_bias;        // [D]
+  TensorView<const float> x;                       // [rows, D], the residual stream
+  TensorView<const float> norm_weight, norm_bias;  // [D]
   float eps = 1e-5f;
-  std::array<TensorView<const float>, kNumInputs> mix;   // [D] each
-  WeightMatrix receptance, key, value;                   // [A, D]
-  WeightMatrix w1, a1, v1, g1;                           // [rank, D], each with its own rank; v1 empty in layer 0
+  std::array<TensorView<const float>, kNumInputs> mix;  // [D] each
+  WeightMatrix receptance, key, value;                  // [A, D]
+  WeightMatrix w1, a1, v1, g1;  // [rank, D], each with its own rank; v1 empty in layer 0
   SequenceRows sequences;
-  StateTensor shift;                                     // [D], n of the last token; read, then updated
+  StateTensor shift;  // [D], n of the last token; read, then updated
 
-  TensorView<float> normed;                              // workspace [rows, D]
-  std::array<TensorView<float>, kNumInputs> mixed;       // workspace [rows, D] each
+  TensorView<float> normed;                         // workspace [rows, D]
+  std::array<TensorView<float>, kNumInputs> mixed;  // workspace [rows, D] each
 
-  TensorView<float> r, k, v;                             // [rows, A]
-  TensorView<float> w_rank, a_rank, v_rank, g_rank;      // [rows, rank]; v_rank empty with v1
+  TensorView<float> r, k, v;                         // [rows, A]
+  TensorView<float> w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty with v1
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

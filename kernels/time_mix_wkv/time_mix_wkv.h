@@ -1,4 +1,5 @@
-// Second stage of RWKV-7 time mixing: from the products of time_mix_in to the gated output of the heads.
+// Second stage of RWKV-7 time mixing: from the products of time_mix_in to the gated output of the
+// heads.
 #pragma once
 
 #include "absl/status/status.h"
@@ -13,22 +14,23 @@ namespace skein {
 // docs/models/rwkv7.md, eq. 6 to 15. Per row and channel
 //   w = exp(-e^(-1/2) sigmoid(w0 + w2 w_rank))   a = sigmoid(a0 + a2 a_rank)   g = g2 g_rank
 //   layer 0: v_first = v;   later: v += (v_first - v) * sigmoid(v0 + v2 v_rank)
-// per head the removal key, the scaled key, one step of wkv7, group norm and bonus; y is multiplied by g.
+// per head the removal key, the scaled key, one step of wkv7, group norm and bonus; y is multiplied
+// by g.
 struct TimeMixWkvArgs {
-  TensorView<const float> r, k, v;                           // [rows, A]
-  TensorView<const float> w_rank, a_rank, v_rank, g_rank;    // [rows, rank]; v_rank empty in layer 0
-  WeightMatrix w2, a2, v2, g2;                               // [A, rank]; v2 empty in layer 0
-  TensorView<const float> w0, a0, v0;                        // [A]; v0 empty in layer 0
-  TensorView<const float> k_k, k_a;                          // [A]
-  TensorView<const float> r_k;                               // [H, N]
-  TensorView<const float> norm_weight, norm_bias;            // [A]
+  TensorView<const float> r, k, v;                         // [rows, A]
+  TensorView<const float> w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty in layer 0
+  WeightMatrix w2, a2, v2, g2;                             // [A, rank]; v2 empty in layer 0
+  TensorView<const float> w0, a0, v0;                      // [A]; v0 empty in layer 0
+  TensorView<const float> k_k, k_a;                        // [A]
+  TensorView<const float> r_k;                             // [H, N]
+  TensorView<const float> norm_weight, norm_bias;          // [A]
   float norm_eps = 64e-5f;
   SequenceRows sequences;
-  StateTensor state;                                         // [H, N, N], row = value channel; updated
+  StateTensor state;  // [H, N, N], row = value channel; updated
 
-  TensorView<float> w, a, g, v_mix;                          // workspace [rows, A]; v_mix empty in layer 0
-  TensorView<float> v_first;                                 // [rows, A], written in layer 0, read later
-  TensorView<float> y;                                       // [rows, A]
+  TensorView<float> w, a, g, v_mix;  // workspace [rows, A]; v_mix empty in layer 0
+  TensorView<float> v_first;         // [rows, A], written in layer 0, read later
+  TensorView<float> y;               // [rows, A]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -20,7 +20,6 @@ struct TimeMixHeadCall {
   float* y = nullptr;
 };
 
-SKEIN_ISA_DECLARE(
-    void TimeMixHead(const TimeMixHeadCall& call);)
+SKEIN_ISA_DECLARE(void TimeMixHead(const TimeMixHeadCall& call);)
 
 }  // namespace skein

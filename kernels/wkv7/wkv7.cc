@@ -64,13 +64,20 @@ void RunHeadRef(const Wkv7Args& args, int64_t sequence, int64_t head) {
 
 absl::Status Wkv7Args::Validate() const {
   ArgsCheck check("wkv7");
-  check.That(!r.empty() && r.rank() == 3 && r.dim(2) <= kMaxHeadSize, "r must be [rows, H, N], N <= 512")
+  check
+      .That(!r.empty() && r.rank() == 3 && r.dim(2) <= kMaxHeadSize,
+            "r must be [rows, H, N], N <= 512")
       .That(state.base != nullptr, "state: missing")
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots");
   if (!check.status().ok()) return check.status();
   const Shape& shape = r.shape();
-  return check.Shape("w", w, shape).Shape("k", k, shape).Shape("v", v, shape)
-      .Shape("q", q, shape).Shape("b", b, shape).Shape("y", y, shape).status();
+  return check.Shape("w", w, shape)
+      .Shape("k", k, shape)
+      .Shape("v", v, shape)
+      .Shape("q", q, shape)
+      .Shape("b", b, shape)
+      .Shape("y", y, shape)
+      .status();
 }
 
 void Wkv7Ref(const Wkv7Args& args) {

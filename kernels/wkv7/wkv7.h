@@ -18,8 +18,8 @@ struct Wkv7Args {
   TensorView<const float> q;           // [rows, H, N], the removal key, of length 1 per head
   TensorView<const float> b;           // [rows, H, N], q * a
   SequenceRows sequences;
-  StateTensor state;                   // [H, N, N], row = value channel; updated
-  TensorView<float> y;                 // [rows, H, N]
+  StateTensor state;    // [H, N, N], row = value channel; updated
+  TensorView<float> y;  // [rows, H, N]
 
   // InvalidArgument if a shape disagrees, or N is beyond kMaxHeadSize (wkv7_lanes.h).
   absl::Status Validate() const;

@@ -5,8 +5,8 @@
 namespace skein::SKEIN_ISA_NAMESPACE {
 namespace {
 
-// Value channels [first, first + rows) of the state, at most 16. kVecs is the number of lane groups in a row, or 0 if
-// it is only known at run time; kWhole says that N fills them.
+// Value channels [first, first + rows) of the state, at most 16. kVecs is the number of lane groups
+// in a row, or 0 if it is only known at run time; kWhole says that N fills them.
 template <int kVecs, bool kWhole>
 SKEIN_INLINE void StepRows(const Wkv7StepCall& call, int64_t first, int64_t rows) {
   const int64_t vecs = kVecs != 0 ? kVecs : PaddedHead(call.n) / kLanes;
@@ -54,10 +54,14 @@ void Step(const Wkv7StepCall& call) {
 
 void Wkv7Step(const Wkv7StepCall& call) {
   switch (call.n) {
-    case 64: return Step<4, true>(call);
-    case 96: return Step<6, true>(call);
-    case 128: return Step<8, true>(call);
-    default: return Step<0, false>(call);
+    case 64:
+      return Step<4, true>(call);
+    case 96:
+      return Step<6, true>(call);
+    case 128:
+      return Step<8, true>(call);
+    default:
+      return Step<0, false>(call);
   }
 }
 

@@ -13,13 +13,13 @@ constexpr int64_t PaddedHead(int64_t n) { return (n + 15) / 16 * 16; }
 
 struct Wkv7StepCall {
   int64_t n = 0;
-  const float *r = nullptr, *w = nullptr, *k = nullptr, *q = nullptr, *b = nullptr;  // [PaddedHead(n)]
+  const float *r = nullptr, *w = nullptr, *k = nullptr, *q = nullptr,
+              *b = nullptr;  // [PaddedHead(n)]
   const float* v = nullptr;  // [n]
   float* state = nullptr;    // [n, n]
   float* y = nullptr;        // [n]
 };
 
-SKEIN_ISA_DECLARE(
-    void Wkv7Step(const Wkv7StepCall& call);)
+SKEIN_ISA_DECLARE(void Wkv7Step(const Wkv7StepCall& call);)
 
 }  // namespace skein

@@ -1,0 +1,62 @@
+// Runs a Model over tokens without an engine: state slots and pages are plain memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "kernels/device/stream.h"
+#include "worker/models/model.h"
+
+namespace skein {
+
+// Sequence i uses slot i. Not thread-safe.
+class ModelRunner {
+ public:
+  struct Options {
+    int sequences = 1;
+    int64_t max_tokens = 160;  // per sequence, for the pages
+    int page_tokens = 16;
+    bool scatter_pages = true;  // give each sequence pages from all over the pool, else in order
+  };
+  // What one sequence feeds in a step.
+  struct Part {
+    int sequence = 0;
+    std::vector<int32_t> tokens;
+  };
+
+  ModelRunner(Model& model, const Stream& stream, const Options& options);
+
+  // One step; the logits of every row, in the order of the parts.
+  std::vector<float> Step(const std::vector<Part>& parts);
+  // Feeds `tokens` to one sequence in chunks of `chunk` rows (0: all at once); logits of every token.
+  std::vector<float> Feed(int sequence, const std::vector<int32_t>& tokens, int64_t chunk);
+  absl::Status last_status() const { return status_; }
+
+  // A field of a sequence's state record.
+  std::vector<float> State(int sequence, const std::string& name, int layer) const;
+  void SetState(int sequence, const std::string& name, int layer, const float* values);
+  // The whole record.
+  std::vector<std::byte> Record(int sequence) const;
+  // Key (plane 0) or value (plane 1) of a token, [kv heads * head dim].
+  std::vector<float> KeyValue(int sequence, int attention_layer, int plane, int64_t token) const;
+  int64_t tokens_seen(int sequence) const { return seen_[sequence]; }
+
+ private:
+  const StateField& Field(const std::string& name, int layer) const;
+
+  Model& model_;
+  const Stream stream_;
+  const Options options_;
+  int64_t pages_per_sequence_ = 0;
+  std::vector<std::byte> states_;
+  std::vector<float> pages_;
+  std::vector<int32_t> page_table_;  // [sequences, pages_per_sequence_]
+  std::vector<int64_t> seen_;
+  absl::Status status_;
+};
+
+}  // namespace skein

@@ -1,0 +1,40 @@
+#include "worker/layers/attention.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/kv_append/kv_append.h"
+#include "kernels/paged_attention/paged_attention.h"
+#include "kernels/project_add/project_add.h"
+#include "kernels/rms_project/rms_project.h"
+
+namespace skein {
+
+void AttentionBuffers::Plan(int64_t width, int64_t query_width, int64_t kv_width,
+                            BufferPlan& plan) {
+  for (Buffer* buffer : {&normed, &product}) plan.Add(width, buffer);
+  for (Buffer* buffer : {&q, &y}) plan.Add(query_width, buffer);
+  for (Buffer* buffer : {&k, &v}) plan.Add(kv_width, buffer);
+}
+
+absl::Status Attention(const AttentionWeights& weights, const KvPages& pages, const Step& step,
+                       float eps, const AttentionBuffers& buffers, TensorView<float> residual) {
+  const int64_t rows = step.rows();
+  const int64_t width = weights.query.cols;
+  const auto q = buffers.q.View(rows, weights.query.rows);
+  const auto k = buffers.k.View(rows, weights.key.rows);
+  const auto v = buffers.v.View(rows, weights.key.rows);
+  RETURN_IF_ERROR(RmsProject({residual, weights.norm_weight, eps, buffers.normed.View(rows, width),
+                              {{weights.query, weights.query_bias, Activation::kNone, q},
+                               {weights.key, weights.key_bias, Activation::kNone, k},
+                               {weights.value, weights.value_bias, Activation::kNone, v}}},
+                             step.stream));
+  RETURN_IF_ERROR(KvAppend({q, k, v, weights.query_norm, weights.key_norm, eps, step.positions,
+                            step.sequences, pages},
+                           step.stream));
+  const auto y = buffers.y.View(rows, weights.query.rows);
+  RETURN_IF_ERROR(PagedAttention({q, step.positions, step.sequences, pages, y}, step.stream));
+  return ProjectAdd({y, weights.output, weights.output_bias, buffers.product.View(rows, width),
+                     residual},
+                    step.stream);
+}
+
+}  // namespace skein

@@ -1,0 +1,36 @@
+#include "worker/layers/channel_mix_v7.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/channel_mix_in/channel_mix_in.h"
+#include "kernels/channel_mix_out/channel_mix_out.h"
+
+namespace skein {
+
+void ChannelMixV7Buffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& plan) {
+  for (Buffer* buffer : {&normed, &mixed, &product}) plan.Add(width, buffer);
+  plan.Add(ffn_width, &h);
+}
+
+absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, const Step& step,
+                          float eps, const ChannelMixV7Buffers& buffers,
+                          TensorView<float> residual) {
+  const int64_t rows = step.rows();
+  const int64_t width = weights.key.cols;
+  ChannelMixInArgs in;
+  in.x = residual;
+  in.norm_weight = weights.norm_weight;
+  in.norm_bias = weights.norm_bias;
+  in.eps = eps;
+  in.mix = weights.mix;
+  in.key = weights.key;
+  in.sequences = step.sequences;
+  in.shift = step.State(shift);
+  in.normed = buffers.normed.View(rows, width);
+  in.mixed = buffers.mixed.View(rows, width);
+  in.h = buffers.h.View(rows, weights.key.rows);
+  RETURN_IF_ERROR(ChannelMixIn(in, step.stream));
+  return ChannelMixOut({in.h, weights.value, buffers.product.View(rows, width), residual},
+                       step.stream);
+}
+
+}  // namespace skein

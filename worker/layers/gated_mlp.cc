@@ -1,0 +1,32 @@
+#include "worker/layers/gated_mlp.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/gated_mlp_in/gated_mlp_in.h"
+#include "kernels/project_add/project_add.h"
+
+namespace skein {
+
+void GatedMlpBuffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& plan) {
+  for (Buffer* buffer : {&normed, &product}) plan.Add(width, buffer);
+  for (Buffer* buffer : {&gated, &h}) plan.Add(ffn_width, buffer);
+}
+
+absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step, float eps,
+                      const GatedMlpBuffers& buffers, TensorView<float> residual) {
+  const int64_t rows = step.rows();
+  const int64_t width = weights.down.rows;
+  GatedMlpInArgs in;
+  in.x = residual;
+  in.norm_weight = weights.norm_weight;
+  in.eps = eps;
+  in.gate = weights.gate;
+  in.up = weights.up;
+  in.normed = buffers.normed.View(rows, width);
+  in.gated = buffers.gated.View(rows, weights.gate.rows);
+  in.h = buffers.h.View(rows, weights.gate.rows);
+  RETURN_IF_ERROR(GatedMlpIn(in, step.stream));
+  return ProjectAdd({in.h, weights.down, {}, buffers.product.View(rows, width), residual},
+                    step.stream);
+}
+
+}  // namespace skein

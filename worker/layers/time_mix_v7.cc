@@ -1,0 +1,106 @@
+#include "worker/layers/time_mix_v7.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/project_add/project_add.h"
+#include "kernels/time_mix_wkv/time_mix_wkv.h"
+
+namespace skein {
+namespace {
+
+TensorView<float> OptionalView(const Buffer& buffer, int64_t rows, const WeightMatrix& weight,
+                               int64_t cols) {
+  return weight.empty() ? TensorView<float>() : buffer.View(rows, cols);
+}
+
+TimeMixInArgs InArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, const Step& step,
+                     const TimeMixV7Buffers& b, TensorView<float> residual) {
+  const int64_t rows = step.rows();
+  TimeMixInArgs args;
+  args.x = residual;
+  args.norm_weight = w.norm_weight;
+  args.norm_bias = w.norm_bias;
+  args.mix = w.mix;
+  args.receptance = w.receptance;
+  args.key = w.key;
+  args.value = w.value;
+  args.w1 = w.w1;
+  args.a1 = w.a1;
+  args.v1 = w.v1;
+  args.g1 = w.g1;
+  args.sequences = step.sequences;
+  args.shift = step.State(state.shift);
+  args.normed = b.normed.View(rows, w.receptance.cols);
+  for (size_t i = 0; i < b.mixed.size(); ++i) {
+    args.mixed[i] = b.mixed[i].View(rows, w.receptance.cols);
+  }
+  args.r = b.r.View(rows, w.receptance.rows);
+  args.k = b.k.View(rows, w.receptance.rows);
+  args.v = b.v.View(rows, w.receptance.rows);
+  args.w_rank = b.w_rank.View(rows, w.w1.rows);
+  args.a_rank = b.a_rank.View(rows, w.a1.rows);
+  args.g_rank = b.g_rank.View(rows, w.g1.rows);
+  args.v_rank = OptionalView(b.v_rank, rows, w.v1, w.v1.rows);
+  return args;
+}
+
+TimeMixWkvArgs WkvArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, const Step& step,
+                       const TimeMixInArgs& in, const TimeMixV7Buffers& b) {
+  const int64_t rows = step.rows();
+  const int64_t width = w.receptance.rows;
+  TimeMixWkvArgs args;
+  args.r = in.r;
+  args.k = in.k;
+  args.v = in.v;
+  args.w_rank = in.w_rank;
+  args.a_rank = in.a_rank;
+  args.v_rank = in.v_rank;
+  args.g_rank = in.g_rank;
+  args.w2 = w.w2;
+  args.a2 = w.a2;
+  args.v2 = w.v2;
+  args.g2 = w.g2;
+  args.w0 = w.w0;
+  args.a0 = w.a0;
+  args.v0 = w.v0;
+  args.k_k = w.k_k;
+  args.k_a = w.k_a;
+  args.r_k = w.r_k;
+  args.norm_weight = w.group_norm_weight;
+  args.norm_bias = w.group_norm_bias;
+  args.sequences = step.sequences;
+  args.state = step.State(state.wkv);
+  args.w = b.w.View(rows, width);
+  args.a = b.a.View(rows, width);
+  args.g = b.g.View(rows, width);
+  args.v_mix = OptionalView(b.v_mix, rows, w.v2, width);
+  args.v_first = b.v_first.View(rows, width);
+  args.y = b.y.View(rows, width);
+  return args;
+}
+
+}  // namespace
+
+void TimeMixV7Buffers::Plan(const TimeMixV7Sizes& sizes, BufferPlan& plan) {
+  plan.Add(sizes.width, &normed);
+  plan.Add(sizes.width, &product);
+  for (Buffer& buffer : mixed) plan.Add(sizes.width, &buffer);
+  for (Buffer* buffer : {&r, &k, &v, &w, &a, &g, &v_mix, &v_first, &y}) {
+    plan.Add(sizes.att_width, buffer);
+  }
+  for (Buffer* buffer : {&w_rank, &a_rank, &v_rank, &g_rank}) plan.Add(sizes.max_rank, buffer);
+}
+
+absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state,
+                       const Step& step, float eps, float group_eps,
+                       const TimeMixV7Buffers& buffers, TensorView<float> residual) {
+  TimeMixInArgs in = InArgs(weights, state, step, buffers, residual);
+  in.eps = eps;
+  RETURN_IF_ERROR(TimeMixIn(in, step.stream));
+  TimeMixWkvArgs wkv = WkvArgs(weights, state, step, in, buffers);
+  wkv.norm_eps = group_eps;
+  RETURN_IF_ERROR(TimeMixWkv(wkv, step.stream));
+  const auto product = buffers.product.View(step.rows(), weights.output.rows);
+  return ProjectAdd({wkv.y, weights.output, {}, product, residual}, step.stream);
+}
+
+}  // namespace skein

@@ -1,0 +1,55 @@
+// RWKV-7 time mixing: the first half of a pure RWKV layer (docs/models/rwkv7.md, eq. 4 to 16).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+#include "common/tensor/tensor_view.h"
+#include "kernels/linear/weight_matrix.h"
+#include "kernels/time_mix_in/time_mix_in.h"
+#include "worker/layers/buffers.h"
+#include "worker/layers/step.h"
+
+namespace skein {
+
+// Shapes as in TimeMixInArgs and TimeMixWkvArgs. Layer 0 has no v0, v1, v2.
+struct TimeMixV7Weights {
+  TensorView<const float> norm_weight, norm_bias;  // of ln1
+  std::array<TensorView<const float>, TimeMixInArgs::kNumInputs> mix;
+  WeightMatrix receptance, key, value, output;
+  WeightMatrix w1, a1, v1, g1;
+  WeightMatrix w2, a2, v2, g2;
+  TensorView<const float> w0, a0, v0, k_k, k_a, r_k;
+  TensorView<const float> group_norm_weight, group_norm_bias;
+};
+
+struct TimeMixV7Sizes {
+  int64_t width = 0;      // D
+  int64_t att_width = 0;  // A
+  int64_t max_rank = 0;
+};
+
+// Shared by the layers of a model; v_first carries layer 0's values to the others.
+struct TimeMixV7Buffers {
+  Buffer normed, product;
+  std::array<Buffer, TimeMixInArgs::kNumInputs> mixed;
+  Buffer r, k, v, w_rank, a_rank, v_rank, g_rank;
+  Buffer w, a, g, v_mix, v_first, y;
+
+  void Plan(const TimeMixV7Sizes& sizes, BufferPlan& plan);
+};
+
+// Offsets of the layer's fields in the state record.
+struct TimeMixV7State {
+  int64_t shift = 0;  // [D]
+  int64_t wkv = 0;    // [H, N, N]
+};
+
+// residual += TimeMix(LN1(residual)); `eps` is that of ln1, `group_eps` that of the group norm.
+absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state, const Step& step,
+                       float eps, float group_eps, const TimeMixV7Buffers& buffers,
+                       TensorView<float> residual);
+
+}  // namespace skein

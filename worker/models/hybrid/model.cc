@@ -1,0 +1,163 @@
+#include "worker/models/hybrid/model.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/device/arena.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/head/head.h"
+#include "kernels/rope_table/rope_table.h"
+#include "worker/layers/attention.h"
+#include "worker/layers/buffers.h"
+#include "worker/layers/gated_mlp.h"
+#include "worker/layers/hybrid_mix.h"
+#include "worker/layers/step.h"
+#include "worker/models/batch_check.h"
+#include "worker/models/describe.h"
+#include "worker/models/hybrid/spec.h"
+#include "worker/models/hybrid/weights.h"
+
+namespace skein::hybrid {
+namespace {
+
+// Where a layer's memory is: a field of the state record, or a layer of the KV pages.
+struct LayerMemory {
+  int64_t wkv = 0;
+  int64_t attention_index = 0;
+};
+
+struct Activations {
+  Buffer residual, head_norm, cosines, sines;
+  HybridMixBuffers mix;
+  AttentionBuffers attention;
+  GatedMlpBuffers mlp;
+};
+
+class HybridModel : public Model {
+ public:
+  static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelFiles& files,
+                                                       const ModelLoadOptions& options) {
+    ASSIGN_OR_RETURN(Spec spec, ReadSpec(files, options));
+    std::unique_ptr<HybridModel> model(new HybridModel(std::move(spec), options.max_rows));
+    RETURN_IF_ERROR(model->LoadWeights(files, options));
+    RETURN_IF_ERROR(model->AllocateActivations());
+    return model;
+  }
+
+  const ModelDescription& description() const override { return description_; }
+  const StateLayout& state_layout() const override { return state_layout_; }
+  const KvLayout& kv_layout() const override { return kv_layout_; }
+
+  absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
+    RETURN_IF_ERROR(
+        CheckBatch(batch, {max_rows_, spec_.vocab_size, kv_layout_.num_layers > 0}, stream));
+    const Step step = MakeStep(batch, state_layout_, stream);
+    const float eps = spec_.rms_norm_eps;
+    const auto x = activations_.residual.View(batch.num_rows(), spec_.width);
+    const RopeAngles angles = {activations_.cosines.View(batch.num_rows(), spec_.head_dim / 2),
+                               activations_.sines.View(batch.num_rows(), spec_.head_dim / 2)};
+    RETURN_IF_ERROR(ComputeAngles(batch, stream));
+    RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, {}, {}, eps, x}, stream));
+    for (size_t i = 0; i < weights_.layers.size(); ++i) {
+      const LayerWeights& layer = weights_.layers[i];
+      if (spec_.layers[i].attention) {
+        RETURN_IF_ERROR(Attention(layer.attention, Pages(batch, memory_[i].attention_index), step,
+                                  eps, activations_.attention, x));
+      } else {
+        RETURN_IF_ERROR(
+            HybridMix(layer.mix, memory_[i].wkv, angles, step, eps, activations_.mix, x));
+      }
+      RETURN_IF_ERROR(GatedMlp(layer.mlp, step, eps, activations_.mlp, x));
+    }
+    const int64_t outputs = batch.logit_rows.dim(0);
+    if (outputs == 0) return absl::OkStatus();
+    return Head({x, batch.logit_rows, weights_.last_norm, {}, eps, weights_.head,
+                 activations_.head_norm.View(outputs, spec_.width), batch.logits},
+                stream);
+  }
+
+ private:
+  HybridModel(Spec spec, int64_t max_rows) : spec_(std::move(spec)), max_rows_(max_rows) {
+    for (int i = 0; i < spec_.num_layers(); ++i) {
+      LayerMemory memory;
+      if (spec_.layers[i].attention) {
+        memory.attention_index = kv_layout_.num_layers++;
+      } else {
+        memory.wkv = AddStateField(state_layout_, "wkv", i,
+                                   {spec_.heads, spec_.head_dim, spec_.head_dim});
+      }
+      memory_.push_back(memory);
+    }
+    kv_layout_.num_kv_heads = static_cast<int>(spec_.kv_heads);
+    kv_layout_.head_dim = static_cast<int>(spec_.head_dim);
+  }
+
+  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options) {
+    WeightLoader loader(files);
+    Declare(spec_, loader, weights_);
+    ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
+    ASSIGN_OR_RETURN(weight_arena_, Arena::Create(bytes));
+    RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
+    RETURN_IF_ERROR(CheckPairs(spec_, weights_));
+    if (weights_.head.empty()) weights_.head = weights_.embedding;
+    description_ = Describe("hybrid", loader, weights_.layers[0].mlp.gate,
+                            absl::StrCat(spec_.rms_norm_eps, " ", spec_.rope_theta));
+    description_.vocab_size = spec_.vocab_size;
+    description_.num_layers = spec_.num_layers();
+    description_.weight_bytes = bytes;
+    return absl::OkStatus();
+  }
+
+  absl::Status AllocateActivations() {
+    BufferPlan plan(max_rows_);
+    plan.Add(spec_.width, &activations_.residual);
+    plan.Add(spec_.width, &activations_.head_norm);
+    plan.Add(spec_.head_dim / 2, &activations_.cosines);
+    plan.Add(spec_.head_dim / 2, &activations_.sines);
+    activations_.mix.Plan({spec_.width, spec_.r_width(), spec_.kv_width(), spec_.max_rank()}, plan);
+    activations_.attention.Plan(spec_.width, spec_.r_width(), spec_.kv_width(), plan);
+    activations_.mlp.Plan(spec_.width, spec_.ffn_width, plan);
+    ASSIGN_OR_RETURN(activation_arena_, Arena::Create(plan.bytes()));
+    return plan.Allocate(*activation_arena_);
+  }
+
+  absl::Status ComputeAngles(const ModelBatch& batch, const Stream& stream) const {
+    const int64_t half = spec_.head_dim / 2;
+    return RopeTable({batch.positions, spec_.rope_theta,
+                      activations_.cosines.View(batch.num_rows(), half),
+                      activations_.sines.View(batch.num_rows(), half)},
+                     stream);
+  }
+
+  KvPages Pages(const ModelBatch& batch, int64_t attention_index) const {
+    const int64_t plane = batch.kv.num_pages * spec_.kv_heads * batch.kv.page_tokens * spec_.head_dim;
+    float* keys = static_cast<float*>(batch.kv.base) + 2 * attention_index * plane;
+    return {keys,           keys + plane,   batch.kv.num_pages, batch.kv.page_tokens,
+            spec_.kv_heads, spec_.head_dim, batch.pages};
+  }
+
+  const Spec spec_;
+  const int64_t max_rows_;
+  ModelDescription description_;
+  StateLayout state_layout_;
+  KvLayout kv_layout_;
+  std::vector<LayerMemory> memory_;
+  std::unique_ptr<Arena> weight_arena_, activation_arena_;
+  Weights weights_;
+  Activations activations_;
+};
+
+}  // namespace
+
+bool Matches(const ModelFiles& files) { return IsHxa079(files); }
+
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
+                                            const Stream& stream) {
+  if (!stream.on_cpu()) return absl::UnimplementedError("hybrid: only the CPU backend is built");
+  return HybridModel::Create(files, options);
+}
+
+}  // namespace skein::hybrid

@@ -1,0 +1,131 @@
+#include "worker/models/rwkv7/model.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/device/arena.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/head/head.h"
+#include "worker/layers/buffers.h"
+#include "worker/layers/channel_mix_v7.h"
+#include "worker/layers/step.h"
+#include "worker/layers/time_mix_v7.h"
+#include "worker/models/batch_check.h"
+#include "worker/models/describe.h"
+#include "worker/models/rwkv7/spec.h"
+#include "worker/models/rwkv7/weights.h"
+
+namespace skein::rwkv7 {
+namespace {
+
+// Offsets in the state record.
+struct LayerState {
+  TimeMixV7State time_mix;
+  int64_t channel_shift = 0;
+};
+
+struct Activations {
+  Buffer residual, head_norm;
+  TimeMixV7Buffers time_mix;
+  ChannelMixV7Buffers channel_mix;
+};
+
+class Rwkv7Model : public Model {
+ public:
+  static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelFiles& files,
+                                                       const ModelLoadOptions& options) {
+    ASSIGN_OR_RETURN(Spec spec, ReadSpec(files));
+    std::unique_ptr<Rwkv7Model> model(new Rwkv7Model(std::move(spec), options.max_rows));
+    RETURN_IF_ERROR(model->LoadWeights(files, options));
+    RETURN_IF_ERROR(model->AllocateActivations());
+    return model;
+  }
+
+  const ModelDescription& description() const override { return description_; }
+  const StateLayout& state_layout() const override { return state_layout_; }
+  const KvLayout& kv_layout() const override { return kv_layout_; }
+
+  absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
+    RETURN_IF_ERROR(CheckBatch(batch, {max_rows_, spec_.vocab_size, false}, stream));
+    const Step step = MakeStep(batch, state_layout_, stream);
+    const auto x = activations_.residual.View(batch.num_rows(), spec_.width);
+    RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, weights_.first_norm_weight,
+                               weights_.first_norm_bias, spec_.norm_eps, x},
+                              stream));
+    for (size_t i = 0; i < weights_.layers.size(); ++i) {
+      const LayerWeights& layer = weights_.layers[i];
+      RETURN_IF_ERROR(TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, spec_.norm_eps,
+                                spec_.group_norm_eps, activations_.time_mix, x));
+      RETURN_IF_ERROR(ChannelMixV7(layer.channel_mix, layer_states_[i].channel_shift, step,
+                                   spec_.norm_eps, activations_.channel_mix, x));
+    }
+    const int64_t outputs = batch.logit_rows.dim(0);
+    if (outputs == 0) return absl::OkStatus();
+    return Head({x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias,
+                 spec_.norm_eps, weights_.head, activations_.head_norm.View(outputs, spec_.width),
+                 batch.logits},
+                stream);
+  }
+
+ private:
+  Rwkv7Model(Spec spec, int64_t max_rows) : spec_(std::move(spec)), max_rows_(max_rows) {
+    for (int i = 0; i < spec_.num_layers(); ++i) {
+      LayerState state;
+      state.time_mix.shift = AddStateField(state_layout_, "shift_att", i, {spec_.width});
+      state.time_mix.wkv = AddStateField(state_layout_, "wkv", i,
+                                         {spec_.heads, spec_.head_size, spec_.head_size});
+      state.channel_shift = AddStateField(state_layout_, "shift_ffn", i, {spec_.width});
+      layer_states_.push_back(state);
+    }
+  }
+
+  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options) {
+    WeightLoader loader(files);
+    Declare(spec_, loader, weights_);
+    ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
+    ASSIGN_OR_RETURN(weight_arena_, Arena::Create(bytes));
+    RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
+    if (weights_.head.empty()) weights_.head = weights_.embedding;
+    description_ = Describe("rwkv7", loader, weights_.layers[0].channel_mix.key,
+                            absl::StrCat(spec_.norm_eps, " ", spec_.group_norm_eps));
+    description_.vocab_size = spec_.vocab_size;
+    description_.num_layers = spec_.num_layers();
+    description_.weight_bytes = bytes;
+    return absl::OkStatus();
+  }
+
+  absl::Status AllocateActivations() {
+    BufferPlan plan(max_rows_);
+    plan.Add(spec_.width, &activations_.residual);
+    plan.Add(spec_.width, &activations_.head_norm);
+    activations_.time_mix.Plan({spec_.width, spec_.att_width(), spec_.max_rank()}, plan);
+    activations_.channel_mix.Plan(spec_.width, spec_.ffn_width, plan);
+    ASSIGN_OR_RETURN(activation_arena_, Arena::Create(plan.bytes()));
+    return plan.Allocate(*activation_arena_);
+  }
+
+  const Spec spec_;
+  const int64_t max_rows_;
+  ModelDescription description_;
+  StateLayout state_layout_;
+  KvLayout kv_layout_;
+  std::vector<LayerState> layer_states_;
+  std::unique_ptr<Arena> weight_arena_, activation_arena_;
+  Weights weights_;
+  Activations activations_;
+};
+
+}  // namespace
+
+bool Matches(const ModelFiles& files) { return IsX070(files); }
+
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
+                                            const Stream& stream) {
+  if (!stream.on_cpu()) return absl::UnimplementedError("rwkv7: only the CPU backend is built");
+  return Rwkv7Model::Create(files, options);
+}
+
+}  // namespace skein::rwkv7
