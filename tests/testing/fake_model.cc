@@ -91,8 +91,10 @@ absl::Status FakeModel::ForwardSequence(const ModelBatch& batch, int64_t sequenc
     }
     ++record.count;
     if (next_output < batch.logit_rows.dim(0) && batch.logit_rows[next_output] == row) {
-      WriteLogits(record.hash ^ ReadPages(batch, sequence, record.count),
-                  {batch.logits.row(next_output), static_cast<size_t>(options_.vocab_size)});
+      const std::span<float> logits(batch.logits.row(next_output),
+                                    static_cast<size_t>(options_.vocab_size));
+      WriteLogits(record.hash ^ ReadPages(batch, sequence, record.count), logits);
+      if (options_.on_logits) options_.on_logits(record.count, logits);
       ++next_output;
     }
   }

@@ -23,6 +23,8 @@ class FakeModel final : public Model {
     int num_kv_layers = 2;  // 0: like a pure RWKV model
     // Called first in each Forward, by its thread; an error ends the step.
     std::function<absl::Status(const ModelBatch&)> on_forward;
+    // Edits the logits after `num_tokens` tokens of a sequence. Not seen by LogitsAfter.
+    std::function<void(int64_t num_tokens, std::span<float> logits)> on_logits;
   };
   explicit FakeModel(Options options);
 

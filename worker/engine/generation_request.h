@@ -16,13 +16,13 @@
 namespace skein {
 
 struct StoppingParams {
-  int64_t max_tokens =
-      0;  // drawn per choice; 0 only with logprobs of the prompt, which then is all that is done
+  // Drawn per choice. 0: nothing is drawn, only the prompt is fed (and scored, if logprobs ask for
+  // it).
+  int64_t max_tokens = 0;
   int64_t min_tokens = 0;  // before these, end tokens are masked and stop strings are not searched
-  std::vector<int32_t>
-      end_tokens;  // ids that end a choice; with ignore_eos they are banned instead
+  std::vector<int32_t> end_tokens = {};  // end a choice; with ignore_eos they are banned instead
   bool ignore_eos = false;
-  std::vector<std::string> stop;  // bytes
+  std::vector<std::string> stop = {};  // bytes
   bool include_stop = false;
 };
 

@@ -152,6 +152,7 @@ class StepLoop::Impl {
       }
     }
     SKEIN_CHECK(!sequences_.empty() || waiting_.empty());  // CheckFits: each fits alone
+    Publish();
   }
 
   const BatchPlan& Plan() {
