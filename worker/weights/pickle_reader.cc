@@ -1,6 +1,5 @@
 #include "worker/weights/pickle_reader.h"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -11,8 +10,8 @@
 #include "absl/strings/str_format.h"
 
 #include "common/base/status_macros.h"
-#include "worker/weights/byte_reader.h"
 #include "worker/weights/pickle_globals.h"
+#include "worker/weights/pickle_input.h"
 #include "worker/weights/pickle_stack.h"
 #include "worker/weights/pickle_values.h"
 
@@ -45,9 +44,7 @@ class Machine {
   };
   static std::array<Opcode, 256> MakeTable();
 
-  // Operands, which follow the opcode.
-  absl::Status Need(uint64_t bytes) const;
-  absl::StatusOr<absl::string_view> TakeLine();
+  absl::Status Step();
 
   absl::Status PushNumber(Kind kind, int64_t number) { return stack_.Push({kind, 0, number}); }
   absl::Status PushEmpty(Kind kind);
@@ -61,9 +58,9 @@ class Machine {
   absl::Status None() { return PushNumber(Kind::kNone, 0); }
   absl::Status True() { return PushNumber(Kind::kBool, 1); }
   absl::Status False() { return PushNumber(Kind::kBool, 0); }
-  absl::Status Int32();
-  absl::Status Int8();
-  absl::Status Int16();
+  absl::Status SignedInteger();
+  template <int kBytes>
+  absl::Status Integer();
   absl::Status Long();
   absl::Status Float();
   absl::Status String();
@@ -78,17 +75,16 @@ class Machine {
   absl::Status Appends();
   absl::Status SetItem();
   absl::Status SetItems();
+  template <int kBytes>
   absl::Status Put();
-  absl::Status LongPut();
+  template <int kBytes>
   absl::Status Get();
-  absl::Status LongGet();
   absl::Status Global();
   absl::Status PersistentId();
   absl::Status Reduce();
   absl::Status Build();
 
-  ByteReader in_;
-  uint64_t at_ = 0;  // next byte to read
+  PickleInput in_;
   PickleValues values_;
   PickleStack stack_;
   PickleValue result_;  // kUnset until STOP
@@ -102,9 +98,9 @@ std::array<Machine::Opcode, 256> Machine::MakeTable() {
   table['N'] = {"NONE", &Machine::None};
   table[0x88] = {"NEWTRUE", &Machine::True};
   table[0x89] = {"NEWFALSE", &Machine::False};
-  table['J'] = {"BININT", &Machine::Int32};
-  table['K'] = {"BININT1", &Machine::Int8};
-  table['M'] = {"BININT2", &Machine::Int16};
+  table['J'] = {"BININT", &Machine::SignedInteger};
+  table['K'] = {"BININT1", &Machine::Integer<1>};
+  table['M'] = {"BININT2", &Machine::Integer<2>};
   table[0x8a] = {"LONG1", &Machine::Long};
   table['G'] = {"BINFLOAT", &Machine::Float};
   table['X'] = {"BINUNICODE", &Machine::String};
@@ -119,10 +115,10 @@ std::array<Machine::Opcode, 256> Machine::MakeTable() {
   table['e'] = {"APPENDS", &Machine::Appends};
   table['s'] = {"SETITEM", &Machine::SetItem};
   table['u'] = {"SETITEMS", &Machine::SetItems};
-  table['q'] = {"BINPUT", &Machine::Put};
-  table['r'] = {"LONG_BINPUT", &Machine::LongPut};
-  table['h'] = {"BINGET", &Machine::Get};
-  table['j'] = {"LONG_BINGET", &Machine::LongGet};
+  table['q'] = {"BINPUT", &Machine::Put<1>};
+  table['r'] = {"LONG_BINPUT", &Machine::Put<4>};
+  table['h'] = {"BINGET", &Machine::Get<1>};
+  table['j'] = {"LONG_BINGET", &Machine::Get<4>};
   table['c'] = {"GLOBAL", &Machine::Global};
   table['Q'] = {"BINPERSID", &Machine::PersistentId};
   table['R'] = {"REDUCE", &Machine::Reduce};
@@ -131,49 +127,33 @@ std::array<Machine::Opcode, 256> Machine::MakeTable() {
 }
 
 absl::Status Machine::Run() {
-  static const std::array<Opcode, 256> table = MakeTable();
   if (in_.size() > kMaxPickleBytes) {
     return absl::DataLossError(
         absl::StrCat("data.pkl has ", in_.size(), " bytes, expected at most ", kMaxPickleBytes));
   }
-  while (result_.kind == Kind::kUnset) {
-    const uint64_t start = at_;
-    if (!in_.Has(at_, 1)) {
-      return absl::DataLossError(absl::StrCat("data.pkl ends at byte ", at_, " without STOP"));
-    }
-    const uint8_t code = in_.U8(at_++);
-    if (start == 0 && code != kProtoCode) {
-      return absl::DataLossError("data.pkl byte 0: does not start with PROTO");
-    }
-    const Opcode& opcode = table[code];
-    if (opcode.run == nullptr) {
-      return absl::DataLossError(
-          absl::StrFormat("data.pkl byte %d: opcode 0x%02x is not known", start, code));
-    }
-    const absl::Status status = (this->*opcode.run)();
-    if (!status.ok()) {
-      return absl::DataLossError(absl::StrCat("data.pkl byte ", start, ", ", opcode.name, ": ",
-                                              std::string(status.message())));
-    }
-  }
+  while (result_.kind == Kind::kUnset) RETURN_IF_ERROR(Step());
   return absl::OkStatus();
 }
 
-absl::Status Machine::Need(uint64_t bytes) const {
-  if (in_.Has(at_, bytes)) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("wants ", bytes, " bytes, but the pickle ends at byte ", in_.size()));
-}
-
-absl::StatusOr<absl::string_view> Machine::TakeLine() {
-  const uint64_t rest = std::min<uint64_t>(in_.size() - at_, kMaxGlobalBytes);
-  const absl::string_view text = in_.Text(at_, rest);
-  const size_t end = text.find('\n');
-  if (end == absl::string_view::npos) {
-    return absl::DataLossError(absl::StrCat("no end of line within ", text.size(), " bytes"));
+absl::Status Machine::Step() {
+  static const std::array<Opcode, 256> table = MakeTable();
+  const uint64_t start = in_.position();
+  if (start == in_.size()) {
+    return absl::DataLossError(absl::StrCat("data.pkl ends at byte ", start, " without STOP"));
   }
-  at_ += end + 1;
-  return text.substr(0, end);
+  ASSIGN_OR_RETURN(const uint64_t code, in_.TakeInteger(1));
+  if (start == 0 && code != kProtoCode) {
+    return absl::DataLossError("data.pkl byte 0: does not start with PROTO");
+  }
+  const Opcode& opcode = table[code];
+  if (opcode.run == nullptr) {
+    return absl::DataLossError(
+        absl::StrFormat("data.pkl byte %d: opcode 0x%02x is not known", start, code));
+  }
+  const absl::Status status = (this->*opcode.run)();
+  if (status.ok()) return status;
+  return absl::DataLossError(absl::StrCat("data.pkl byte ", start, ", ", opcode.name, ": ",
+                                          std::string(status.message())));
 }
 
 absl::Status Machine::PushTuple(const std::vector<PickleValue>& items) {
@@ -191,9 +171,8 @@ absl::Status Machine::PushTupleOf(int count) {
 }
 
 absl::Status Machine::Proto() {
-  RETURN_IF_ERROR(Need(1));
-  const int protocol = in_.U8(at_++);
-  if (protocol == 2 && at_ == 2) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const uint64_t protocol, in_.TakeInteger(1));
+  if (protocol == 2 && in_.position() == 2) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrCat("protocol ", protocol, ", expected protocol 2 at byte 0"));
 }
@@ -203,55 +182,44 @@ absl::Status Machine::Stop() {
   return absl::OkStatus();
 }
 
-absl::Status Machine::Int32() {
-  RETURN_IF_ERROR(Need(4));
-  at_ += 4;
-  return PushNumber(Kind::kInt, static_cast<int32_t>(in_.U32(at_ - 4)));
+absl::Status Machine::SignedInteger() {
+  ASSIGN_OR_RETURN(const uint64_t bits, in_.TakeInteger(4));
+  return PushNumber(Kind::kInt, static_cast<int32_t>(static_cast<uint32_t>(bits)));
 }
 
-absl::Status Machine::Int8() {
-  RETURN_IF_ERROR(Need(1));
-  return PushNumber(Kind::kInt, in_.U8(at_++));
-}
-
-absl::Status Machine::Int16() {
-  RETURN_IF_ERROR(Need(2));
-  at_ += 2;
-  return PushNumber(Kind::kInt, in_.U16(at_ - 2));
+template <int kBytes>
+absl::Status Machine::Integer() {
+  ASSIGN_OR_RETURN(const uint64_t value, in_.TakeInteger(kBytes));
+  return PushNumber(Kind::kInt, static_cast<int64_t>(value));
 }
 
 // A length, then that many bytes of two's complement.
 absl::Status Machine::Long() {
-  RETURN_IF_ERROR(Need(1));
-  const int bytes = in_.U8(at_++);
+  ASSIGN_OR_RETURN(const uint64_t length, in_.TakeInteger(1));
+  const int bytes = static_cast<int>(length);
   if (bytes > 8) {
     return absl::DataLossError(absl::StrCat("integer of ", bytes, " bytes, expected at most 8"));
   }
-  RETURN_IF_ERROR(Need(bytes));
-  uint64_t value = 0;
-  for (int i = 0; i < bytes; ++i) value |= static_cast<uint64_t>(in_.U8(at_++)) << (8 * i);
-  const int unused = 64 - 8 * bytes;  // shifting by 64 is not defined
-  if (bytes > 0) value = static_cast<uint64_t>(static_cast<int64_t>(value << unused) >> unused);
-  return PushNumber(Kind::kInt, static_cast<int64_t>(value));
+  ASSIGN_OR_RETURN(const uint64_t bits, in_.TakeInteger(bytes));
+  if (bytes == 0) return PushNumber(Kind::kInt, 0);
+  const int unused = 64 - 8 * bytes;
+  return PushNumber(Kind::kInt, static_cast<int64_t>(bits << unused) >> unused);
 }
 
 absl::Status Machine::Float() {
-  RETURN_IF_ERROR(Need(8));
-  at_ += 8;
+  RETURN_IF_ERROR(in_.TakeInteger(8).status());
   return PushNumber(Kind::kFloat, 0);  // nothing that is kept uses its value
 }
 
 absl::Status Machine::String() {
-  RETURN_IF_ERROR(Need(4));
-  const uint32_t length = in_.U32(at_);
-  at_ += 4;
+  ASSIGN_OR_RETURN(const uint64_t length, in_.TakeInteger(4));
   if (length > kMaxStringBytes) {
     return absl::DataLossError(
         absl::StrCat("string of ", length, " bytes, expected at most ", kMaxStringBytes));
   }
-  RETURN_IF_ERROR(Need(length));
-  at_ += length;
-  return stack_.Push({Kind::kString, length, static_cast<int64_t>(at_ - length)});
+  const int64_t offset = static_cast<int64_t>(in_.position());
+  RETURN_IF_ERROR(in_.TakeText(length).status());
+  return stack_.Push({Kind::kString, static_cast<uint32_t>(length), offset});
 }
 
 absl::Status Machine::Tuple() {
@@ -296,31 +264,21 @@ absl::Status Machine::SetItems() {
   return absl::OkStatus();
 }
 
+template <int kBytes>
 absl::Status Machine::Put() {
-  RETURN_IF_ERROR(Need(1));
-  return stack_.Store(in_.U8(at_++));
+  ASSIGN_OR_RETURN(const uint64_t index, in_.TakeInteger(kBytes));
+  return stack_.Store(static_cast<uint32_t>(index));
 }
 
-absl::Status Machine::LongPut() {
-  RETURN_IF_ERROR(Need(4));
-  at_ += 4;
-  return stack_.Store(in_.U32(at_ - 4));
-}
-
+template <int kBytes>
 absl::Status Machine::Get() {
-  RETURN_IF_ERROR(Need(1));
-  return stack_.Fetch(in_.U8(at_++));
-}
-
-absl::Status Machine::LongGet() {
-  RETURN_IF_ERROR(Need(4));
-  at_ += 4;
-  return stack_.Fetch(in_.U32(at_ - 4));
+  ASSIGN_OR_RETURN(const uint64_t index, in_.TakeInteger(kBytes));
+  return stack_.Fetch(static_cast<uint32_t>(index));
 }
 
 absl::Status Machine::Global() {
-  ASSIGN_OR_RETURN(const absl::string_view module, TakeLine());
-  ASSIGN_OR_RETURN(const absl::string_view name, TakeLine());
+  ASSIGN_OR_RETURN(const absl::string_view module, in_.TakeLine(kMaxGlobalBytes));
+  ASSIGN_OR_RETURN(const absl::string_view name, in_.TakeLine(kMaxGlobalBytes));
   const std::optional<int64_t> global = FindPickleGlobal(module, name);
   if (!global.has_value()) {
     return absl::DataLossError(absl::StrCat("global \"", absl::CHexEscape(module), ".",
