@@ -26,8 +26,10 @@ void CollectingSink::Write(OutputChunk chunk) {
   Check(!choice.finish, "Write after a choice's finish");
   Check(chunk.finish || !chunk.text.empty() || !chunk.tokens.empty(), "Write of nothing");
   choice.text += chunk.text;
-  if (!chunk.text.empty()) choice.pieces.push_back(std::move(chunk.text));
-  for (TokenOutput& token : chunk.tokens) choice.tokens.push_back(std::move(token));
+  for (TokenOutput& token : chunk.tokens) {
+    choice.tokens.push_back(std::move(token));
+    choice.text_after.push_back(choice.text.size());
+  }
   choice.finish = chunk.finish;
   choice.matched_stop = chunk.matched_stop;
   changed_.notify_all();

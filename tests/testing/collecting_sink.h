@@ -21,7 +21,7 @@ class CollectingSink final : public TokenSink {
   struct Choice {
     std::string text;
     std::vector<TokenOutput> tokens;
-    std::vector<std::string> pieces;  // the text of each chunk that had some
+    std::vector<size_t> text_after;  // bytes of text sent once each of `tokens` was
     std::optional<FinishReason> finish;
     std::string matched_stop;
 
