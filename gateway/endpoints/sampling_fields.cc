@@ -80,11 +80,11 @@ constexpr FieldType kNumber = FieldType::kNumber;
 constexpr FieldType kInteger = FieldType::kInteger;
 constexpr FieldType kTokenIds = FieldType::kTokenIds;
 
-}  // namespace
+using S = v1::Sampling;
 
-const FieldTable<TextRequest>& SamplingFields() {
-  using S = v1::Sampling;
-  static const FieldTable<TextRequest> kFields = {
+// How far down the likeliest tokens a draw goes.
+FieldTable<TextRequest> TruncationFields() {
+  return {
       {{"temperature",
         kNumber,
         {0, 2},
@@ -110,6 +110,12 @@ const FieldTable<TextRequest>& SamplingFields() {
         "0",
         "Draws from tokens at least this fraction as likely as the likeliest; 0 is off."},
        SetFloat<&S::set_min_p>},
+  };
+}
+
+// What lowers the logits of tokens that have occurred.
+FieldTable<TextRequest> PenaltyFields() {
+  return {
       {{"presence_penalty",
         kNumber,
         {-2, 2},
@@ -158,6 +164,12 @@ const FieldTable<TextRequest>& SamplingFields() {
         "[]",
         "Tokens that are neither counted nor penalised."},
        SetTokenIds<&S::mutable_penalty_exempt_tokens>},
+  };
+}
+
+// Single tokens, order and seed.
+FieldTable<TextRequest> TokenFields() {
+  return {
       {{"logit_bias",
         FieldType::kTokenBias,
         {-100, 100},
@@ -181,6 +193,18 @@ const FieldTable<TextRequest>& SamplingFields() {
                   "bits; a negative one is taken as its two's complement."},
        SetSeed},
   };
+}
+
+}  // namespace
+
+const FieldTable<TextRequest>& SamplingFields() {
+  static const FieldTable<TextRequest> kFields = [] {
+    FieldTable<TextRequest> fields = TruncationFields();
+    for (const FieldTable<TextRequest>& more : {PenaltyFields(), TokenFields()}) {
+      fields.insert(fields.end(), more.begin(), more.end());
+    }
+    return fields;
+  }();
   return kFields;
 }
 
