@@ -73,7 +73,7 @@ absl::Status ValidateEngine(const EngineConfig& engine) {
   }
   RETURN_IF_ERROR(CheckRange("engine.max_sequences", engine.max_sequences(), 1, 65536));
   RETURN_IF_ERROR(CheckRange("engine.max_queue", engine.max_queue(), 1, 1 << 20));
-  RETURN_IF_ERROR(CheckRange("engine.max_rows_per_step", engine.max_rows_per_step(), 1, 65536));
+  RETURN_IF_ERROR(CheckRange("engine.max_rows_per_step", engine.max_rows_per_step(), 2, 65536));
   RETURN_IF_ERROR(
       CheckRange("engine.prefill_chunk", engine.prefill_chunk(), 1, engine.max_rows_per_step()));
   RETURN_IF_ERROR(CheckRange("engine.page_tokens", engine.page_tokens(), 1, 1024));

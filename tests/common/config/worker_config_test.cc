@@ -89,6 +89,8 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } engine { max_queue: 2000000 }", "engine.max_queue: 2000000"},
            Case{"model { path: 'm' } engine { max_rows_per_step: 70000 }",
                 "engine.max_rows_per_step"},
+           Case{"model { path: 'm' } engine { max_rows_per_step: 1 }",
+                "engine.max_rows_per_step: 1, expected 2"},
            Case{"model { path: 'm' } engine { prefill_chunk: 513 }", "engine.prefill_chunk: 513"},
            Case{"model { path: 'm' } engine { page_tokens: 3 }",
                 "engine.page_tokens: 3, expected a"},
