@@ -96,9 +96,9 @@ ModelHost::~ModelHost() {
   served.reset();
 }
 
-void ModelHost::StartLoading(std::function<void(const absl::Status&)> on_failure) {
+void ModelHost::StartLoading() {
   SKEIN_CHECK(!loader_.joinable());
-  loader_ = std::thread([this, on_failure = std::move(on_failure)] {
+  loader_ = std::thread([this] {
     const absl::Status status = Load();
     if (status.ok()) return;
     {
@@ -106,7 +106,7 @@ void ModelHost::StartLoading(std::function<void(const absl::Status&)> on_failure
       if (status_.state == ModelState::kGone) return;  // drained while it loaded
       TransitionToLocked(ModelState::kGone);
     }
-    on_failure(status);
+    ReportFailure(status);
   });
 }
 
@@ -192,6 +192,10 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view n
       absl::StrCat("model ", options_.name, ": is ", ModelStateName(status_.state)));
 }
 
+void ModelHost::CountRefused(const absl::Status& status) {
+  if (metrics_) metrics_->CountRequest(status);
+}
+
 HostStatus ModelHost::status() const {
   const std::lock_guard<std::mutex> lock(mu_);
   return status_;
@@ -211,15 +215,31 @@ void ModelHost::Unsubscribe(int64_t id) {
 }
 
 void ModelHost::OnLoadChange(const LoadSnapshot& load) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  status_.load = load;
-  NotifyLocked();
+  bool just_failed = false;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    just_failed = load.failed && !status_.load.failed;
+    status_.load = load;
+    if (just_failed && status_.state == ModelState::kReady) {
+      StartDrainLocked();
+    } else {
+      NotifyLocked();
+    }
+  }
+  if (just_failed) ReportFailure(absl::InternalError("the model failed while it served"));
+}
+
+void ModelHost::ReportFailure(const absl::Status& status) const {
+  if (options_.on_failure) options_.on_failure(status);
 }
 
 void ModelHost::Drain() {
   const std::lock_guard<std::mutex> lock(mu_);
   if (status_.state == ModelState::kLoading) TransitionToLocked(ModelState::kGone);
-  if (status_.state != ModelState::kReady) return;
+  if (status_.state == ModelState::kReady) StartDrainLocked();
+}
+
+void ModelHost::StartDrainLocked() {
   TransitionToLocked(ModelState::kDraining);
   drainer_ = std::thread([this] { FinishDrain(); });
 }

@@ -76,6 +76,9 @@ class ModelHost {
     int num_threads = 0;  // of the CPU backend; 0: one per core
     const Clock* clock = &Clock::Real();
     MetricsRegistry* metrics = nullptr;  // may be null
+    // Called once if the model cannot be loaded, or fails while it serves; by the thread that saw
+    // it. Must not block and must not call the host.
+    std::function<void(const absl::Status&)> on_failure;
   };
   using Listener = std::function<void(const HostStatus&)>;
 
@@ -86,9 +89,9 @@ class ModelHost {
   ModelHost(const ModelHost&) = delete;
   ModelHost& operator=(const ModelHost&) = delete;
 
-  // Loads the model on a thread of its own, with a progress line on stderr. A failure ends in kGone
-  // and is given to `on_failure`, which the loading thread calls. Called once at most.
-  void StartLoading(std::function<void(const absl::Status&)> on_failure);
+  // Loads the model on a thread of its own, with a progress line on stderr. A failure ends in
+  // kGone. Called once at most.
+  void StartLoading();
   // Serves a model that is there already. FailedPrecondition unless the state is kLoading.
   absl::Status Adopt(std::unique_ptr<Model> model, ModelText text,
                      std::unique_ptr<ParallelFor> threads);
@@ -97,6 +100,8 @@ class ModelHost {
   // after it is gone.
   absl::StatusOr<std::shared_ptr<ServedModel>> Find(absl::string_view name) const;
   const std::string& name() const { return options_.name; }
+  // For the metrics: a request that ended before the step loop took it.
+  void CountRefused(const absl::Status& status);
   HostStatus status() const;
 
   // `listener` hears the status at once and after each change of state or load, in order, from any
@@ -116,7 +121,9 @@ class ModelHost {
                                                           ModelText text,
                                                           std::unique_ptr<ParallelFor> threads);
   void OnLoadChange(const LoadSnapshot& load);
+  void StartDrainLocked();
   void FinishDrain();
+  void ReportFailure(const absl::Status& status) const;
   void TransitionToLocked(ModelState state);
   void NotifyLocked();
 
