@@ -28,6 +28,7 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Begin(
   reactor->self_ = reactor;
   const absl::Status status = reactor->Submit(host, request);
   if (!status.ok()) {
+    host.CountRefused(status);
     const std::lock_guard<std::mutex> lock(reactor->mu_);
     reactor->ended_ = true;
     reactor->status_ = status;

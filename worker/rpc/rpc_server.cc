@@ -1,8 +1,13 @@
 #include "worker/rpc/rpc_server.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/impl/server_builder_option.h"
+#include "grpcpp/impl/server_builder_plugin.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 
@@ -16,11 +21,17 @@ constexpr int kMaxRequestBytes = 16 << 20;
 constexpr int kKeepaliveMs = 30'000;     // finds clients that vanished without a word
 constexpr int kMinClientPingMs = 5'000;  // gateways may ping idle connections so often
 
-// Both are switches of the whole process, read when a server is built.
-void ChoosePlugins(bool reflection) {
-  grpc::EnableDefaultHealthCheckService(true);
-  if (reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-}
+// Reflection is in every server of a process that links it: this takes it out again.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    const auto is_reflection = [](const std::unique_ptr<grpc::ServerBuilderPlugin>& plugin) {
+      return plugin->name() == "proto_server_reflection";
+    };
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(), is_reflection), plugins->end());
+  }
+};
 
 void SetChannelOptions(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
@@ -39,10 +50,13 @@ RpcServer::RpcServer(ModelHost& host) : host_(host), inference_(host), worker_(h
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
                                                             const Options& options) {
   ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
-  ChoosePlugins(options.reflection);
+  // Both hold for every server that the process builds from now on.
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   std::unique_ptr<RpcServer> server(new RpcServer(host));
   grpc::ServerBuilder builder;
   SetChannelOptions(builder);
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   int port = 0;
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&server->inference_);

@@ -16,7 +16,10 @@ grpc::ServerUnaryReactor* ScoreReactor::Begin(ModelHost& host, grpc::CallbackSer
   std::shared_ptr<ScoreReactor> reactor(new ScoreReactor(response));
   reactor->self_ = reactor;
   const absl::Status status = reactor->Submit(host, context, request);
-  if (!status.ok()) reactor->Finish(ToGrpcStatus(status));
+  if (!status.ok()) {
+    host.CountRefused(status);
+    reactor->Finish(ToGrpcStatus(status));
+  }
   return reactor.get();
 }
 

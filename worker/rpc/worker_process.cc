@@ -7,6 +7,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "grpc/support/log.h"
 #include <prometheus/exposer.h>
 
 #include "common/base/log.h"
@@ -74,6 +76,14 @@ absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartExposer(const std::str
   }
 }
 
+// gRPC's own messages as log lines of ours.
+void LogFromGrpc(gpr_log_func_args* message) {
+  const LogLevel level = message->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
+                         : message->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
+                                                                      : LogLevel::kDebug;
+  Log(level, "grpc", {{"message", message->message}});
+}
+
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -114,16 +124,17 @@ absl::Status Serve(const WorkerConfig& config, const sigset_t& signals, std::ato
   MetricsRegistry metrics;
   ASSIGN_OR_RETURN(const std::unique_ptr<prometheus::Exposer> exposer,
                    StartExposer(config.metrics_listen(), metrics));
-  ModelHost host(HostOptions(config, metrics));
+  ModelHost::Options options = HostOptions(config, metrics);
+  options.on_failure = [&failed, name = options.name](const absl::Status& status) {
+    LogError("model failed", {{"model", name}, {"error", std::string(status.message())}});
+    failed = true;
+    kill(getpid(), SIGTERM);  // wakes the main thread
+  };
+  ModelHost host(std::move(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                    RpcServer::Start(host, {config.listen(), config.reflection()}));
   LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
-  host.StartLoading([&failed, &host](const absl::Status& status) {
-    LogError("model failed to load",
-             {{"model", host.name()}, {"error", std::string(status.message())}});
-    failed = true;
-    kill(getpid(), SIGTERM);  // wakes the main thread
-  });
+  host.StartLoading();
   while (!WaitForSignal(signals, absl::Hours(1))) {
   }
   if (!failed) DrainUntilGone(host, signals, absl::Seconds(config.drain_timeout_s()));
@@ -135,6 +146,7 @@ absl::Status Serve(const WorkerConfig& config, const sigset_t& signals, std::ato
 
 int RunWorker(const WorkerConfig& config) {
   const sigset_t signals = BlockSignals();
+  gpr_set_log_function(LogFromGrpc);
   std::atomic<bool> failed{false};
   const absl::Status status = Serve(config, signals, failed);
   if (!status.ok()) LogError("cannot start", {{"error", std::string(status.message())}});

@@ -1,0 +1,100 @@
+#include "worker/rpc/rpc_server.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "gtest/gtest.h"
+
+#include "tests/worker/rpc/test_worker.h"
+
+namespace skein {
+namespace {
+
+using grpc::health::v1::Health;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using ::testing::HasSubstr;
+
+// SERVING, NOT_SERVING or, where the call fails, UNKNOWN.
+HealthCheckResponse::ServingStatus Check(Health::Stub& health, const std::string& service) {
+  HealthCheckRequest request;
+  request.set_service(service);
+  HealthCheckResponse response;
+  grpc::ClientContext context;
+  if (!health.Check(&context, request, &response).ok()) return HealthCheckResponse::UNKNOWN;
+  return response.status();
+}
+
+TEST(RpcServerTest, HealthFollowsTheModel) {
+  TestWorker worker({.loaded = false});
+  const auto health = Health::NewStub(worker.NewChannel());
+  for (const char* service : {"", "alphabet"}) {
+    EXPECT_EQ(Check(*health, service), HealthCheckResponse::NOT_SERVING);
+  }
+  worker.Load();
+  for (const char* service : {"", "alphabet"}) {
+    EXPECT_EQ(Check(*health, service), HealthCheckResponse::SERVING);
+  }
+  EXPECT_EQ(Check(*health, "other"), HealthCheckResponse::UNKNOWN);
+  worker.host().Drain();
+  for (const char* service : {"", "alphabet"}) {
+    EXPECT_EQ(Check(*health, service), HealthCheckResponse::NOT_SERVING);
+  }
+}
+
+// The answer to an opened call of the reflection service, whose messages this build has no classes
+// for.
+grpc::StatusCode ReflectionStatus(TestWorker& worker) {
+  grpc::GenericStub stub(worker.NewChannel());
+  grpc::CompletionQueue queue;
+  grpc::ClientContext context;
+  const auto call = stub.PrepareCall(
+      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  grpc::Status status;
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  return status.error_code();
+}
+
+TEST(RpcServerTest, ReflectionIsThereOnRequest) {
+  {
+    TestWorker worker;
+    EXPECT_EQ(ReflectionStatus(worker), grpc::StatusCode::UNIMPLEMENTED);
+  }
+  TestWorker worker({.reflection = true});
+  EXPECT_EQ(ReflectionStatus(worker), grpc::StatusCode::OK);
+}
+
+TEST(RpcServerTest, AnAddressInUseIsAnError) {
+  TestWorker worker;
+  ModelHost other(ModelHost::Options{});
+  const absl::Status status = RpcServer::Start(other, {worker.server().address(), false}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot listen on 127.0.0.1:"));
+}
+
+TEST(RpcServerTest, ABadAddressIsAnError) {
+  ModelHost host(ModelHost::Options{});
+  EXPECT_EQ(RpcServer::Start(host, {"nowhere", false}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(RpcServerTest, ARequestOfMoreThanSixteenMegabytesIsRefused) {
+  TestWorker worker;
+  const Collected got =
+      Collect(worker.inference(), GreedyRequest(std::string((16 << 20) + 1, 'a'), 1));
+  EXPECT_EQ(got.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Collect(worker.inference(), GreedyRequest("abc", 1)).status.ok());
+}
+
+}  // namespace
+}  // namespace skein

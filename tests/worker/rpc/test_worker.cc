@@ -1,0 +1,121 @@
+#include "tests/worker/rpc/test_worker.h"
+
+#include <utility>
+
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+#include "common/base/check.h"
+
+namespace skein {
+namespace {
+
+ModelHost::Options HostOptions(const TestWorker::Options& options, MetricsRegistry& metrics) {
+  ModelHost::Options host;
+  host.name = "alphabet";
+  host.limits.max_sequences = options.max_sequences;
+  host.limits.max_queue = options.max_queue;
+  host.max_prompt_tokens = 1000;
+  host.max_tokens = options.max_tokens;
+  host.num_threads = 1;
+  host.metrics = &metrics;
+  return host;
+}
+
+}  // namespace
+
+TestWorker::TestWorker(const Options& options)
+    : options_(options),
+      pace_(std::make_shared<PacedModel::Pace>()),
+      host_(HostOptions(options, metrics_)) {
+  absl::StatusOr<std::unique_ptr<RpcServer>> server =
+      RpcServer::Start(host_, {"127.0.0.1:0", options.reflection});
+  SKEIN_CHECK(server.ok());
+  server_ = *std::move(server);
+  channel_ = NewChannel();
+  inference_ = v1::InferenceService::NewStub(channel_);
+  worker_ = v1::WorkerService::NewStub(channel_);
+  if (options.loaded) Load();
+}
+
+TestWorker::~TestWorker() {
+  pace_->Open();
+  server_->Stop(absl::ZeroDuration());
+}
+
+void TestWorker::Load() {
+  ModelText text;
+  text.tokenizer = std::make_shared<ByteTokenizer>();
+  if (options_.chat) text.chat = *FindChatFormat("chatml");
+  text.end_tokens = {ByteTokenizer::kEnd};
+  SKEIN_CHECK(host_
+                  .Adopt(std::make_unique<PacedModel>(pace_), std::move(text),
+                         std::make_unique<ParallelFor>(1))
+                  .ok());
+}
+
+std::shared_ptr<grpc::Channel> TestWorker::NewChannel(bool small_window) const {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (small_window) arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // which would let it grow
+  return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+bool TestWorker::WaitForLoad(const std::function<bool(const LoadSnapshot&)>& wanted) const {
+  const absl::Time deadline = absl::Now() + absl::Seconds(5);
+  while (!wanted(host_.status().load)) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+v1::GenerateRequest GreedyRequest(const std::string& prompt, int max_tokens) {
+  v1::GenerateRequest request;
+  request.mutable_prompt()->set_text(prompt);
+  request.mutable_sampling()->set_temperature(0);
+  request.mutable_stopping()->set_max_tokens(max_tokens);
+  return request;
+}
+
+std::string Collected::Text(uint32_t choice) const {
+  std::string text;
+  for (const v1::GenerateResponse& message : messages) {
+    if (message.choice() == choice) text += message.text();
+  }
+  return text;
+}
+
+int Collected::num_finishes() const {
+  int count = 0;
+  for (const v1::GenerateResponse& message : messages) {
+    if (message.finish() != v1::FINISH_REASON_UNSPECIFIED) ++count;
+  }
+  return count;
+}
+
+Collected Collect(v1::InferenceService::Stub& stub, const v1::GenerateRequest& request,
+                  grpc::ClientContext& context) {
+  Collected collected;
+  const auto reader = stub.Generate(&context, request);
+  v1::GenerateResponse message;
+  while (reader->Read(&message)) collected.messages.push_back(message);
+  collected.status = reader->Finish();
+  return collected;
+}
+
+Collected Collect(v1::InferenceService::Stub& stub, const v1::GenerateRequest& request) {
+  grpc::ClientContext context;
+  return Collect(stub, request, context);
+}
+
+std::string Alphabet(const std::string& prompt, int tokens) {
+  std::string text;
+  for (int i = 0; i < tokens; ++i) {
+    text.push_back(static_cast<char>('a' + (prompt.size() + i) % 26));
+  }
+  return text;
+}
+
+}  // namespace skein
