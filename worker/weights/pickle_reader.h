@@ -1,5 +1,5 @@
 // What a torch checkpoint's data.pkl describes: names, and how tensors lie in storages.
-// docs/formats.md, "pickle".
+// docs/formats.md, "torch .pth".
 #pragma once
 
 #include <cstddef>
