@@ -143,6 +143,11 @@ absl::Status MakeModel(const MakeModelOptions& options) {
   if (error) {
     return absl::UnavailableError(absl::StrCat(options.folder, ": ", error.message()));
   }
+  // Files of another model would be mixed with the new ones, or lost.
+  if (!std::filesystem::is_empty(options.folder, error)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(options.folder, ": is not empty; choose another folder or clear it"));
+  }
   return ModelMaker(options).Run();
 }
 

@@ -33,7 +33,7 @@ std::vector<ctl::Option> OptionTable(Arguments& arguments) {
   constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
   return {
       ctl::TextOption("shape", "NAME", "one of the shapes below", &arguments.shape),
-      ctl::TextOption("out", "DIR", "the folder to write", &arguments.options.folder),
+      ctl::TextOption("out", "DIR", "the folder to write; new or empty", &arguments.options.folder),
       ctl::TextOption("dtype", "TYPE", "bf16, fp16 or fp32 (default bf16)", &arguments.dtype),
       ctl::IntOption("layers", "N", "another number of layers", 1, kMax,
                      [&](int64_t value) { arguments.layers = value; }),

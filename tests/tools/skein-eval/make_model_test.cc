@@ -161,6 +161,13 @@ TEST(MakeModelTest, FailsWhereItCannotWrite) {
   EXPECT_EQ(MakeModel(Options("tiny", file + "/model")).code(), absl::StatusCode::kUnavailable);
 }
 
+TEST(MakeModelTest, LeavesOtherFilesAlone) {
+  const TempFolder folder;
+  folder.Write("precious.pth", "weights");
+  EXPECT_EQ(MakeModel(Options("tiny", folder.path())).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Content(folder.path()).size(), 1u);
+}
+
 TEST(RandomWeightsTest, FollowTheirDistribution) {
   const PlannedTensor tensor{"t", {1000, 100}, {1.0f, 0.5f, 3.0f, 1.0f}};
   RandomWeights weights(tensor, 1);
