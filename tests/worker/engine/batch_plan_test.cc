@@ -1,0 +1,132 @@
+#include "worker/engine/batch_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace skein {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// Requests and their sequences, as the step loop would hold them.
+class BatchPlanTest : public testing::Test {
+ protected:
+  Sequence& Add(std::vector<int32_t> prompt, int64_t fed, int32_t slot, PageList pages = {}) {
+    auto request = std::make_unique<ActiveRequest>();
+    request->request.prompt = prompt;
+    request->request.stopping.max_tokens = 5;
+    request->forked = true;
+    auto sequence = std::make_unique<Sequence>();
+    sequence->request = request.get();
+    sequence->tokens = std::move(prompt);
+    sequence->num_fed = fed;
+    sequence->memory = {.slot = slot, .pages = std::move(pages)};
+    requests_.push_back(std::move(request));
+    sequences_.push_back(std::move(sequence));
+    order_.push_back(sequences_.back().get());
+    return *sequences_.back();
+  }
+  const BatchPlan& Build(std::vector<PlannedRows> planned) {
+    return builder_.Build(planned, order_);
+  }
+
+  BatchBuilder builder_{40, {}};
+  std::vector<std::unique_ptr<ActiveRequest>> requests_;
+  std::vector<std::unique_ptr<Sequence>> sequences_;
+  std::vector<Sequence*> order_;
+};
+
+TEST_F(BatchPlanTest, RowsFollowTheSequencesInOrder) {
+  Add({10, 11, 12}, 2, 4, {7});
+  Add({20, 21, 22, 23, 24}, 1, 2, {3, 9});
+  Add({30}, 0, 1);
+  const BatchPlan& plan = Build({{0, 1}, {1, 3}});
+  EXPECT_THAT(plan.tokens, ElementsAre(12, 21, 22, 23));
+  EXPECT_THAT(plan.positions, ElementsAre(2, 1, 2, 3));
+  EXPECT_THAT(plan.row_begin, ElementsAre(0, 1, 4));
+  EXPECT_THAT(plan.slots, ElementsAre(4, 2));
+  EXPECT_EQ(plan.max_pages, 2);
+  EXPECT_THAT(plan.pages, ElementsAre(7, 0, 3, 9));
+  EXPECT_THAT(plan.logit_rows, ElementsAre(0));  // the second prompt goes on
+  EXPECT_EQ(plan.entries[0].draw, 0);
+  EXPECT_EQ(plan.entries[1].draw, -1);
+  EXPECT_EQ(plan.num_outputs(), 1);
+}
+
+TEST_F(BatchPlanTest, AScoredPromptHasAnOutputPerTokenThatFollows) {
+  Sequence& sequence = Add({5, 6, 7, 8}, 1, 1);
+  sequence.request->request.logprobs = LogprobsParams{.top = 2, .prompt = true};
+  const BatchPlan& plan = Build({{0, 3}});
+  EXPECT_THAT(plan.logit_rows, ElementsAre(0, 1, 2));
+  EXPECT_EQ(plan.entries[0].num_scores, 2);
+  EXPECT_EQ(plan.entries[0].draw, 2);
+  EXPECT_EQ(plan.samples[0].given_token, 7);
+  EXPECT_EQ(plan.samples[1].given_token, 8);
+  EXPECT_EQ(plan.samples[1].num_top, 2);
+  EXPECT_EQ(plan.samples[2].given_token, -1);
+}
+
+TEST_F(BatchPlanTest, NothingIsDrawnWithoutTokensToDraw) {
+  Sequence& sequence = Add({5, 6}, 0, 1);
+  sequence.request->request.stopping.max_tokens = 0;
+  EXPECT_EQ(Build({{0, 2}}).num_outputs(), 0);
+  sequence.request->request.logprobs = LogprobsParams{.prompt = true};
+  const BatchPlan& plan = Build({{0, 2}});
+  EXPECT_THAT(plan.logit_rows, ElementsAre(0));
+  EXPECT_EQ(plan.entries[0].draw, -1);
+}
+
+TEST_F(BatchPlanTest, FurtherChoicesDrawFromCopiesBehindAllOutputs) {
+  Sequence& forking = Add({5, 6}, 0, 1);
+  forking.request->request.num_choices = 3;
+  forking.request->forked = false;
+  Add({9}, 0, 2);
+  const BatchPlan& plan = Build({{0, 2}, {1, 1}});
+  EXPECT_THAT(plan.logit_rows, ElementsAre(1, 2));
+  EXPECT_THAT(plan.copied_outputs, ElementsAre(0, 0));
+  EXPECT_EQ(plan.entries[0].first_copy, 2);
+  EXPECT_EQ(plan.entries[0].num_copies, 2);
+  EXPECT_EQ(plan.entries[1].num_copies, 0);
+  EXPECT_EQ(plan.samples[2].choice, 1u);
+  EXPECT_EQ(plan.samples[3].choice, 2u);
+}
+
+TEST_F(BatchPlanTest, ListsAndMasksBelongToTheirRows) {
+  Sequence& first = Add({1}, 0, 1);
+  first.request->request.sampling.banned_tokens = {3};
+  first.request->request.sampling.logit_bias = {{4, 0.5f}};
+  Sequence& second = Add({2}, 0, 2);
+  second.request->request.stopping.end_tokens = {8, 9};
+  second.request->request.stopping.min_tokens = 1;
+  second.request->mask = {0b111, 0};
+  Sequence& third = Add({2, 3}, 1, 3);
+  third.num_drawn = 1;
+  third.request->request.stopping.end_tokens = {8};
+  third.request->request.stopping.min_tokens = 1;
+  const BatchPlan& plan = Build({{0, 1}, {1, 1}, {2, 1}});
+  EXPECT_THAT(plan.banned, ElementsAre(3, 8, 9));
+  EXPECT_THAT(plan.banned_begin, ElementsAre(0, 1, 3, 3));
+  EXPECT_THAT(plan.bias_begin, ElementsAre(0, 1, 1, 1));
+  EXPECT_THAT(plan.penalties, IsEmpty());
+  EXPECT_EQ(plan.samples[0].mask, -1);
+  EXPECT_EQ(plan.samples[1].mask, 0);
+  EXPECT_THAT(plan.masks, ElementsAre(0b111, 0));
+  EXPECT_EQ(plan.samples[2].step, 1u);
+}
+
+TEST_F(BatchPlanTest, TheVocabularyIsTheMaskOfRowsWithoutTheirOwn) {
+  BatchBuilder builder(40, {0xfffffffe, 0xff});
+  Add({1}, 0, 1).request->mask = {0b10, 0};
+  Add({1}, 0, 2);
+  const std::vector<PlannedRows> planned = {{0, 1}, {1, 1}};
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const BatchPlan& plan = builder.Build(planned, order_);
+    EXPECT_EQ(plan.samples[0].mask, 1);
+    EXPECT_EQ(plan.samples[1].mask, 0);
+    EXPECT_THAT(plan.masks, ElementsAre(0xfffffffe, 0xff, 0b10, 0));
+  }
+}
+
+}  // namespace
+}  // namespace skein
