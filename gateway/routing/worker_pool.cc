@@ -45,7 +45,7 @@ class WorkerPool::Impl {
   Impl(const std::vector<std::string>& addresses, WorkerPoolOptions options)
       : options_(std::move(options)), table_(addresses) {
     for (size_t i = 0; i < addresses.size(); ++i) {
-      watches_.push_back(std::make_shared<WorkerWatch>(
+      watches_.push_back(std::make_unique<WorkerWatch>(
           addresses[i], OpenChannel(addresses[i], options_), options_, EventsOf(i)));
     }
     thread_ = std::thread([this] { Run(); });
@@ -123,7 +123,7 @@ class WorkerPool::Impl {
   bool woken_ = false;     // guarded by mu_
   bool stopping_ = false;  // guarded by mu_
 
-  std::vector<std::shared_ptr<WorkerWatch>> watches_;  // constant after construction
+  std::vector<std::unique_ptr<WorkerWatch>> watches_;  // constant after construction
   std::thread thread_;
 };
 

@@ -18,7 +18,9 @@ class Channel;
 
 namespace skein {
 
-// A worker that was ready when it was picked. Holding one keeps its channel alive.
+// A worker that was ready when it was picked. Holding one keeps its channel alive. The pool holds
+// it too, and goes last: gRPC 1.51 frees a channel twice when its last reference is dropped on one
+// of gRPC's own threads.
 struct WorkerHandle {
   std::string address;
   std::shared_ptr<grpc::Channel> channel;

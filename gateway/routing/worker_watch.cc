@@ -22,14 +22,14 @@ absl::Status ToAbsl(const grpc::Status& status) {
 
 }  // namespace
 
-// Keeps itself and its watch until OnDone.
+// Keeps itself until OnDone. The watch outlives it.
 class WorkerWatch::LoadStream final : public grpc::ClientReadReactor<v1::WorkerLoad> {
  public:
-  explicit LoadStream(std::shared_ptr<WorkerWatch> watch) : watch_(std::move(watch)) {}
+  explicit LoadStream(WorkerWatch& watch) : watch_(watch) {}
 
   void Open(std::shared_ptr<LoadStream> self) {
     self_ = std::move(self);
-    watch_->stub_->async()->WatchLoad(&context_, &request_, this);
+    watch_.stub_->async()->WatchLoad(&context_, &request_, this);
     StartRead(&load_);
     StartCall();
   }
@@ -37,16 +37,15 @@ class WorkerWatch::LoadStream final : public grpc::ClientReadReactor<v1::WorkerL
 
   void OnReadDone(bool ok) override {
     if (!ok) return;
-    watch_->OnLoad(load_);
+    watch_.OnLoad(load_);
     StartRead(&load_);
   }
   void OnDone(const grpc::Status& status) override {
-    const std::shared_ptr<LoadStream> self = std::move(self_);
-    watch_->OnStreamEnd(ToAbsl(status));
+    watch_.OnStreamEnd(std::move(self_), ToAbsl(status));
   }
 
  private:
-  const std::shared_ptr<WorkerWatch> watch_;
+  WorkerWatch& watch_;
   std::shared_ptr<LoadStream> self_;
   grpc::ClientContext context_;
   v1::WatchLoadRequest request_;
@@ -78,12 +77,14 @@ absl::Time WorkerWatch::Poll(absl::Time now) {
     const std::lock_guard<std::mutex> lock(mu_);
     if (stopping_) return next;
     if (stream_ == nullptr && now >= next_stream_) {
-      stream_ = new_stream = std::make_shared<LoadStream>(shared_from_this());
+      stream_ = new_stream = std::make_shared<LoadStream>(*this);
+      ++num_calls_;
     }
     if (connected_ && list_call_ == nullptr && (models_changed_ || now >= next_list_)) {
       models_changed_ = false;
       next_list_ = now + options_.refresh;
       list_call_ = new_list = std::make_shared<ListCall>();
+      ++num_calls_;
     }
     if (stream_ == nullptr) next = next_stream_;
     if (connected_ && list_call_ == nullptr) next = next_list_;
@@ -94,22 +95,25 @@ absl::Time WorkerWatch::Poll(absl::Time now) {
 }
 
 void WorkerWatch::Stop() {
-  std::unique_lock<std::mutex> lock(mu_);
-  stopping_ = true;
-  const std::shared_ptr<LoadStream> stream = stream_;
-  const std::shared_ptr<ListCall> list_call = list_call_;
-  lock.unlock();
+  std::shared_ptr<LoadStream> stream;
+  std::shared_ptr<ListCall> list_call;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    stopping_ = true;
+    stream = stream_;
+    list_call = list_call_;
+  }
   if (stream != nullptr) stream->Cancel();
   if (list_call != nullptr) list_call->context.TryCancel();
-  lock.lock();
-  ended_.wait(lock, [this] { return stream_ == nullptr && list_call_ == nullptr; });
+  std::unique_lock<std::mutex> lock(mu_);
+  call_gone_.wait(lock, [this] { return num_calls_ == 0; });
 }
 
 void WorkerWatch::AskForModels(const std::shared_ptr<ListCall>& call) {
   call->context.set_deadline(absl::ToChronoTime(absl::Now() + options_.refresh));
   stub_->async()->ListModels(&call->context, &call->request, &call->response,
-                             [self = shared_from_this(), call](const grpc::Status& status) {
-                               self->OnModels(ToAbsl(status), call->response);
+                             [this, call](const grpc::Status& status) mutable {
+                               OnModels(std::move(call), ToAbsl(status));
                              });
 }
 
@@ -130,25 +134,27 @@ void WorkerWatch::OnLoad(const v1::WorkerLoad& load) {
   events_.wake();
 }
 
-void WorkerWatch::OnStreamEnd(const absl::Status& status) {
+void WorkerWatch::OnStreamEnd(std::shared_ptr<LoadStream> stream, const absl::Status& status) {
   events_.on_down();
-  const std::lock_guard<std::mutex> lock(mu_);
-  const bool first_failure = connected_ || retry_delay_ == options_.first_retry;
-  if (first_failure && !stopping_) {
-    LogWarning(connected_ ? "worker lost" : "worker not reachable",
-               {{"worker", address_}, {"reason", std::string(status.message())}});
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    const bool first_failure = connected_ || retry_delay_ == options_.first_retry;
+    if (first_failure && !stopping_) {
+      LogWarning(connected_ ? "worker lost" : "worker not reachable",
+                 {{"worker", address_}, {"reason", std::string(status.message())}});
+    }
+    stream_.reset();
+    connected_ = false;
+    missed_lists_ = 0;
+    next_stream_ = absl::Now() + retry_delay_;
+    retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
   }
-  stream_.reset();
-  connected_ = false;
-  missed_lists_ = 0;
-  next_stream_ = absl::Now() + retry_delay_;
-  retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
-  events_.wake();
-  ended_.notify_all();
+  stream.reset();
+  CallGone();
 }
 
-void WorkerWatch::OnModels(const absl::Status& status, const v1::ListModelsResponse& models) {
-  if (status.ok()) events_.on_models(models);
+void WorkerWatch::OnModels(std::shared_ptr<ListCall> call, const absl::Status& status) {
+  if (status.ok()) events_.on_models(call->response);
   std::shared_ptr<LoadStream> dead_stream;
   {
     const std::lock_guard<std::mutex> lock(mu_);
@@ -157,13 +163,22 @@ void WorkerWatch::OnModels(const absl::Status& status, const v1::ListModelsRespo
     if (missed) next_list_ = absl::Now() + options_.first_retry;
     if (missed_lists_ >= kMaxMissedLists && !stopping_) dead_stream = stream_;
     list_call_.reset();
-    events_.wake();
-    ended_.notify_all();
   }
-  if (dead_stream == nullptr) return;
-  LogWarning("worker does not answer",
-             {{"worker", address_}, {"reason", std::string(status.message())}});
-  dead_stream->Cancel();
+  if (dead_stream != nullptr) {
+    LogWarning("worker does not answer",
+               {{"worker", address_}, {"reason", std::string(status.message())}});
+    dead_stream->Cancel();
+  }
+  dead_stream.reset();
+  call.reset();
+  CallGone();
+}
+
+void WorkerWatch::CallGone() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  --num_calls_;
+  events_.wake();
+  call_gone_.notify_all();
 }
 
 }  // namespace skein

@@ -26,15 +26,15 @@ struct WatchEvents {
   std::function<void()> wake;
 };
 
-// Thread-safe. Calls follow: Poll*, Stop.
-class WorkerWatch : public std::enable_shared_from_this<WorkerWatch> {
+// Thread-safe. Calls follow: Poll*, Stop, destruction.
+class WorkerWatch {
  public:
   WorkerWatch(std::string address, std::shared_ptr<grpc::Channel> channel,
               const WorkerPoolOptions& options, WatchEvents events);
 
   // Starts what is due and returns when to call again at the latest.
   absl::Time Poll(absl::Time now);
-  // Cancels what runs and waits for its end: no event comes afterwards.
+  // Cancels what runs and waits until gRPC has let go of it: no event comes afterwards.
   void Stop();
 
   const std::string& address() const { return address_; }
@@ -47,8 +47,10 @@ class WorkerWatch : public std::enable_shared_from_this<WorkerWatch> {
   void AskForModels(const std::shared_ptr<ListCall>& call);
   // The calls' callbacks.
   void OnLoad(const v1::WorkerLoad& load);
-  void OnStreamEnd(const absl::Status& status);
-  void OnModels(const absl::Status& status, const v1::ListModelsResponse& models);
+  void OnStreamEnd(std::shared_ptr<LoadStream> stream, const absl::Status& status);
+  void OnModels(std::shared_ptr<ListCall> call, const absl::Status& status);
+  // The last thing that a call does: nothing of it is left on gRPC's thread.
+  void CallGone();
 
   const std::string address_;
   const std::shared_ptr<grpc::Channel> channel_;
@@ -57,12 +59,13 @@ class WorkerWatch : public std::enable_shared_from_this<WorkerWatch> {
   const std::unique_ptr<v1::WorkerService::Stub> stub_;
 
   std::mutex mu_;
-  std::condition_variable ended_;
+  std::condition_variable call_gone_;
   // Guarded by mu_.
   std::shared_ptr<LoadStream> stream_;  // null while there is none
   std::shared_ptr<ListCall> list_call_;
   bool connected_ = false;  // the stream has brought a load
   bool stopping_ = false;
+  int num_calls_ = 0;            // started and not gone
   bool models_changed_ = false;  // the last load named other models than the one before
   std::string ready_models_;     // of the last load
   int missed_lists_ = 0;         // model lists that did not come, in a row

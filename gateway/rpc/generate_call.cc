@@ -43,11 +43,12 @@ class GenerateReader final : public GenerateCall,
   }
 
   void OnDone(const grpc::Status& status) override {
-    const std::shared_ptr<GenerateReader> self = std::move(self_);
+    // Freed in the reverse order. What callbacks own goes with the call, not with the last handle
+    // to it; and the channel goes before the call counts as ended, because its last reference must
+    // not be dropped on a gRPC thread.
     const std::unique_ptr<RunningCall> running = std::move(running_);
-    // Callbacks own what the answer needs: they go with the call, not with the last handle to it.
-    const GenerateCallbacks callbacks = std::move(callbacks_);
-    callbacks_ = {};
+    const std::shared_ptr<GenerateReader> self = std::move(self_);
+    const GenerateCallbacks callbacks = std::exchange(callbacks_, {});
     callbacks.on_done(FromGrpc(status));
   }
 
