@@ -18,8 +18,8 @@ struct ChatOptions {
   bool add_generation_prompt = true;
   std::string bos_token;  // text, may be empty
   std::string eos_token;
-  std::string
-      default_system;  // for formats that insert one where none is given; empty: the format's own
+  // For formats that insert a system message where none is given; empty: the format's own.
+  std::string default_system = "";
 };
 
 // A row of the table of formats: chatml, qwen, qwen3, llama3, mistral, phi3.5, phi4, phi4mini,
@@ -33,15 +33,15 @@ struct ChatFormat {
   bool strip_leading_space;             // of a reply
   // Text of the token that ends a turn, empty if the format has none of its own: an end token
   // wherever the tokenizer has it, whatever the config files say.
-  absl::string_view turn_end;
+  absl::string_view turn_end = "";
 };
 
 // NotFound, listing the names, for an unknown one. The result lives for ever.
 absl::StatusOr<const ChatFormat*> FindChatFormat(absl::string_view name);
 // By the literals in a chat template's text, first match; nullptr if none is known.
 const ChatFormat* DetectChatFormat(absl::string_view template_text);
-// The system message that such a template inserts where none is given: its literal that begins "You
-// are".
+// The system message that such a template inserts where none is given: the literal in it that
+// begins with "You are".
 std::string DefaultSystemMessage(absl::string_view template_text);
 
 }  // namespace skein

@@ -187,8 +187,9 @@ absl::StatusOr<std::string> RenderReka(const ChatTurns& turns, const ChatOptions
     merged[1].content = absl::StrCat(merged[0].content, " ", merged[1].content);
     merged.erase(merged.begin());
   }
-  if (merged.empty())
+  if (merged.empty()) {
     return absl::InvalidArgumentError("messages: empty, format reka needs at least one");
+  }
   const bool ask = options.add_generation_prompt && merged.back().role != "assistant";
   std::string text;
   for (const ChatTurn& turn : merged) {

@@ -78,8 +78,9 @@ absl::StatusOr<HfTokenizer::Parts> MakeParts(const boost::json::object& file,
   parts.model = MakeModel(vocabulary);
   for (const AddedToken& token : added) parts.ids.emplace(token.content, token.id);
   for (size_t id = 0; id < parts.tokens.size(); ++id) {
-    if (parts.tokens[id].kind != Kind::kNone)
+    if (parts.tokens[id].kind != Kind::kNone) {
       parts.ids.emplace(parts.tokens[id].bytes, static_cast<int32_t>(id));
+    }
   }
   std::vector<AddedToken> raw, normalized;
   for (AddedToken& token : added) {

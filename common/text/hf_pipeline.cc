@@ -24,8 +24,9 @@ absl::StatusOr<std::string> TypeOf(const json::object& part, absl::string_view w
 }
 
 absl::StatusOr<const json::object*> AsObject(const json::value& value, absl::string_view where) {
-  if (!value.is_object())
+  if (!value.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": expected an object"));
+  }
   return &value.get_object();
 }
 
@@ -37,8 +38,9 @@ absl::Status ForEachPart(const json::object& part, const std::string& where,
   if (!type.ok()) return type.status();
   if (*type != "Sequence") return parse(part, *type, where);
   ASSIGN_OR_RETURN(const json::array* list, ArrayField(part, list_key, where));
-  if (list == nullptr)
+  if (list == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(where, ".", list_key, ": missing"));
+  }
   for (size_t i = 0; i < list->size(); ++i) {
     const std::string member = absl::StrCat(where, ".", list_key, "[", i, "]");
     ASSIGN_OR_RETURN(const json::object* object, AsObject((*list)[i], member));

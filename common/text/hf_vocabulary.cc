@@ -18,8 +18,9 @@ using AddedTokens = std::map<int32_t, AddedToken>;  // by id
 
 absl::Status ParseVocab(const json::object& model, HfVocabulary* vocabulary) {
   ASSIGN_OR_RETURN(const json::object* vocab, ObjectField(model, "vocab", "model"));
-  if (vocab == nullptr || vocab->empty())
+  if (vocab == nullptr || vocab->empty()) {
     return absl::InvalidArgumentError("model.vocab: missing or empty");
+  }
   vocabulary->ids.reserve(vocab->size());
   for (const auto& [key, value] : *vocab) {
     const std::string spelling(View(key));
@@ -29,8 +30,9 @@ absl::Status ParseVocab(const json::object& model, HfVocabulary* vocabulary) {
           absl::StrCat("model.vocab: \"", spelling, "\" has no id from 0 to ", kMaxTokenId));
     }
     if (spelling.empty()) return absl::InvalidArgumentError("model.vocab: an empty token");
-    if (vocabulary->spellings.size() <= static_cast<size_t>(*id))
+    if (vocabulary->spellings.size() <= static_cast<size_t>(*id)) {
       vocabulary->spellings.resize(*id + 1);
+    }
     std::string& place = vocabulary->spellings[*id];
     if (!place.empty()) {
       return absl::InvalidArgumentError(absl::StrCat("model.vocab: id ", *id, " for both \"", place,
@@ -110,8 +112,9 @@ absl::StatusOr<AddedToken> ParseAddedToken(int32_t id, const json::object& token
   AddedToken added;
   added.id = id;
   ASSIGN_OR_RETURN(added.content, StringField(token, "content", where));
-  if (added.content.empty())
+  if (added.content.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ".content: missing or empty"));
+  }
   ASSIGN_OR_RETURN(added.single_word, BoolField(token, "single_word", where));
   ASSIGN_OR_RETURN(added.lstrip, BoolField(token, "lstrip", where));
   ASSIGN_OR_RETURN(added.rstrip, BoolField(token, "rstrip", where));
@@ -123,8 +126,9 @@ absl::StatusOr<AddedToken> ParseAddedToken(int32_t id, const json::object& token
 // A later token with the same id and content takes the place of the earlier one.
 absl::Status Unite(const json::value& value, std::optional<int32_t> id, const std::string& where,
                    AddedTokens* tokens) {
-  if (!value.is_object())
+  if (!value.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": expected an object"));
+  }
   if (!id.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": no id from 0 to ", kMaxTokenId));
   }

@@ -39,8 +39,9 @@ fs::path TokenizerIn(const fs::path& folder) {
 
 absl::StatusOr<fs::path> FindTokenizer(const fs::path& folder, const std::string& override_path) {
   if (override_path.empty()) return TokenizerIn(folder);
-  if (!Exists(override_path))
+  if (!Exists(override_path)) {
     return absl::NotFoundError(absl::StrCat(override_path, ": no such tokenizer"));
+  }
   if (!IsFolder(override_path)) return fs::path(override_path);
   const fs::path found = TokenizerIn(override_path);
   if (!found.empty()) return found;
@@ -68,8 +69,9 @@ absl::StatusOr<std::string> TokenText(const json::object& config, absl::string_v
 // counts.
 absl::StatusOr<std::string> ConfigTemplate(const json::object& config) {
   const json::value* value = FindField(config, "chat_template");
-  if (value == nullptr || !value->is_array())
+  if (value == nullptr || !value->is_array()) {
     return StringField(config, "chat_template", "tokenizer_config.json");
+  }
   for (const json::value& entry : value->get_array()) {
     if (!entry.is_object()) continue;
     ASSIGN_OR_RETURN(const std::string name,
@@ -82,8 +84,9 @@ absl::StatusOr<std::string> ConfigTemplate(const json::object& config) {
 absl::StatusOr<std::string> ChatTemplate(const fs::path& folder, const json::object& config) {
   ASSIGN_OR_RETURN(std::string text, ConfigTemplate(config));
   if (!text.empty()) return text;
-  if (Exists(folder / "chat_template.jinja"))
+  if (Exists(folder / "chat_template.jinja")) {
     return ReadTextFile((folder / "chat_template.jinja").string());
+  }
   ASSIGN_OR_RETURN(const json::object file, ReadOptionalJson(folder / "chat_template.json"));
   return StringField(file, "chat_template", "chat_template.json");
 }

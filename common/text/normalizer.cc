@@ -64,8 +64,9 @@ std::string NormalizeNfc(absl::string_view text) {
   SKEIN_CHECK(length >= 0);
   std::string normalized;
   normalized.reserve(text.size());
-  for (utf8proc_ssize_t i = 0; i < length; ++i)
+  for (utf8proc_ssize_t i = 0; i < length; ++i) {
     AppendUtf8(static_cast<char32_t>(codes[i]), &normalized);
+  }
   return normalized;
 }
 

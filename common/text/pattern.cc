@@ -37,6 +37,22 @@ absl::Status TranslateEscape(char c, bool in_set, std::string* out) {
   return absl::OkStatus();
 }
 
+// How much of `rest`, which begins with no escape, is copied in one go inside of a set.
+absl::StatusOr<size_t> TakenInSet(absl::string_view rest) {
+  if (absl::StartsWith(rest, "&&")) return Different("an intersection of sets");
+  if (rest[0] != '[') return 1;
+  const size_t end = rest.find(":]");  // of a class such as [:alpha:]
+  if (absl::StartsWith(rest, "[:") && end != absl::string_view::npos) return end + 2;
+  return Different("a set inside of a set");
+}
+
+// Outside of sets. The opening of one includes its negation, and a bracket that stands for itself.
+absl::StatusOr<size_t> TakenOutside(absl::string_view rest) {
+  if (rest[0] != '[') return 1;
+  const size_t length = absl::StartsWith(rest, "[^") ? 2 : 1;
+  return absl::StartsWith(rest.substr(length), "]") ? length + 1 : length;
+}
+
 const uint8_t* Bytes(absl::string_view text) {
   return reinterpret_cast<const uint8_t*>(text.data());
 }
@@ -57,29 +73,17 @@ pcre2_match_context* MatchLimits() {
 absl::StatusOr<std::string> TranslatePattern(absl::string_view pattern) {
   std::string out;
   bool in_set = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    const absl::string_view rest = pattern.substr(i);
-    if (c == '\\' && i + 1 < pattern.size()) {
-      RETURN_IF_ERROR(TranslateEscape(pattern[++i], in_set, &out));
+  while (!pattern.empty()) {
+    const char c = pattern[0];
+    if (c == '\\' && pattern.size() > 1) {
+      RETURN_IF_ERROR(TranslateEscape(pattern[1], in_set, &out));
+      pattern.remove_prefix(2);
       continue;
     }
-    if (in_set && absl::StartsWith(rest, "[:")) {  // a class such as [:alpha:]
-      const size_t end = rest.find(":]");
-      if (end == absl::string_view::npos) return Different("a set inside of a set");
-      absl::StrAppend(&out, rest.substr(0, end + 2));
-      i += end + 1;
-      continue;
-    }
-    if (in_set && c == '[') return Different("a set inside of a set");
-    if (in_set && absl::StartsWith(rest, "&&")) return Different("an intersection of sets");
-    out.push_back(c);
-    if (!in_set && c == '[') {
-      in_set = true;
-      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out.push_back(pattern[++i]);
-    } else if (in_set && c == ']') {
-      in_set = false;
-    }
+    ASSIGN_OR_RETURN(const size_t length, in_set ? TakenInSet(pattern) : TakenOutside(pattern));
+    absl::StrAppend(&out, pattern.substr(0, length));
+    pattern.remove_prefix(length);
+    in_set = in_set ? c != ']' : c == '[';
   }
   return out;
 }

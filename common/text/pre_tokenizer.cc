@@ -92,8 +92,9 @@ PreTokenizer::Pieces PreTokenizer::Split(absl::string_view text) const {
       piece = pieces.prefixed.back();
     }
   }
-  for (const Splitter& splitter : byte_level_split_)
+  for (const Splitter& splitter : byte_level_split_) {
     pieces.views = SplitAll(splitter, pieces.views);
+  }
   return pieces;
 }
 

@@ -19,8 +19,9 @@ absl::StatusOr<uint32_t> TakeHex(absl::string_view* rest, size_t digits) {
   uint64_t code = 0;
   const absl::string_view text = rest->substr(0, digits);
   bool all_hex = text.size() == digits;
-  for (const char c : text)
+  for (const char c : text) {
     all_hex = all_hex && absl::ascii_isxdigit(static_cast<unsigned char>(c));
+  }
   if (!all_hex || !absl::SimpleHexAtoi(text, &code)) {
     return absl::InvalidArgumentError(
         absl::StrCat("an escape without its ", digits, " hexadecimal digits"));

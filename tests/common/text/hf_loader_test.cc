@@ -30,78 +30,116 @@ TEST(HfLoaderTest, TheUndamagedFileLoads) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
-TEST(HfLoaderTest, DamageIsNamed) {
-  struct Case {
-    const char* message;
-    std::function<void(json::object&)> damage;
-  };
+struct Damage {
+  const char* message;
+  std::function<void(json::object&)> apply;
+};
+
+void ExpectNamed(const std::vector<Damage>& damages) {
+  for (const Damage& damage : damages) {
+    SCOPED_TRACE(damage.message);
+    json::object file = SmallTokenizerJson({"a b"});
+    damage.apply(file);
+    const absl::Status status = LoadText(json::serialize(file));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(damage.message));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("tokenizer.json: "));
+  }
+}
+
+TEST(HfLoaderTest, DamageOfTheModelIsNamed) {
+  ExpectNamed({
+      {"model: missing", [](json::object& f) { f.erase("model"); }},
+      {"model: array, expected an object", [](json::object& f) { f["model"] = json::array(); }},
+      {"model.vocab: missing", [](json::object& f) { Model(f).erase("vocab"); }},
+      {"model.vocab: array, expected an object",
+       [](json::object& f) { Model(f)["vocab"] = json::array(); }},
+      {"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = "x"; }},
+      {"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = -1; }},
+      {"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = 1.5; }},
+      {"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = int64_t{1} << 40; }},
+      {"model.vocab: id 98 for both", [](json::object& f) { Vocab(f)["a"] = 98; }},
+      {"model.vocab: an empty token", [](json::object& f) { Vocab(f)[""] = 300; }},
+      {"model.merges: missing", [](json::object& f) { Model(f).erase("merges"); }},
+      {"model.merges[0]: expected", [](json::object& f) { Model(f)["merges"] = {"ab"}; }},
+      {"model.merges[0]: expected", [](json::object& f) { Model(f)["merges"] = {"a b c"}; }},
+      {"model.merges[0]: expected",
+       [](json::object& f) { Model(f)["merges"] = {json::array{"a"}}; }},
+      {"model.merges[0]: \"xy\" is not in", [](json::object& f) { Model(f)["merges"] = {"x y"}; }},
+      {"model.merges[0]: \"\" is not in", [](json::object& f) { Model(f)["merges"] = {" b"}; }},
+      {"model.ignore_merges: string", [](json::object& f) { Model(f)["ignore_merges"] = "yes"; }},
+  });
+}
+
+TEST(HfLoaderTest, DamageOfAddedTokensIsNamed) {
+  ExpectNamed({
+      {"added_tokens: object", [](json::object& f) { f["added_tokens"] = json::object(); }},
+      {"added_tokens[0]: expected an object", [](json::object& f) { f["added_tokens"] = {5}; }},
+      {"added_tokens[0]: no id", [](json::object& f) { Added(f).erase("id"); }},
+      {"added_tokens[0].content: missing", [](json::object& f) { Added(f).erase("content"); }},
+      {"added_tokens[0].special: int64", [](json::object& f) { Added(f)["special"] = 1; }},
+      {"added token \"<|end|>\": id 97, which is \"a\"",
+       [](json::object& f) { Added(f)["id"] = 97; }},
+      {"added token \"a\": ids 257 and 97", [](json::object& f) { Added(f)["content"] = "a"; }},
+      {"id 257 for both",
+       [](json::object& f) {
+         f["added_tokens"].as_array().push_back({{"id", 257}, {"content", "<other>"}});
+       }},
+      {"added token \"<|end|>\": ids",
+       [](json::object& f) {
+         f["added_tokens"].as_array().push_back({{"id", 258}, {"content", "<|end|>"}});
+       }},
+  });
+}
+
+json::object SplitBy(const json::object& pattern, const char* behavior) {
+  return {{"type", "Split"}, {"pattern", pattern}, {"behavior", behavior}};
+}
+
+TEST(HfLoaderTest, DamageOfThePipelineIsNamed) {
   const json::object with_id = {
       {"type", "TemplateProcessing"},
       {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
       {"special_tokens", {{"<s>", {{"ids", {9999}}}}}}};
-  for (const Case& c : {
-           Case{"model: missing", [](json::object& f) { f.erase("model"); }},
-           Case{"model: array, expected an object", [](json::object& f) { f["model"] = json::array(); }},
-           Case{"model.vocab: missing", [](json::object& f) { Model(f).erase("vocab"); }},
-           Case{"model.vocab: array, expected an object", [](json::object& f) { Model(f)["vocab"] = json::array(); }},
-           Case{"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = "x"; }},
-           Case{"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = -1; }},
-           Case{"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = 1.5; }},
-           Case{"model.vocab: \"a\" has no id", [](json::object& f) { Vocab(f)["a"] = int64_t{1} << 40; }},
-           Case{"model.vocab: id 98 for both", [](json::object& f) { Vocab(f)["a"] = 98; }},
-           Case{"model.vocab: an empty token", [](json::object& f) { Vocab(f)[""] = 300; }},
-           Case{"model.merges: missing", [](json::object& f) { Model(f).erase("merges"); }},
-           Case{"model.merges[0]: expected", [](json::object& f) { Model(f)["merges"] = {"ab"}; }},
-           Case{"model.merges[0]: expected", [](json::object& f) { Model(f)["merges"] = {"a b c"}; }},
-           Case{"model.merges[0]: expected", [](json::object& f) { Model(f)["merges"] = {json::array{"a"}}; }},
-           Case{"model.merges[0]: \"xy\" is not in", [](json::object& f) { Model(f)["merges"] = {"x y"}; }},
-           Case{"model.merges[0]: \"\" is not in", [](json::object& f) { Model(f)["merges"] = {" b"}; }},
-           Case{"model.ignore_merges: string", [](json::object& f) { Model(f)["ignore_merges"] = "yes"; }},
-           Case{"added_tokens: object", [](json::object& f) { f["added_tokens"] = json::object(); }},
-           Case{"added_tokens[0]: expected an object", [](json::object& f) { f["added_tokens"] = {5}; }},
-           Case{"added_tokens[0]: no id", [](json::object& f) { Added(f).erase("id"); }},
-           Case{"added_tokens[0].content: missing", [](json::object& f) { Added(f).erase("content"); }},
-           Case{"added_tokens[0].special: int64", [](json::object& f) { Added(f)["special"] = 1; }},
-           Case{"added token \"<|end|>\": id 97, which is \"a\"", [](json::object& f) { Added(f)["id"] = 97; }},
-           Case{"added token \"a\": ids 257 and 97", [](json::object& f) { Added(f)["content"] = "a"; }},
-           Case{"id 257 for both", [](json::object& f) {
-                  f["added_tokens"].as_array().push_back({{"id", 257}, {"content", "<other>"}});
-                }},
-           Case{"added token \"<|end|>\": ids", [](json::object& f) {
-                  f["added_tokens"].as_array().push_back({{"id", 258}, {"content", "<|end|>"}});
-                }},
-           Case{"pre_tokenizer.type: missing", [](json::object& f) { f["pre_tokenizer"] = json::object(); }},
-           Case{"pre_tokenizer.pretokenizers: missing",
-                [](json::object& f) { f["pre_tokenizer"] = {{"type", "Sequence"}}; }},
-           Case{"pattern: missing", [](json::object& f) { f["pre_tokenizer"] = {{"type", "Split"}}; }},
-           Case{"pre_tokenizer: pattern (a: missing closing parenthesis", [](json::object& f) {
-                  f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
-                }},
-           Case{"an empty pattern", [](json::object& f) {
-                  f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", ""}}}, {"behavior", "Isolated"}};
-                }},
-           Case{"pre_tokenizer.behavior: \"Shuffled\"", [](json::object& f) {
-                  f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Shuffled"}};
-                }},
-           Case{"post_processor.single: missing",
-                [](json::object& f) { f["post_processor"] = {{"type", "TemplateProcessing"}}; }},
-           Case{"post_processor.single: no Sequence", [](json::object& f) {
-                  f["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array()}};
-                }},
-           Case{"no ids for \"<s>\"", [&](json::object& f) {
-                  f["post_processor"] = with_id;
-                  f["post_processor"].as_object().erase("special_tokens");
-                }},
-           Case{"post_processor: id 9999 has no token", [&](json::object& f) { f["post_processor"] = with_id; }},
-       }) {
-    SCOPED_TRACE(c.message);
-    json::object file = SmallTokenizerJson({"a b"});
-    c.damage(file);
-    const absl::Status status = LoadText(json::serialize(file));
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
-    EXPECT_THAT(std::string(status.message()), HasSubstr("tokenizer.json: "));
-  }
+  ExpectNamed({
+      {"normalizer: string, expected an object", [](json::object& f) { f["normalizer"] = "NFC"; }},
+      {"pre_tokenizer.type: missing", [](json::object& f) { f["pre_tokenizer"] = json::object(); }},
+      {"pre_tokenizer.pretokenizers: missing",
+       [](json::object& f) {
+         f["pre_tokenizer"] = {{"type", "Sequence"}};
+       }},
+      {"pre_tokenizer: pattern: missing",
+       [](json::object& f) {
+         f["pre_tokenizer"] = {{"type", "Split"}};
+       }},
+      {"pre_tokenizer: pattern (a: missing closing parenthesis",
+       [](json::object& f) {
+         f["pre_tokenizer"] = SplitBy({{"Regex", "(a"}}, "Isolated");
+       }},
+      {"pre_tokenizer: an empty pattern",
+       [](json::object& f) {
+         f["pre_tokenizer"] = SplitBy({{"String", ""}}, "Isolated");
+       }},
+      {"pre_tokenizer.behavior: \"Shuffled\"",
+       [](json::object& f) {
+         f["pre_tokenizer"] = SplitBy({{"String", "a"}}, "Shuffled");
+       }},
+      {"post_processor.single: missing",
+       [](json::object& f) {
+         f["post_processor"] = {{"type", "TemplateProcessing"}};
+       }},
+      {"post_processor.single: no Sequence",
+       [](json::object& f) {
+         f["post_processor"] = {{"type", "TemplateProcessing"}, {"single", json::array()}};
+       }},
+      {"no ids for \"<s>\"",
+       [&](json::object& f) {
+         f["post_processor"] = with_id;
+         f["post_processor"].as_object().erase("special_tokens");
+       }},
+      {"post_processor: id 9999 has no token",
+       [&](json::object& f) { f["post_processor"] = with_id; }},
+  });
 }
 
 TEST(HfLoaderTest, WhatIsNotJsonIsNamed) {

@@ -1,6 +1,6 @@
 // Long and hostile texts are encoded in a time that grows with their length, not with its square: a
 // megabyte of each takes a fraction of a second, where a quadratic step would take minutes.
-#include <chrono>
+#include <ctime>
 
 #include "gtest/gtest.h"
 
@@ -27,11 +27,10 @@ std::string Joined(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) 
 
 void ExpectFast(const Tokenizer& tokenizer, const char* name, const std::string& text) {
   SCOPED_TRACE(name);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of this process, however busy the machine is
   const std::vector<int32_t> ids = tokenizer.Encode(text, false);
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  EXPECT_LT(seconds, 20.0);  // sanitizers and a busy machine included
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  EXPECT_LT(seconds, 20.0);  // sanitizers included
   EXPECT_FALSE(ids.empty());
 }
 

@@ -35,6 +35,8 @@ TEST(PatternTest, EscapedBackslashesAndBracketsAreNoSets) {
   EXPECT_THAT(Matches(R"(\\s)", "a\\s b"), ElementsAre("\\s"));
   EXPECT_THAT(Matches(R"(\[\s\])", "[ ]"), ElementsAre("[ ]"));
   EXPECT_THAT(Matches(R"([\]\s]+)", "a] ]b"), ElementsAre("] ]"));
+  EXPECT_THAT(Matches(R"([]\s]+)", "a] ]b"), ElementsAre("] ]"));
+  EXPECT_THAT(Matches(R"([^]\s]+)", "a] ]b"), ElementsAre("a", "b"));
   EXPECT_THAT(Matches(R"([[:alpha:]\s]+)", "a b1"), ElementsAre("a b"));
 }
 
