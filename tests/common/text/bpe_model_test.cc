@@ -48,7 +48,7 @@ std::vector<int32_t> Reference(const BpeModel::Spec& spec, const std::string& pi
     }
     if (best == ids.size()) return ids;
     ids[best] = spec.merges[best_rank].result;
-    ids.erase(ids.begin() + best + 1);
+    ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(best) + 1);
   }
 }
 

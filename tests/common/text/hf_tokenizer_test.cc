@@ -184,6 +184,7 @@ TEST(HfTokenizerTest, ThreadsShareOneTokenizer) {
   const std::vector<int32_t> expected = tokenizer->Encode(text, false);
   std::vector<std::thread> threads;
   std::vector<std::vector<int32_t>> results(4);
+  threads.reserve(results.size());
   for (auto& result : results) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) result = tokenizer->Encode(text, false);

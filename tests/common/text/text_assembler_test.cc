@@ -63,8 +63,9 @@ TEST(TextAssemblerTest, GoldenStopCases) {
     EXPECT_EQ(reply.matched_stop, c.at("matched_stop").is_null() ? "" : Text(c.at("matched_stop")));
     EXPECT_EQ(reply.completion_tokens, c.at("completion_tokens").as_int64());
     std::vector<std::string> emitted;
-    for (const json::value& step : c.at("emitted_per_step").as_array())
+    for (const json::value& step : c.at("emitted_per_step").as_array()) {
       emitted.push_back(Text(step));
+    }
     EXPECT_EQ(reply.emitted, emitted);
   }
 }
@@ -91,8 +92,8 @@ TEST(TextAssemblerTest, AnySplitIntoTokensGivesTheTextOfTheWhole) {
   const auto matcher = MakeStopMatcher(stops);
   const auto random_reply = [&] {
     std::string bytes;
-    for (int part = random() % 6; part >= 0; --part) {
-      bytes += random() % 4 == 0 ? "\n\nUse" : RandomBytes(random, random() % 5);
+    for (auto part = random() % 6 + 1; part > 0; --part) {
+      bytes += random() % 4 == 0 ? "\n\nUse" : RandomBytes(random, static_cast<int>(random() % 5));
       if (random() % 3 == 0) bytes += RandomText(random, 3);
     }
     return bytes;

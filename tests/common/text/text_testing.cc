@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <unistd.h>
+
 #include "gtest/gtest.h"
 
 #include "common/text/byte_level.h"
@@ -14,6 +16,27 @@
 namespace skein {
 
 namespace json = boost::json;
+
+namespace {
+
+// This process's own, removed when it ends.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_(::testing::TempDir() + "/skein_text_" + std::to_string(getpid())) {}
+  ~ScratchFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  const std::string path_;
+};
+
+}  // namespace
 
 std::vector<json::object> GoldenLines(const std::string& name) {
   std::vector<json::object> lines;
@@ -33,7 +56,8 @@ std::vector<int32_t> Ids(const json::value& value) {
 }
 
 std::string MakeFolder(const std::string& name) {
-  const std::string folder = ::testing::TempDir() + "/skein_text_" + name;
+  static const ScratchFolder scratch;
+  const std::string folder = scratch.path() + "/" + name;
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
