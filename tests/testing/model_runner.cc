@@ -28,14 +28,15 @@ ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& opti
   }
 }
 
-std::vector<float> ModelRunner::Step(const std::vector<Part>& parts) {
+std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted wanted) {
   std::vector<int32_t> tokens, positions, row_begin = {0}, slots, table, logit_rows;
   for (const Part& part : parts) {
     for (const int32_t token : part.tokens) {
       tokens.push_back(token);
       positions.push_back(static_cast<int32_t>(seen_[part.sequence]++));
-      logit_rows.push_back(static_cast<int32_t>(logit_rows.size()));
+      if (wanted == Wanted::kAllRows) logit_rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
     }
+    if (wanted == Wanted::kLastRows) logit_rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
     row_begin.push_back(static_cast<int32_t>(tokens.size()));
     slots.push_back(part.sequence);
     const auto first = page_table_.begin() + part.sequence * pages_per_sequence_;
@@ -44,18 +45,19 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts) {
   const int64_t rows = static_cast<int64_t>(tokens.size());
   const int64_t count = static_cast<int64_t>(parts.size());
   const int64_t vocab = model_.description().vocab_size;
-  std::vector<float> logits(rows * vocab, std::numeric_limits<float>::quiet_NaN());
+  const int64_t outputs = static_cast<int64_t>(logit_rows.size());
+  std::vector<float> logits(outputs * vocab, std::numeric_limits<float>::quiet_NaN());
   ModelBatch batch;
   batch.tokens = {tokens.data(), {rows}};
   batch.positions = {positions.data(), {rows}};
   batch.row_begin = {row_begin.data(), {count + 1}};
   batch.slots = {slots.data(), {count}};
   batch.pages = {table.data(), {count, pages_per_sequence_}};
-  batch.logit_rows = {logit_rows.data(), {rows}};
+  batch.logit_rows = {logit_rows.data(), {outputs}};
   batch.state.base = states_.data();
   batch.kv = {pages_.data(), static_cast<int64_t>(seen_.size()) * pages_per_sequence_,
               options_.page_tokens};
-  batch.logits = {logits.data(), {rows, vocab}};
+  batch.logits = {logits.data(), {outputs, vocab}};
   status_ = model_.Forward(batch, stream_);
   return logits;
 }
