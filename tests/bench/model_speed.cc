@@ -2,8 +2,9 @@
 //
 //   model-speed --model PATH [--threads N] [--rounds N]
 //
-// Random weights serve (skein-eval make-model). Prints read bandwidth, decode at some batch sizes as a fraction of
-// the time that reading the weights takes, and prefill in GFLOP/s of the layers' products.
+// Random weights serve (skein-eval make-model). Prints read bandwidth, decode at some batch sizes
+// as a fraction of the time that reading the weights takes, and prefill in GFLOP/s of the layers'
+// products.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -73,7 +74,8 @@ double StreamedBytes(const Model& model, const ModelFiles& files) {
   double bytes = static_cast<double>(model.description().weight_bytes);
   for (const char* name : {"emb.weight", "model.embed_tokens.weight"}) {
     const TensorEntry* entry = files.Find(name);
-    const bool tied = files.Find("head.weight") == nullptr && files.Find("lm_head.weight") == nullptr;
+    const bool tied =
+        files.Find("head.weight") == nullptr && files.Find("lm_head.weight") == nullptr;
     if (entry != nullptr && !tied) {
       bytes -= static_cast<double>(NumElements(entry->shape) * DTypeBytes(entry->dtype));
     }
@@ -85,7 +87,8 @@ double StreamedBytes(const Model& model, const ModelFiles& files) {
 double LayerFlops(const ModelFiles& files) {
   double weights = 0;
   for (const auto& [name, entry] : files.tensors()) {
-    const bool layer = name.find("layers.") != std::string::npos || name.find("blocks.") != std::string::npos;
+    const bool layer =
+        name.find("layers.") != std::string::npos || name.find("blocks.") != std::string::npos;
     if (layer && entry.shape.size() == 2) weights += static_cast<double>(NumElements(entry.shape));
   }
   return 2 * weights;

@@ -86,8 +86,7 @@ const StateField& ModelRunner::Field(const std::string& name, int layer) const {
 std::vector<float> ModelRunner::State(int sequence, const std::string& name, int layer) const {
   const StateField& field = Field(name, layer);
   std::vector<float> values(NumElements(field.shape));
-  std::memcpy(values.data(),
-              states_.data() + sequence * model_.state_layout().bytes + field.offset,
+  std::memcpy(values.data(), states_.data() + sequence * model_.state_layout().bytes + field.offset,
               values.size() * sizeof(float));
   return values;
 }
@@ -107,13 +106,12 @@ std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int 
                                          int64_t token) const {
   const KvLayout& kv = model_.kv_layout();
   const int64_t num_pages = static_cast<int64_t>(seen_.size()) * pages_per_sequence_;
-  const int64_t page =
-      page_table_[sequence * pages_per_sequence_ + token / options_.page_tokens];
+  const int64_t page = page_table_[sequence * pages_per_sequence_ + token / options_.page_tokens];
   std::vector<float> values;
   for (int h = 0; h < kv.num_kv_heads; ++h) {
     const int64_t block = ((attention_layer * 2 + plane) * num_pages + page) * kv.num_kv_heads + h;
-    const float* at = pages_.data() +
-                      (block * options_.page_tokens + token % options_.page_tokens) * kv.head_dim;
+    const float* at =
+        pages_.data() + (block * options_.page_tokens + token % options_.page_tokens) * kv.head_dim;
     values.insert(values.end(), at, at + kv.head_dim);
   }
   return values;

@@ -34,7 +34,8 @@ class ModelRunner {
 
   // One step; the logits of the wanted rows, in the order of the parts.
   std::vector<float> Step(const std::vector<Part>& parts, Wanted wanted = Wanted::kAllRows);
-  // Feeds `tokens` to one sequence in chunks of `chunk` rows (0: all at once); logits of every token.
+  // Feeds `tokens` to one sequence in chunks of `chunk` rows (0: all at once); logits of every
+  // token.
   std::vector<float> Feed(int sequence, const std::vector<int32_t>& tokens, int64_t chunk);
   absl::Status last_status() const { return status_; }
 

@@ -1,0 +1,56 @@
+#include "kernels/embedding/embedding.h"
+
+#include "gtest/gtest.h"
+
+#include "kernels/cpu/reference.h"
+#include "kernels/linear/linear.h"
+#include "tests/testing/op_testing.h"
+
+namespace skein {
+namespace {
+
+EmbeddingArgs Make(TestTensors& t, bool norm) {
+  EmbeddingArgs args;
+  args.tokens = t.Ints({4, 0, 9, 4});
+  args.table = t.Matrix(10, 37, DType::kBF16);
+  if (norm) {
+    args.norm_weight = t.Random({37});
+    args.norm_bias = t.Random({37});
+  }
+  args.x = t.Output({4, 37});
+  return args;
+}
+
+void Reference(const EmbeddingArgs& args) {
+  for (int64_t m = 0; m < 4; ++m) {
+    float* x = args.x.row(m);
+    for (int64_t i = 0; i < 37; ++i) x[i] = WeightAt(args.table, args.tokens[m], i);
+    if (args.norm_weight.empty()) continue;
+    LayerNormRef(x, args.norm_weight.data(), args.norm_bias.data(), args.eps, 37, x);
+  }
+}
+
+Outputs Written(const EmbeddingArgs& args) { return {args.x}; }
+
+TEST(EmbeddingTest, LooksUpRowsAndNormsThemWhereAsked) {
+  for (const bool norm : {false, true}) {
+    const std::function<EmbeddingArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return Make(t, norm);
+    };
+    ExpectNearReference<EmbeddingArgs>(make, EmbeddingCpu, Reference, Written, norm ? 1e-5 : 0.0);
+    ExpectSameBitsEverywhere<EmbeddingArgs>(make, EmbeddingCpu, Written);
+  }
+}
+
+TEST(EmbeddingTest, ShapesThatDoNotFitAreRefused) {
+  TestTensors tensors(1);
+  EmbeddingArgs bad = Make(tensors, true);
+  bad.norm_bias = TensorView<const float>();
+  EXPECT_EQ(bad.Validate().message(), "embedding: norm needs weight and bias");
+  bad = Make(tensors, false);
+  bad.x = tensors.Output({3, 37});
+  EXPECT_EQ(bad.Validate().message(), "embedding: x: shape [3, 37], expected [4, 37]");
+}
+
+}  // namespace
+}  // namespace skein

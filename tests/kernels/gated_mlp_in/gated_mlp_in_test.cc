@@ -1,0 +1,45 @@
+#include "kernels/gated_mlp_in/gated_mlp_in.h"
+
+#include "gtest/gtest.h"
+
+#include "tests/testing/op_testing.h"
+
+namespace skein {
+namespace {
+
+GatedMlpInArgs Make(TestTensors& t, int64_t rows) {
+  GatedMlpInArgs args;
+  args.x = t.Random({rows, 70});
+  args.norm_weight = t.Random({70}, 1.0f, 4.0f);
+  args.gate = t.Matrix(99, 70, DType::kBF16);
+  args.up = t.Matrix(99, 70, DType::kF32);
+  args.normed = t.Output({rows, 70});
+  args.gated = t.Output({rows, 99});
+  args.h = t.Output({rows, 99});
+  return args;
+}
+
+Outputs Written(const GatedMlpInArgs& args) { return {args.h}; }
+
+TEST(GatedMlpInTest, AgreesWithTheReference) {
+  for (const int64_t rows : {1, 3, 17}) {
+    const std::function<GatedMlpInArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return Make(t, rows);
+    };
+    ExpectNearReference<GatedMlpInArgs>(make, GatedMlpInCpu, GatedMlpInRef, Written, 3e-6);
+    ExpectSameBitsEverywhere<GatedMlpInArgs>(make, GatedMlpInCpu, Written);
+  }
+}
+
+TEST(GatedMlpInTest, ShapesThatDoNotFitAreRefused) {
+  TestTensors tensors(1);
+  GatedMlpInArgs bad = Make(tensors, 2);
+  bad.gated = tensors.Output({2, 98});
+  EXPECT_TRUE(absl::IsInvalidArgument(bad.Validate()));
+  bad = Make(tensors, 2);
+  bad.up = tensors.Matrix(98, 70, DType::kF32);
+  EXPECT_TRUE(absl::IsInvalidArgument(bad.Validate()));
+}
+
+}  // namespace
+}  // namespace skein

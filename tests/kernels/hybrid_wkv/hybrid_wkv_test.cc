@@ -1,0 +1,90 @@
+#include "kernels/hybrid_wkv/hybrid_wkv.h"
+
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "tests/testing/op_testing.h"
+
+namespace skein {
+namespace {
+
+struct Sizes {
+  int64_t heads, kv_heads, n, rank;
+  bool first_layer, norms;
+  std::vector<int32_t> lengths;
+};
+
+HybridWkvArgs Make(TestTensors& t, const Sizes& s) {
+  HybridWkvArgs args;
+  args.sequences = t.Sequences(s.lengths);
+  const int64_t rows = args.sequences.rows();
+  const int64_t wide = s.heads * s.n, narrow = s.kv_heads * s.n;
+  args.r = t.Random({rows, wide});
+  for (auto* x : {&args.k, &args.v}) *x = t.Random({rows, narrow});
+  for (auto* x : {&args.w_rank, &args.a_rank, &args.g_rank}) *x = t.Random({rows, s.rank});
+  for (auto* x : {&args.w2, &args.a2, &args.g2}) *x = t.Matrix(wide, s.rank, DType::kBF16);
+  for (auto* x : {&args.w0, &args.a0}) *x = t.Random({wide}, -4.0f, 4.0f);
+  if (s.norms) {
+    args.r_norm = t.Random({s.n});
+    args.k_norm = t.Random({s.n});
+  }
+  args.r_k = t.Random({s.heads, s.n});
+  args.cosines = t.Random({rows, s.n / 2});
+  args.sines = t.Random({rows, s.n / 2});
+  args.state = t.State(args.sequences, wide * s.n);
+  for (auto* x : {&args.u, &args.a, &args.g, &args.y}) *x = t.Output({rows, wide});
+  for (auto* x : {&args.k_first, &args.v_first}) {
+    *x = s.first_layer ? t.Output({rows, narrow}) : t.Random({rows, narrow});
+  }
+  if (s.first_layer) return args;
+  for (auto* x : {&args.k_rank, &args.v_rank}) *x = t.Random({rows, s.rank + 2});
+  for (auto* x : {&args.k2, &args.v2}) *x = t.Matrix(narrow, s.rank + 2, DType::kF16);
+  for (auto* x : {&args.k0, &args.v0}) *x = t.Random({narrow});
+  for (auto* x : {&args.k_mix, &args.v_mix}) *x = t.Output({rows, narrow});
+  return args;
+}
+
+Outputs Written(const HybridWkvArgs& args) {
+  Outputs outputs = {args.y, args.k_first, args.v_first};
+  for (int64_t s = 0; s < args.sequences.count(); ++s) {
+    outputs.emplace_back(args.state.slot(args.sequences.slots[s]),
+                         Shape{args.r.dim(1) * args.r_k.dim(1)});
+  }
+  return outputs;
+}
+
+TEST(HybridWkvTest, AgreesWithTheReferenceForHeadSizesGroupsAndNorms) {
+  for (const Sizes& sizes :
+       {Sizes{4, 2, 64, 24, true, true, {5, 1}}, Sizes{4, 2, 64, 24, false, true, {3, 2}},
+        Sizes{4, 1, 96, 33, false, false, {4}}, Sizes{2, 2, 128, 5, true, false, {2, 1, 1}},
+        Sizes{6, 3, 10, 3, false, true, {9}}, Sizes{1, 1, 8, 1, true, true, {1}}}) {
+    SCOPED_TRACE(sizes.n);
+    const std::function<HybridWkvArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return Make(t, sizes);
+    };
+    ExpectNearReference<HybridWkvArgs>(make, HybridWkvCpu, HybridWkvRef, Written, 3e-6);
+    ExpectSameBitsEverywhere<HybridWkvArgs>(make, HybridWkvCpu, Written);
+  }
+}
+
+TEST(HybridWkvTest, ShapesThatDoNotFitAreRefused) {
+  TestTensors tensors(1);
+  const HybridWkvArgs good = Make(tensors, {4, 2, 16, 3, false, true, {2}});
+  EXPECT_TRUE(good.Validate().ok()) << good.Validate();
+  HybridWkvArgs bad = good;
+  bad.k_norm = TensorView<const float>();
+  EXPECT_EQ(bad.Validate().message(), "hybrid_wkv: r_norm and k_norm come together");
+  bad = good;
+  bad.r_k = tensors.Random({4, 15});
+  EXPECT_TRUE(absl::IsInvalidArgument(bad.Validate()));
+  bad = good;
+  bad.k = tensors.Random({2, 48});  // three heads do not divide four
+  EXPECT_TRUE(absl::IsInvalidArgument(bad.Validate()));
+  bad = good;
+  bad.cosines = tensors.Random({2, 7});
+  EXPECT_EQ(bad.Validate().message(), "hybrid_wkv: cosines: shape [2, 7], expected [2, 8]");
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,42 @@
+#include "kernels/project_add/project_add.h"
+
+#include "gtest/gtest.h"
+
+#include "tests/testing/op_testing.h"
+
+namespace skein {
+namespace {
+
+ProjectAddArgs Make(TestTensors& t, bool bias) {
+  ProjectAddArgs args;
+  args.x = t.Random({14, 50});
+  args.weight = t.Matrix(31, 50, DType::kBF16);
+  if (bias) args.bias = t.Random({31});
+  args.product = t.Output({14, 31});
+  args.residual = t.Random({14, 31}, -3.0f, 3.0f);
+  return args;
+}
+
+void Reference(const ProjectAddArgs& args) { ProjectAddRef(args); }
+Outputs Written(const ProjectAddArgs& args) { return {args.residual}; }
+
+TEST(ProjectAddTest, AddsTheProductWithAndWithoutBias) {
+  for (const bool bias : {false, true}) {
+    const std::function<ProjectAddArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return Make(t, bias);
+    };
+    ExpectNearReference<ProjectAddArgs>(make, ProjectAddCpu, Reference, Written, 2e-6);
+    ExpectSameBitsEverywhere<ProjectAddArgs>(make, ProjectAddCpu, Written);
+  }
+}
+
+TEST(ProjectAddTest, ShapesThatDoNotFitAreRefused) {
+  TestTensors tensors(1);
+  ProjectAddArgs bad = Make(tensors, true);
+  bad.bias = tensors.Random({30});
+  EXPECT_EQ(bad.Validate().message(),
+            "project_add: product: projection: bias: shape [30], expected [31]");
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,50 @@
+#include "kernels/rms_project/rms_project.h"
+
+#include "gtest/gtest.h"
+
+#include "tests/testing/op_testing.h"
+
+namespace skein {
+namespace {
+
+RmsProjectArgs Make(TestTensors& t, int64_t rows, int64_t width) {
+  RmsProjectArgs args;
+  args.x = t.Random({rows, width}, -5.0f, 9.0f);
+  args.norm_weight = t.Random({width});
+  args.normed = t.Output({rows, width});
+  args.outputs = {
+      {t.Matrix(48, width, DType::kBF16), t.Random({48}), Activation::kNone, t.Output({rows, 48})},
+      {t.Matrix(7, width, DType::kF32), {}, Activation::kTanh, t.Output({rows, 7})},
+      {t.Matrix(25, width, DType::kF16), {}, Activation::kSigmoid, t.Output({rows, 25})}};
+  return args;
+}
+
+Outputs Written(const RmsProjectArgs& args) {
+  Outputs outputs;
+  for (const auto& output : args.outputs) outputs.push_back(output.y);
+  return outputs;
+}
+
+TEST(RmsProjectTest, AgreesWithTheReferenceForOddSizes) {
+  for (const int64_t rows : {1, 5, 20}) {
+    const std::function<RmsProjectArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return Make(t, rows, 30 + rows);
+    };
+    ExpectNearReference<RmsProjectArgs>(make, RmsProjectCpu, RmsProjectRef, Written, 2e-6);
+    ExpectSameBitsEverywhere<RmsProjectArgs>(make, RmsProjectCpu, Written);
+  }
+}
+
+TEST(RmsProjectTest, ShapesThatDoNotFitAreRefused) {
+  TestTensors tensors(1);
+  RmsProjectArgs bad = Make(tensors, 2, 16);
+  bad.outputs[1].y = tensors.Output({2, 8});
+  EXPECT_EQ(bad.Validate().message(),
+            "rms_project: product: projection: y: shape [2, 8], expected [2, 7]");
+  bad = Make(tensors, 2, 16);
+  bad.norm_weight = tensors.Random({15});
+  EXPECT_EQ(bad.Validate().message(), "rms_project: x: shape [2, 16], expected [2, 15]");
+}
+
+}  // namespace
+}  // namespace skein

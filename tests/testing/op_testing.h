@@ -1,0 +1,93 @@
+// Random arguments for operations, and the two properties that every CPU body has: close to its
+// reference, and the same bits on every instruction set and number of threads.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "common/tensor/dtype.h"
+#include "common/tensor/tensor_view.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/device/parallel_for.h"
+#include "kernels/device/sequences.h"
+#include "kernels/linear/weight_matrix.h"
+
+namespace skein {
+
+// Owns what the views that it hands out show. The same seed gives the same values.
+class TestTensors {
+ public:
+  explicit TestTensors(uint32_t seed) : random_(seed) {}
+
+  TensorView<float> Random(const Shape& shape, float low = -1.0f, float high = 1.0f);
+  // Poisoned with NaN, so that reading before writing shows.
+  TensorView<float> Output(const Shape& shape);
+  TensorView<const int32_t> Ints(const std::vector<int32_t>& values);
+  // Values of about 1 / sqrt(cols), rounded to `dtype`.
+  WeightMatrix Matrix(int64_t rows, int64_t cols, DType dtype);
+  // Sequences of these lengths, in slots that are neither adjacent nor in order.
+  SequenceRows Sequences(const std::vector<int32_t>& lengths);
+  // One field of `elements` in records with room between them, for those slots.
+  StateTensor State(const SequenceRows& sequences, int64_t elements);
+  // All slots of it, as one tensor.
+  TensorView<float> All(const StateTensor& state) const;
+
+ private:
+  std::mt19937 random_;
+  std::deque<std::vector<float>> floats_;
+  std::deque<std::vector<uint16_t>> halves_;
+  std::deque<std::vector<int32_t>> ints_;
+};
+
+using Outputs = std::vector<TensorView<float>>;
+
+// Everything in `outputs`, one behind the other.
+std::vector<float> Collect(const Outputs& outputs);
+// The largest |found - expected| relative to max(1, largest |expected|).
+double WorstError(const std::vector<float>& found, const std::vector<float>& expected);
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b);
+
+// `make` builds arguments from a TestTensors; `outputs` lists what the operation writes.
+template <typename Args>
+void ExpectNearReference(const std::function<Args(TestTensors&)>& make,
+                         void (*cpu)(const Args&, ParallelFor&), void (*reference)(const Args&),
+                         const std::function<Outputs(const Args&)>& outputs, double tolerance) {
+  ParallelFor threads(2);
+  TestTensors tensors(1), reference_tensors(1);
+  const Args args = make(tensors);
+  const Args reference_args = make(reference_tensors);
+  ASSERT_TRUE(args.Validate().ok()) << args.Validate();
+  cpu(args, threads);
+  reference(reference_args);
+  EXPECT_LE(WorstError(Collect(outputs(args)), Collect(outputs(reference_args))), tolerance);
+}
+
+template <typename Args>
+void ExpectSameBitsEverywhere(const std::function<Args(TestTensors&)>& make,
+                              void (*cpu)(const Args&, ParallelFor&),
+                              const std::function<Outputs(const Args&)>& outputs) {
+  std::vector<float> first;
+  for (const Isa isa : SupportedIsas()) {
+    for (const int num_threads : {1, 3}) {
+      SCOPED_TRACE(std::string(IsaName(isa)) + ", threads " + std::to_string(num_threads));
+      const ScopedIsa scope(isa);
+      ParallelFor threads(num_threads);
+      TestTensors tensors(1);
+      const Args args = make(tensors);
+      cpu(args, threads);
+      const std::vector<float> found = Collect(outputs(args));
+      if (first.empty()) first = found;
+      EXPECT_TRUE(SameBits(found, first));
+    }
+  }
+}
+
+}  // namespace skein
