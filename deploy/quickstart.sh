@@ -107,7 +107,7 @@ choose_port() { if is_taken "$1"; then echo 0; else echo "$1"; fi; }
 wait_for() {
   local tries
   for ((tries = 0; tries < 1200; ++tries)); do
-    grep -m 1 -E "$3" "$1" && return 0
+    grep -s -m 1 -E "$3" "$1" && return 0
     kill -0 "$2" 2>/dev/null || return 1
     sleep 0.1
   done
