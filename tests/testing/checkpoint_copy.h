@@ -1,4 +1,5 @@
-// Writes small checkpoints for tests: copies of golden ones with changes, or tensors of zeros by name and shape.
+// Writes small checkpoints for tests: copies of golden ones with changes, or tensors of zeros by
+// name and shape.
 #pragma once
 
 #include <functional>
@@ -11,7 +12,8 @@
 
 namespace skein {
 
-// Tensors in fp32, to be changed at will and written as a folder with model.safetensors and config.json.
+// Tensors in fp32, to be changed at will and written as a folder with model.safetensors and
+// config.json.
 class CheckpointCopy {
  public:
   struct Tensor {

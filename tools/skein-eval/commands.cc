@@ -8,6 +8,8 @@ namespace skein::eval {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"logits", "write the logits after each of some tokens", RunLogits},
+    {"perplexity", "how well a model predicts a text", RunPerplexity},
     {"make-model", "write a model of a real shape with random weights", RunMakeModel},
 };
 

@@ -17,6 +17,8 @@ struct Command {
   absl::Status (*run)(const std::vector<std::string>& args, std::ostream& out);
 };
 
+absl::Status RunLogits(const std::vector<std::string>& args, std::ostream& out);
+absl::Status RunPerplexity(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunMakeModel(const std::vector<std::string>& args, std::ostream& out);
 
 // Runs the command that `args` name. Returns the exit status: 0 fine, 1 failed, 2 used wrongly.

@@ -1,5 +1,5 @@
-// What holds for every architecture, whatever its weights: chunks, batches, threads, instruction sets, pages and slots
-// change no bit.
+// What holds for every architecture, whatever its weights: chunks, batches, threads, instruction
+// sets, pages and slots change no bit.
 #include <cstdint>
 #include <cstring>
 #include <memory>

@@ -41,15 +41,15 @@ TEST(RegistryTest, RelativesInTheGoldenDataAreRefusedByName) {
     const char* named;
   };
   int checked = 0;
-  for (const Case& c : {Case{"rwkv/rand-x060/model.f32.safetensors", "x060"},
-                        Case{"rwkv/rand-x060/model.bf16.pth", "x060"},
-                        Case{"rwkv/tiny-x060-q51/model.f32.safetensors", "x060"},
-                        Case{"hybrid/hxa079-moe", "mixture of experts"},
-                        Case{"hybrid/hxa07a-bias-n128", "hxa07a"},
-                        Case{"hybrid/hxa07a-tied-f32", "hxa07a"}, Case{"hybrid/cxa076/model.pth", "cxa076"},
-                        Case{"hybrid/cxa076r/model.pth-names.safetensors", "cxa076"},
-                        Case{"hybrid/x-hxa07b-vlmoe", "hxa07b"}, Case{"hybrid/x-hxa07c", "hxa07c"},
-                        Case{"hybrid/x-hxa07d", "hxa07d"}}) {
+  for (const Case& c :
+       {Case{"rwkv/rand-x060/model.f32.safetensors", "x060"},
+        Case{"rwkv/rand-x060/model.bf16.pth", "x060"},
+        Case{"rwkv/tiny-x060-q51/model.f32.safetensors", "x060"},
+        Case{"hybrid/hxa079-moe", "mixture of experts"}, Case{"hybrid/hxa07a-bias-n128", "hxa07a"},
+        Case{"hybrid/hxa07a-tied-f32", "hxa07a"}, Case{"hybrid/cxa076/model.pth", "cxa076"},
+        Case{"hybrid/cxa076r/model.pth-names.safetensors", "cxa076"},
+        Case{"hybrid/x-hxa07b-vlmoe", "hxa07b"}, Case{"hybrid/x-hxa07c", "hxa07c"},
+        Case{"hybrid/x-hxa07d", "hxa07d"}}) {
     const auto path = GoldenPath(c.path);
     if (!path) continue;
     SCOPED_TRACE(c.path);
@@ -73,14 +73,18 @@ TEST(RegistryTest, RelativesAreRecognisedByTheirTensorNames) {
            Case{"x060c", {"blocks.0.att.time_maa_rkvw_w1"}, ""},
            Case{"RWKV-4 or RWKV-5", {"blocks.0.att.time_decay", "emb.weight"}, ""},
            Case{"RWKV-4 or RWKV-5", {"rwkv.blocks.0.attention.time_decay"}, ""},
-           Case{"fla layout", {"model.layers.0.attn.x_proj.0.mu", "model.layers.0.attn.w_proj.x"}, ""},
+           Case{"fla layout",
+                {"model.layers.0.attn.x_proj.0.mu", "model.layers.0.attn.w_proj.x"},
+                ""},
            Case{"x070a/x070b", {"blocks.0.att.r_k", "blocks.0.ffn.s_emb.weight"}, ""},
            Case{"x080", {"blocks.0.att.r_k", "blocks.0.qkv.weight"}, ""},
            Case{"cxa073", {"blocks.0.att.ln_x.weight", "blocks.0.ffn.down.weight"}, ""},
            Case{"cxa075", {"blocks.0.att.k_k", "blocks.0.ffn.down.weight"}, ""},
            Case{"cxa076", {"blocks.0.att.receptance.weight", "blocks.0.ffn.down.weight"}, ""},
            Case{"ARWKV", {"blocks.0.att.x_r", "blocks.0.ffn.down.weight"}, ""},
-           Case{"QRWKV7", {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.w0"}, ""},
+           Case{"QRWKV7",
+                {"model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.w0"},
+                ""},
            Case{"hxa07a", {"model.layers.0.self_attn.receptance.weight"}, ""},
            Case{"hxa078r", {"emb.weight"}, R"({"rwkv_architecture": "hxa078r"})"},
            Case{"hxa07b", {"emb.weight"}, R"({"text_config": {"rwkv_architecture": "hxa07b"}})"},
@@ -115,24 +119,46 @@ TEST(RegistryTest, CheckpointsThatDoNotFitTogetherAreDataLossNamingTheTensor) {
   const char* kHybrid = "hybrid/hxa079-qknorm/model.safetensors.index.json";
   const std::vector<Damage> cases = {
       {kRwkv, [](CheckpointCopy& w) { w.tensors().erase("blocks.1.att.k_k"); }, "blocks.1.att.k_k"},
-      {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.2.att.extra", {3}); }, "blocks.2.att.extra"},
-      {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.1.att.output.weight", {128, 127}); },
+      {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.2.att.extra", {3}); },
+       "blocks.2.att.extra"},
+      {kRwkv,
+       [](CheckpointCopy& w) {
+         w.AddZeros("blocks.1.att.output.weight", {128, 127});
+       },
        "blocks.1.att.output.weight"},
       {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.1.att.v1", {5}); }, "blocks.1.att.v1"},
-      {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.7.att.r_k", {2, 64}); }, "layer 3"},
-      {kRwkv, [](CheckpointCopy& w) { w.AddZeros("blocks.x.att.r_k", {2, 64}); }, "blocks.x"},
+      {kRwkv,
+       [](CheckpointCopy& w) {
+         w.AddZeros("blocks.7.att.r_k", {2, 64});
+       },
+       "layer 3"},
+      {kRwkv,
+       [](CheckpointCopy& w) {
+         w.AddZeros("blocks.x.att.r_k", {2, 64});
+       },
+       "blocks.x"},
       {kRwkv, [](CheckpointCopy& w) { w.tensors().erase("head.weight"); }, "head.weight"},
-      {kHybrid, [](CheckpointCopy& w) { SetConfig(w, "    1,\n    3\n", "    1,\n    2\n"); }, "transformer_layers"},
-      {kHybrid, [](CheckpointCopy& w) { SetConfig(w, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 5"); },
+      {kHybrid, [](CheckpointCopy& w) { SetConfig(w, "    1,\n    3\n", "    1,\n    2\n"); },
+       "transformer_layers"},
+      {kHybrid,
+       [](CheckpointCopy& w) {
+         SetConfig(w, "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 5");
+       },
        "num_hidden_layers"},
-      {kHybrid, [](CheckpointCopy& w) { SetConfig(w, "\"head_dim\": 64", "\"head_dim\": \"64\""); }, "head_dim"},
+      {kHybrid, [](CheckpointCopy& w) { SetConfig(w, "\"head_dim\": 64", "\"head_dim\": \"64\""); },
+       "head_dim"},
       {kHybrid, [](CheckpointCopy& w) { w.config() = "{"; }, "config.json"},
-      {kHybrid, [](CheckpointCopy& w) { w.tensors().erase("model.layers.2.self_attn.k_norm.weight"); },
+      {kHybrid,
+       [](CheckpointCopy& w) { w.tensors().erase("model.layers.2.self_attn.k_norm.weight"); },
        "head norms"},
       {kHybrid, [](CheckpointCopy& w) { w.tensors().erase("model.layers.2.self_attn.v2"); }, "v2"},
-      {kHybrid, [](CheckpointCopy& w) { w.AddZeros("model.layers.0.self_attn.key.weight", {100, 256}); },
+      {kHybrid,
+       [](CheckpointCopy& w) {
+         w.AddZeros("model.layers.0.self_attn.key.weight", {100, 256});
+       },
        "key.weight"},
-      {kHybrid, [](CheckpointCopy& w) { w.AddZeros("model.layers.1.self_attn.q_proj.bias", {255}); },
+      {kHybrid,
+       [](CheckpointCopy& w) { w.AddZeros("model.layers.1.self_attn.q_proj.bias", {255}); },
        "q_proj.bias"},
   };
   for (const Damage& damage : cases) {
@@ -172,20 +198,29 @@ TEST(RegistryTest, AnFlaCheckpointIsTheSameModelUnderOtherNames) {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : writer.tensors()) names.push_back(name);
   for (const std::string& name : names) {
-    std::string renamed = absl::StrReplaceAll(
-        name, {{"emb.weight", "model.embeddings.weight"}, {"head.weight", "lm_head.weight"},
-               {"ln_out.", "model.norm."}, {"blocks.", "model.layers."}, {".ln0.", ".pre_norm."},
-               {".ln1.", ".attn_norm."}, {".ln2.", ".ffn_norm."}, {".att.ln_x.", ".attn.g_norm."},
-               {".att.receptance.", ".attn.r_proj."}, {".att.key.", ".attn.k_proj."},
-               {".att.value.", ".attn.v_proj."}, {".att.output.", ".attn.o_proj."},
-               {".att.", ".attn."}});
+    std::string renamed = absl::StrReplaceAll(name, {{"emb.weight", "model.embeddings.weight"},
+                                                     {"head.weight", "lm_head.weight"},
+                                                     {"ln_out.", "model.norm."},
+                                                     {"blocks.", "model.layers."},
+                                                     {".ln0.", ".pre_norm."},
+                                                     {".ln1.", ".attn_norm."},
+                                                     {".ln2.", ".ffn_norm."},
+                                                     {".att.ln_x.", ".attn.g_norm."},
+                                                     {".att.receptance.", ".attn.r_proj."},
+                                                     {".att.key.", ".attn.k_proj."},
+                                                     {".att.value.", ".attn.v_proj."},
+                                                     {".att.output.", ".attn.o_proj."},
+                                                     {".att.", ".attn."}});
     for (const char letter : {'w', 'a', 'v', 'g'}) {
       const std::string prefix = absl::StrCat(".attn.", std::string(1, letter));
       const std::string lora = absl::StrCat(prefix, "_lora.lora.");
       const std::string before = renamed;
-      if (absl::EndsWith(renamed, prefix + "0")) renamed = absl::StrReplaceAll(renamed, {{prefix + "0", lora + "2.bias"}});
-      if (absl::EndsWith(renamed, prefix + "1")) renamed = absl::StrReplaceAll(renamed, {{prefix + "1", lora + "0.weight"}});
-      if (absl::EndsWith(renamed, prefix + "2")) renamed = absl::StrReplaceAll(renamed, {{prefix + "2", lora + "2.weight"}});
+      if (absl::EndsWith(renamed, prefix + "0"))
+        renamed = absl::StrReplaceAll(renamed, {{prefix + "0", lora + "2.bias"}});
+      if (absl::EndsWith(renamed, prefix + "1"))
+        renamed = absl::StrReplaceAll(renamed, {{prefix + "1", lora + "0.weight"}});
+      if (absl::EndsWith(renamed, prefix + "2"))
+        renamed = absl::StrReplaceAll(renamed, {{prefix + "2", lora + "2.weight"}});
       if (renamed != before && absl::EndsWith(renamed, ".weight")) writer.Transpose(name);
     }
     if (renamed != name) writer.Rename(name, renamed);
@@ -206,7 +241,8 @@ TEST(RegistryTest, ATiedHeadIsTheEmbedding) {
 TEST(RegistryTest, OutputBiasesAreAppliedWhereTheyExist) {
   const auto path = GoldenPath("hybrid/hxa079-qknorm/model.safetensors.index.json");
   if (!path) GTEST_SKIP() << "no golden data";
-  for (const char* name : {"model.layers.0.self_attn.output.bias", "model.layers.1.self_attn.o_proj.bias"}) {
+  for (const char* name :
+       {"model.layers.0.self_attn.output.bias", "model.layers.1.self_attn.o_proj.bias"}) {
     SCOPED_TRACE(name);
     CheckpointCopy plain(**ModelFiles::Open(*path)), zero = plain, biased = plain;
     zero.AddZeros(name, {256});

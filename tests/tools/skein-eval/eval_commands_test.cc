@@ -1,0 +1,159 @@
+// skein-eval logits and perplexity, as a user calls them.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/testing/golden.h"
+#include "tests/testing/safetensors.h"
+#include "tests/worker/weights/checkpoint_writer.h"
+#include "tools/skein-eval/commands.h"
+#include "tools/skein-eval/perplexity.h"
+
+namespace skein::eval {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Result {
+  int status = 0;
+  std::string out, err;
+};
+
+Result RunTool(const std::vector<std::string>& args) {
+  std::ostringstream out, err;
+  Result result;
+  result.status = RunSkeinEval(args, out, err);
+  result.out = out.str();
+  result.err = err.str();
+  return result;
+}
+
+void WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+TEST(EvalCommandsTest, LogitsAreANumpyArrayThatChunksDoNotChange) {
+  const auto model = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  const auto expected = GoldenPath("rwkv/rand-x070/seq_017.safetensors");
+  if (!model || !expected) GTEST_SKIP() << "no golden data";
+  const TempFolder folder;
+  const GoldenTensors golden(*expected);
+  WriteFile(folder.File("tokens"), absl::StrJoin(golden.Ints("tokens"), " \n"));
+  std::string first;
+  for (const char* chunk : {"1", "7", "256"}) {
+    const Result result = RunTool({"logits", "--model", *model, "--tokens", folder.File("tokens"),
+                                   "--out", folder.File("out.npy"), "--chunk", chunk});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const std::string npy = ReadFileOrDie(folder.File("out.npy"));
+    if (first.empty()) first = npy;
+    EXPECT_TRUE(npy == first) << chunk;
+  }
+  EXPECT_EQ(first.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  const size_t header =
+      10 + static_cast<unsigned char>(first[8]) + 256 * static_cast<unsigned char>(first[9]);
+  EXPECT_EQ(header % 64, 0u);
+  EXPECT_THAT(first.substr(10, header - 10),
+              HasSubstr("{'descr': '<f4', 'fortran_order': False, 'shape': (17, 512), }"));
+  ASSERT_EQ(first.size(), header + 17 * 512 * 4);
+  const std::vector<float> logits = golden.Floats("logits");
+  for (size_t i = 0; i < logits.size(); ++i) {
+    float found = 0;
+    std::memcpy(&found, first.data() + header + 4 * i, 4);
+    ASSERT_NEAR(found, logits[i], 2e-4) << i;
+  }
+}
+
+TEST(EvalCommandsTest, PerplexityAndBitsPerByteFollowFromTheMeanOverTheWholeText) {
+  const TempFolder folder;
+  const std::string model = folder.File("model");
+  ASSERT_EQ(RunTool({"make-model", "--shape", "tiny", "--out", model}).status, 0);
+  const std::string text = "The quick brown fox jumps over the lazy dog. 0123456789.";
+  WriteFile(folder.File("text"), text);
+  const Result result = RunTool(
+      {"perplexity", "--model", model, "--text", folder.File("text"), "--prefix-token", "0"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  int tokens = 0;
+  double mean = 0, perplexity = 0, bits = 0, speed = 0;
+  ASSERT_EQ(std::sscanf(
+                result.out.c_str(),
+                "tokens scored %d mean nll %lf nats perplexity %lf bits per byte %lf tokens/s %lf",
+                &tokens, &mean, &perplexity, &bits, &speed),
+            5)
+      << result.out;
+  EXPECT_GT(mean, 1.0) << "random weights cannot predict";
+  EXPECT_NEAR(perplexity / std::exp(mean), 1.0, 1e-3);
+  EXPECT_NEAR(bits, mean * tokens / std::log(2.0) / static_cast<double>(text.size()), 1e-3);
+  EXPECT_GT(speed, 0);
+}
+
+TEST(EvalCommandsTest, NegativeLogLikelihoodIsThatOfTheSoftmax) {
+  const std::vector<float> logits = {0.0f, std::log(3.0f), 1000.0f, 1000.0f};
+  EXPECT_NEAR(NegativeLogLikelihood({logits.data(), 2}, 1), std::log(4.0 / 3.0), 1e-6);
+  EXPECT_NEAR(NegativeLogLikelihood({logits.data(), 2}, 0), std::log(4.0), 1e-6);
+  EXPECT_NEAR(NegativeLogLikelihood(logits, 3), std::log(2.0), 1e-9);
+  EXPECT_NEAR(NegativeLogLikelihood(logits, 0), 1000.0 + std::log(2.0), 1e-6);
+}
+
+TEST(EvalCommandsTest, WrongUseIsExplained) {
+  const TempFolder folder;
+  WriteFile(folder.File("tokens"), "1 2 x");
+  WriteFile(folder.File("large"), "1 99999999");
+  WriteFile(folder.File("empty"), "");
+  const auto golden = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  if (!golden) GTEST_SKIP() << "no golden data";
+  struct Case {
+    std::vector<std::string> args;
+    int status;
+    const char* message;
+  };
+  const std::string out = folder.File("out.npy");
+  for (const Case& c : {
+           Case{{"logits", "--model", *golden}, 2, "--tokens and --out are needed"},
+           Case{{"logits", "--tokens", folder.File("large"), "--out", out}, 2, "--model is needed"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("tokens"), "--out", out},
+                2,
+                "token 2 is \"x\""},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("empty"), "--out", out},
+                2,
+                "holds no token"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out},
+                2,
+                "token 1 is 99999999, the vocabulary has 512"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("none"), "--out", out},
+                1,
+                "cannot be read"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out,
+                 "--backend", "cuda"},
+                1,
+                "CPU backend only"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out,
+                 "--backend", "tpu"},
+                2,
+                "expected cpu or cuda"},
+           Case{{"logits", "--model", folder.File("none"), "--tokens", folder.File("large"),
+                 "--out", out},
+                1,
+                "none"},
+           Case{{"perplexity", "--model", *golden}, 2, "--model and --text are needed"},
+           Case{{"perplexity", "--model", *golden, "--text", folder.File("tokens")},
+                1,
+                "no tokenizer"},
+       }) {
+    SCOPED_TRACE(c.message);
+    const Result result = RunTool(c.args);
+    EXPECT_EQ(result.status, c.status) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(c.message));
+  }
+}
+
+}  // namespace
+}  // namespace skein::eval

@@ -1,0 +1,64 @@
+// A model loaded to run one sequence, without engine or server.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "kernels/device/parallel_for.h"
+#include "tools/skeinctl/options.h"
+#include "worker/memory/page_pool.h"
+#include "worker/memory/state_pool.h"
+#include "worker/models/model.h"
+
+namespace skein::eval {
+
+struct RunnerOptions {
+  std::string model;
+  std::string backend = "cpu";
+  int64_t chunk = 256;                            // rows of one step
+  int threads = 0;                                // 0: one per core
+  std::optional<float> rope_theta, rms_norm_eps;  // for .pth hybrids, which do not hold them
+};
+// --model, --backend, --chunk, --threads, --rope-theta, --rms-norm-eps.
+std::vector<ctl::Option> RunnerOptionTable(RunnerOptions& out);
+
+// Not thread-safe.
+class SequenceRunner {
+ public:
+  // For up to `max_tokens` tokens. InvalidArgument if --model is missing or the backend has no name
+  // of ours, Unimplemented for a backend that is not built; else as ModelFiles::Open and LoadModel.
+  static absl::StatusOr<std::unique_ptr<SequenceRunner>> Create(const RunnerOptions& options,
+                                                                int64_t max_tokens);
+
+  // Feeds `tokens` and calls `row` with the logits [vocab] after each, in order; an error of `row`
+  // ends the run. InvalidArgument, naming the place, for a token that is not in the vocabulary.
+  absl::Status Feed(std::span<const int32_t> tokens,
+                    const std::function<absl::Status(std::span<const float> logits)>& row);
+
+  const ModelDescription& model() const { return model_->description(); }
+
+ private:
+  SequenceRunner(const RunnerOptions& options) : threads_(options.threads), chunk_(options.chunk) {}
+  absl::Status Load(const RunnerOptions& options, int64_t max_tokens);
+  absl::Status Step(std::span<const int32_t> tokens);
+
+  ParallelFor threads_;
+  const int64_t chunk_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<StatePool> states_;
+  std::unique_ptr<PagePool> pages_;
+  int32_t slot_ = 0;
+  PageList page_list_;
+  int64_t seen_ = 0;
+  std::vector<float> logits_;  // [chunk, vocab]
+};
+
+}  // namespace skein::eval
