@@ -38,7 +38,8 @@ class RetryingCall final : public GenerateCall, public std::enable_shared_from_t
     {
       const std::lock_guard<std::mutex> lock(mu_);
       cancel = cancelled_;
-      if (address_ == worker.address) call_ = call;  // else it has failed already
+      // Else it has ended already.
+      if (!done_ && address_ == worker.address) call_ = call;
     }
     if (cancel) call->Cancel();
   }
@@ -70,7 +71,6 @@ class RetryingCall final : public GenerateCall, public std::enable_shared_from_t
       retry = may_retry_ && !cancelled_ && absl::IsUnavailable(status);
       may_retry_ = false;
       failed = address_;
-      call_.reset();
     }
     if (retry) {
       const absl::StatusOr<WorkerHandle> other = workers_.Pick(request_.model(), failed);
@@ -83,6 +83,11 @@ class RetryingCall final : public GenerateCall, public std::enable_shared_from_t
         Start(*other);
         return;
       }
+    }
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      done_ = true;
+      call_.reset();
     }
     // What the callbacks own goes with the end of the call.
     const GenerateCallbacks callbacks = std::exchange(callbacks_, {});
@@ -100,6 +105,7 @@ class RetryingCall final : public GenerateCall, public std::enable_shared_from_t
   std::string address_;  // where the current call runs
   bool may_retry_ = true;
   bool cancelled_ = false;
+  bool done_ = false;
 };
 
 }  // namespace

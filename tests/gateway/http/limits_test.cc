@@ -1,4 +1,5 @@
 // Sizes, times and numbers that a client cannot exceed.
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -135,13 +136,15 @@ TEST(LimitsTest, AnIdleConnectionIsClosedSilently) {
 }
 
 TEST(LimitsTest, AWaitingAnswerIsNoIdleConnection) {
-  std::shared_ptr<HttpResponder> kept;
-  TestServer server([&](const HttpRequest&, std::shared_ptr<HttpResponder> out) { kept = out; },
-                    Quick());
+  std::promise<std::shared_ptr<HttpResponder>> kept;
+  TestServer server(
+      [&](const HttpRequest&, std::shared_ptr<HttpResponder> out) { kept.set_value(out); },
+      Quick());
   HttpClient client(server.port());
   ASSERT_TRUE(client.Send("GET", "/").ok());
+  const std::shared_ptr<HttpResponder> out = kept.get_future().get();
   absl::SleepFor(absl::Milliseconds(1000));
-  SendText(*kept, "at last");
+  SendText(*out, "at last");
   EXPECT_EQ(client.ReadResponse()->body, "at last");
 }
 
