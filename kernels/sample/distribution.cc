@@ -212,10 +212,11 @@ void Distribution::Top(int count, std::vector<RankedLogit>& top) const {
     entry.index = TokenAt(entry.index);
     entry.logit = LogProbability(entry.index);
   }
-  const int64_t wanted = std::min<int64_t>(count, logits_.size());
+  const int64_t wanted = std::min<int64_t>(count, static_cast<int64_t>(logits_.size()));
   for (int32_t token = 0; static_cast<int64_t>(top.size()) < wanted; ++token) {
-    if (!std::binary_search(tokens_.begin(), tokens_.end(), token))
+    if (!std::binary_search(tokens_.begin(), tokens_.end(), token)) {
       top.push_back({token, kCutLogprob});
+    }
   }
 }
 

@@ -86,6 +86,7 @@ struct Passes {
   void (*bin)(const float* in, float max, float scale, uint8_t* out);
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): an attribute takes no parentheses
 #define SKEIN_SCAN_PASSES(name, attribute)                                          \
   attribute void Exp##name(const float* in, float max, float scale, float* out) {   \
     ExpBody(in, max, scale, out);                                                   \
@@ -100,6 +101,7 @@ struct Passes {
     BinBody(in, max, scale, out);                                                   \
   }                                                                                 \
   constexpr Passes k##name = {Exp##name, SumExp##name, Max##name, Bin##name};
+// NOLINTEND(bugprone-macro-parentheses)
 
 SKEIN_SCAN_PASSES(Plain, )
 #if SKEIN_SCAN_X86
@@ -199,7 +201,7 @@ void FindBins(std::span<const float> logits, float max, float scale, LogitBins& 
 
 void FindTop(std::span<const float> logits, int count, std::vector<RankedLogit>& top) {
   top.clear();
-  const int64_t size = std::min<int64_t>(count, logits.size());
+  const int64_t size = std::min<int64_t>(count, static_cast<int64_t>(logits.size()));
   if (size == 0) return;
   // A heap whose root is the weakest of the best so far.
   for (int64_t i = 0; i < size; ++i) top.push_back({static_cast<int32_t>(i), logits[i]});

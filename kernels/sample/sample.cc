@@ -127,10 +127,12 @@ class RowSampler {
   // one.
   void KeepUnedited(const RowEdits& edits) {
     work_.unedited.clear();
-    for (const PenaltyEntry& entry : edits.penalties)
+    for (const PenaltyEntry& entry : edits.penalties) {
       work_.unedited.emplace_back(entry.token, logits_[entry.token]);
-    for (const BiasEntry& entry : edits.biases)
+    }
+    for (const BiasEntry& entry : edits.biases) {
       work_.unedited.emplace_back(entry.token, logits_[entry.token]);
+    }
   }
 
   float UneditedLogit(int32_t token) const {
@@ -151,15 +153,17 @@ class RowSampler {
 }  // namespace
 
 absl::Status SampleArgs::Validate() const {
-  if (logits.empty() || logits.rank() != 2)
+  if (logits.empty() || logits.rank() != 2) {
     return absl::InvalidArgumentError("sample: logits must be [rows, vocab]");
+  }
   const int64_t num_rows = logits.dim(0);
   RETURN_IF_ERROR(CheckShape("rows", rows, {num_rows}));
   RETURN_IF_ERROR(CheckList("penalty_begin", penalty_begin, penalties, num_rows));
   RETURN_IF_ERROR(CheckList("bias_begin", bias_begin, biases, num_rows));
   RETURN_IF_ERROR(CheckList("banned_begin", banned_begin, banned, num_rows));
-  if (!masks.empty())
+  if (!masks.empty()) {
     RETURN_IF_ERROR(CheckShape("masks", masks, {masks.dim(0), (logits.dim(1) + 31) / 32}));
+  }
   RETURN_IF_ERROR(CheckShape("tokens", tokens, {num_rows}));
   RETURN_IF_ERROR(CheckShape("outcomes", outcomes, {num_rows}));
   RETURN_IF_ERROR(CheckShape("logprobs", logprobs, {num_rows}));

@@ -108,12 +108,14 @@ void Committer::CommitDraw(Sequence& sequence, const StepResult& result, int out
 
   OutputChunk chunk;
   chunk.choice = sequence.choice;
-  if (request.request.logprobs)
+  if (request.request.logprobs) {
     chunk.tokens.push_back(OutputOf(result, output, *request.request.logprobs));
+  }
   Extend(sequence, token, chunk);
   const bool ended = chunk.finish.has_value();
-  if (ended || !chunk.text.empty() || !chunk.tokens.empty())
+  if (ended || !chunk.text.empty() || !chunk.tokens.empty()) {
     request.request.sink->Write(std::move(chunk));
+  }
   if (ended) Finish(sequence);
 }
 
@@ -132,8 +134,9 @@ void Committer::Extend(Sequence& sequence, int32_t token, OutputChunk& chunk) co
       chunk.matched_stop = sequence.text->matched_stop();
     }
   }
-  if (!chunk.finish && sequence.num_drawn >= stopping.max_tokens)
+  if (!chunk.finish && sequence.num_drawn >= stopping.max_tokens) {
     chunk.finish = FinishReason::kLength;
+  }
   if (chunk.finish && sequence.text) chunk.text += sequence.text->Finish();
 }
 

@@ -18,8 +18,9 @@ int Planner::PrefillShare(std::span<const PlanItem> items) const {
   const int64_t most = std::max(1, limits_.max_rows / 4);
   int64_t wanted = 0;
   for (const PlanItem& item : items) {
-    if (item.remaining > 1)
+    if (item.remaining > 1) {
       wanted = std::min(most, wanted + std::min<int64_t>(item.remaining, limits_.prefill_chunk));
+    }
   }
   return static_cast<int>(wanted);
 }

@@ -47,8 +47,9 @@ absl::Status CheckLimits(const EngineLimits& limits) {
 }
 
 absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size) {
-  if (request.prompt.empty())
+  if (request.prompt.empty()) {
     return absl::InvalidArgumentError("prompt: empty, expected at least one token");
+  }
   RETURN_IF_ERROR(CheckTokens("prompt", request.prompt, vocab_size));
   RETURN_IF_ERROR(request.sampling.Validate(vocab_size));
   RETURN_IF_ERROR(CheckTokens("stop_tokens", request.stopping.end_tokens, vocab_size));

@@ -7,16 +7,18 @@ namespace skein {
 
 bool SequenceSet::Admit(ActiveRequest& request) {
   const GenerationRequest& wanted = request.request;
-  if (HasPaused() || wanted.num_choices > states_.num_free() || !CanStart(request.prompt_size()))
+  if (HasPaused() || wanted.num_choices > states_.num_free() || !CanStart(request.prompt_size())) {
     return false;
+  }
   auto sequence = std::make_unique<Sequence>();
   sequence->request = &request;
   sequence->tokens = wanted.prompt;
   sequence->penalties = PenaltyTable(wanted.sampling, wanted.prompt);
   sequence->memory.slot = *states_.Allocate();
   pages_.Extend(sequence->memory.pages, request.prompt_size());
-  for (int choice = 1; choice < wanted.num_choices; ++choice)
+  for (int choice = 1; choice < wanted.num_choices; ++choice) {
     request.reserved_slots.push_back(*states_.Allocate());
+  }
   if (tokenizer_ != nullptr) {
     sequence->text.emplace(
         request.stop_matcher,
@@ -52,8 +54,12 @@ std::vector<Sequence*> SequenceSet::Fork(Sequence& sequence) {
     copy->memory.slot = slot;
     states_.Copy(sequence.memory.slot, slot);
     absl::StatusOr<PageList> pages = pages_.Fork(sequence.memory.pages, sequence.num_fed);
-    copy->memory.pages = pages.ok() ? *std::move(pages) : PageList();
-    if (!pages.ok()) Pause(*copy);
+    if (pages.ok()) {
+      copy->memory.pages = *std::move(pages);
+    } else {
+      copy->memory.pages.clear();  // the parent's: this copy holds no reference to them
+      Pause(*copy);
+    }
     position = sequences_.insert(position + 1, std::move(copy));
   }
   request.reserved_slots.clear();

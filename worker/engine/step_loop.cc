@@ -126,8 +126,9 @@ class StepLoop::Impl {
 
   void Cancel(uint64_t id) {
     const auto it = requests_.find(id);
-    if (it != requests_.end())
+    if (it != requests_.end()) {
       it->second->ended = absl::CancelledError("the request was cancelled");
+    }
   }
 
   void EndLateRequests() {
@@ -176,8 +177,7 @@ class StepLoop::Impl {
 
   // What the state holds after a failed step is unknown, so nothing can go on.
   void Fail(const absl::Status& status) {
-    LogError("the model failed",
-             {{"step", absl::StrCat(step_)}, {"error", std::string(status.message())}});
+    LogError("the model failed", {{"step", absl::StrCat(step_)}, {"error", status.ToString()}});
     failed_ = true;
     inbox_.Fail();
     for (const Sequence* sequence : sequences_.all()) {

@@ -66,8 +66,9 @@ absl::Status StepRunner::Forward(const BatchPlan& plan) {
 
 void StepRunner::CopyLogits(const BatchPlan& plan) {
   int64_t to = static_cast<int64_t>(plan.logit_rows.size());
-  for (const int32_t from : plan.copied_outputs)
+  for (const int32_t from : plan.copied_outputs) {
     std::copy_n(logits_.row(from), vocab(), logits_.row(to++));
+  }
 }
 
 absl::Status StepRunner::SampleOutputs(const BatchPlan& plan) {

@@ -12,9 +12,10 @@
 namespace skein {
 
 absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(int64_t record_bytes, int slots) {
-  if (slots < 1)
+  if (slots < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("state pool: ", slots, " slots, expected at least 1"));
+  }
   // An empty record still gets an address.
   const size_t bytes = std::max<size_t>(static_cast<size_t>(record_bytes) * (slots + 1), 1);
   ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, Arena::Create(bytes));
