@@ -23,18 +23,15 @@ namespace skein {
 namespace {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 
-constexpr size_t kHeaderReadBytes = 4096;
-constexpr size_t kBodyReadBytes = 65536;
+constexpr size_t kReadBytes = 4096;
 // While an answer is in progress, so much of the requests behind it is read ahead.
 constexpr size_t kMaxReadAheadBytes = 65536;
 // After a refusal, so much of the request that was not read is thrown away.
 constexpr size_t kMaxLingerBytes = 8 << 20;
 constexpr int kClientLeft = 499;
 
-constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr absl::string_view kKeepAliveComment = ": keep-alive\n\n";
 
 }  // namespace
@@ -112,75 +109,6 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
   if (traits.keep_alive) co_return true;
   co_await Linger();
   co_return false;
-}
-
-Connection::TaskOf<bool> Connection::ReadFirstByte() {
-  if (buffer_.capacity() > 2 * kBodyReadBytes && buffer_.size() == 0) {
-    buffer_ = boost::beast::flat_buffer();
-  }
-  idle_ = true;
-  SetDeadline(context_.options.idle_timeout);
-  bool more = true;
-  while (more && !draining_ && !SkipEmptyLines(buffer_)) more = co_await ReadSome(kHeaderReadBytes);
-  idle_ = false;
-  co_return more && !draining_;
-}
-
-Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadHeader(Parser& parser) {
-  while (true) {
-    error_code error;
-    buffer_.consume(parser.put(buffer_.data(), error));
-    if (error && error != http::error::need_more) co_return RefusalOf(error);
-    if (parser.is_header_done()) co_return std::nullopt;
-    const bool more = co_await ReadSome(kHeaderReadBytes);
-    if (!more) co_return ReadFailure("header");
-  }
-}
-
-Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadBody(Parser& parser) {
-  const bool expects_continue = parser.get().count(http::field::expect) != 0;
-  if (expects_continue && parser.get().version() >= 11 && !parser.is_done() &&
-      buffer_.size() == 0) {
-    const bool written = co_await Write(kContinue);
-    if (!written) co_return ReadFailure("body");
-    SetDeadline(context_.options.read_timeout);
-  }
-  parser.eager(true);
-  while (!parser.is_done()) {
-    error_code error;
-    if (buffer_.size() > 0) buffer_.consume(parser.put(buffer_.data(), error));
-    if (error && error != http::error::need_more) co_return RefusalOf(error);
-    if (parser.is_done()) break;
-    // What stays unparsed is part of a chunk's header or of the trailer.
-    if (buffer_.size() > context_.options.max_header_bytes) {
-      co_return RefusalOf(http::error::header_limit);
-    }
-    if (buffer_.size() > 0 && !error) continue;
-    const bool more = co_await ReadSome(kBodyReadBytes);
-    if (!more) co_return ReadFailure("body");
-  }
-  co_return std::nullopt;
-}
-
-Connection::TaskOf<bool> Connection::ReadSome(size_t size) {
-  error_code error;
-  const size_t received = co_await socket_.async_read_some(
-      buffer_.prepare(size), asio::redirect_error(asio::use_awaitable, error));
-  if (error) {
-    if (!timed_out_ && error != asio::error::eof) gone_ = true;
-    co_return false;
-  }
-  buffer_.commit(received);
-  co_return true;
-}
-
-HttpResponse Connection::ReadFailure(const char* part) const {
-  if (timed_out_) {
-    return ErrorResponse(408, "request_timeout",
-                         absl::StrCat("The request's ", part, " did not arrive in time."));
-  }
-  return ErrorResponse(400, "truncated_request",
-                       absl::StrCat("The connection ended within the request's ", part, "."));
 }
 
 Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTraits& traits) {
@@ -298,7 +226,7 @@ Connection::Task Connection::Linger() {
   error_code error;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
   SetDeadline(context_.options.linger);
-  std::array<char, kHeaderReadBytes> scratch;
+  std::array<char, kReadBytes> scratch;
   size_t dropped = 0;
   while (!error && !timed_out_ && dropped < kMaxLingerBytes) {
     dropped += co_await socket_.async_read_some(asio::buffer(scratch),
@@ -328,7 +256,7 @@ void Connection::OnReadable(const error_code& error) {
   error_code read_error = error;
   if (!read_error) {
     socket_.non_blocking(true, read_error);
-    const size_t received = socket_.read_some(buffer_.prepare(kHeaderReadBytes), read_error);
+    const size_t received = socket_.read_some(buffer_.prepare(kReadBytes), read_error);
     buffer_.commit(received);
   }
   if (read_error && read_error != asio::error::would_block) {
