@@ -10,6 +10,10 @@ function(skein_isa_sources name)
   set(flags_avx2 -mavx2 -mfma -mf16c)
   set(flags_avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
       -mprefer-vector-width=512)
+  set(optimise -O3)
+  if(SKEIN_SANITIZE)  # unrolled and checked at every operation, these files would compile for minutes
+    set(optimise -O1 -fno-sanitize=undefined)
+  endif()
   foreach(isa IN LISTS isas)
     set(objects skein_${name}_${isa})
     string(TOUPPER ${isa} upper)
@@ -18,7 +22,7 @@ function(skein_isa_sources name)
     target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR})
     target_compile_definitions(${objects} PRIVATE SKEIN_ISA_NAMESPACE=${isa} SKEIN_ISA_${upper}=1)
     # g++ 12 takes the deliberately undefined registers of its own AVX-512 header for mistakes.
-    target_compile_options(${objects} PRIVATE -O3 -ffp-contract=off ${flags_${isa}}
+    target_compile_options(${objects} PRIVATE ${optimise} -ffp-contract=off ${flags_${isa}}
                            -Wno-uninitialized -Wno-maybe-uninitialized)
     target_sources(skein_${name} PRIVATE $<TARGET_OBJECTS:${objects}>)
   endforeach()
