@@ -1,5 +1,5 @@
 // Encodings by the vocabularies of real models, where their npm packages are installed: in
-// $SKEIN_NPM_DIR, or in tests/e2e/node_modules.
+// $SKEIN_NPM_DIR, or in tests/e2e/node/node_modules.
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -15,7 +15,7 @@ namespace {
 
 std::string PackageFile(const std::string& package) {
   const char* folder = std::getenv("SKEIN_NPM_DIR");
-  const std::string root = folder != nullptr ? folder : SourcePath("tests/e2e/node_modules");
+  const std::string root = folder != nullptr ? folder : SourcePath("tests/e2e/node/node_modules");
   return root + "/" + package + "/models/tokenizer.json";
 }
 
