@@ -207,8 +207,8 @@ void FindTop(std::span<const float> logits, int count, std::vector<RankedLogit>&
   for (int64_t i = 0; i < size; ++i) top.push_back({static_cast<int32_t>(i), logits[i]});
   std::make_heap(top.begin(), top.end(), RanksBefore);
   for (int64_t i = size; i < static_cast<int64_t>(logits.size()); ++i) {
-    if (!(logits[i] > top.front().logit))
-      continue;  // an equal one has the larger index: it ranks behind
+    // An equal one has the larger index: it ranks behind.
+    if (!(logits[i] > top.front().logit)) continue;
     std::pop_heap(top.begin(), top.end(), RanksBefore);
     top.back() = {static_cast<int32_t>(i), logits[i]};
     std::push_heap(top.begin(), top.end(), RanksBefore);

@@ -39,8 +39,9 @@ void CollectingSink::End(const absl::Status& status, const RequestUsage& usage) 
   const std::lock_guard<std::mutex> lock(mu_);
   Check(!status_, "End twice");
   if (status.ok()) {
-    for (const auto& [index, choice] : choices_)
+    for (const auto& [index, choice] : choices_) {
       Check(choice.finish.has_value(), "End without a choice's finish");
+    }
   }
   status_ = status;
   usage_ = usage;

@@ -52,10 +52,12 @@ absl::Status FakeModel::Forward(const ModelBatch& batch, const Stream&) {
   if (options_.on_forward) RETURN_IF_ERROR(options_.on_forward(batch));
   RETURN_IF_ERROR(CheckBatch(batch));
   int64_t next_output = 0;
-  for (int64_t i = 0; i < batch.num_sequences(); ++i)
+  for (int64_t i = 0; i < batch.num_sequences(); ++i) {
     RETURN_IF_ERROR(ForwardSequence(batch, i, next_output));
-  if (next_output != batch.logit_rows.dim(0))
+  }
+  if (next_output != batch.logit_rows.dim(0)) {
     return absl::InvalidArgumentError("logit_rows: not ascending");
+  }
   return absl::OkStatus();
 }
 

@@ -41,7 +41,8 @@ GenerationRequest MakeRequest(std::vector<int32_t> prompt, int64_t max_tokens) {
 GenerationRequest RandomRequest(std::mt19937& random, int64_t vocab_size) {
   std::vector<int32_t> prompt(1 + random() % 40);
   for (int32_t& token : prompt) token = static_cast<int32_t>(random() % vocab_size);
-  GenerationRequest request = MakeRequest(std::move(prompt), 1 + random() % 24);
+  GenerationRequest request =
+      MakeRequest(std::move(prompt), static_cast<int64_t>(1 + random() % 24));
   request.sampling.temperature = random() % 4 == 0 ? 0.0f : 1.0f;
   request.sampling.top_p = random() % 2 == 0 ? 0.9f : 1.0f;
   request.sampling.top_k = random() % 3 == 0 ? 10 : 0;

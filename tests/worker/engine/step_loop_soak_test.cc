@@ -98,6 +98,7 @@ void ExpectAskedFor(const std::vector<Asked>& all, const FakeModel::Options& mod
 void RunRound(EngineHarness& harness, uint32_t seed, int& answered) {
   std::vector<std::vector<Asked>> asked(kThreads);
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] { asked[i] = SubmitSome(harness, seed * kThreads + i); });
   }
@@ -134,6 +135,7 @@ TEST(StepLoopSoakTest, ADrainUnderLoadEndsEveryAcceptedRequest) {
     std::vector<std::vector<std::shared_ptr<CollectingSink>>> sinks(kThreads);
     std::atomic<int> refused{0};
     std::vector<std::thread> threads;
+    threads.reserve(kThreads);
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&, i] {
         std::mt19937 random(seed * kThreads + i);
