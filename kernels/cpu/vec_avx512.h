@@ -72,29 +72,31 @@ SKEIN_INLINE float Sum(Vec a) {
   const __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
   return _mm_cvtss_f32(_mm_add_ss(s2, _mm_shuffle_ps(s2, s2, 1)));
 }
-// Lane i is Sum(v[i]). Each level adds halves of two vectors at once.
+// Lane i is Sum(v[i]). Each level adds halves of two vectors at once: of one they stay in their
+// place, of the other they change it, which takes a single shuffle per pair.
 SKEIN_INLINE Vec SumEach(const Vec* v) {
+  const __m512i swap_quarters =
+      _mm512_setr_epi32(4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27);
+  const __m512i swap_lanes =
+      _mm512_setr_epi32(1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30);
   __m512 t[8], u[4], w[2];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) {
-    t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[i].v, v[i + 8].v, 0x44),
-                         _mm512_shuffle_f32x4(v[i].v, v[i + 8].v, 0xEE));
+    t[i] = _mm512_add_ps(_mm512_mask_blend_ps(0xFF00, v[i].v, v[i + 8].v),
+                         _mm512_shuffle_f32x4(v[i].v, v[i + 8].v, 0x4E));
   }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    u[i] = _mm512_add_ps(_mm512_shuffle_f32x4(t[i], t[i + 4], 0x88),
-                         _mm512_shuffle_f32x4(t[i], t[i + 4], 0xDD));
+    u[i] = _mm512_add_ps(_mm512_mask_blend_ps(0xF0F0, t[i], t[i + 4]),
+                         _mm512_permutex2var_ps(t[i], swap_quarters, t[i + 4]));
   }
 #pragma GCC unroll 2
   for (int i = 0; i < 2; ++i) {
-    w[i] = _mm512_add_ps(_mm512_shuffle_ps(u[i], u[i + 2], 0x44),
-                         _mm512_shuffle_ps(u[i], u[i + 2], 0xEE));
+    w[i] = _mm512_add_ps(_mm512_mask_blend_ps(0xCCCC, u[i], u[i + 2]),
+                         _mm512_shuffle_ps(u[i], u[i + 2], 0x4E));
   }
-  const __m512 sums =
-      _mm512_add_ps(_mm512_shuffle_ps(w[0], w[1], 0x88), _mm512_shuffle_ps(w[0], w[1], 0xDD));
-  // The levels left the sums of vectors 0 2 1 3 | 8 10 9 11 | 4 6 5 7 | 12 14 13 15.
-  const __m512i order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
-  return {_mm512_permutexvar_ps(order, sums)};
+  return {_mm512_add_ps(_mm512_mask_blend_ps(0xAAAA, w[0], w[1]),
+                        _mm512_permutex2var_ps(w[0], swap_lanes, w[1]))};
 }
 
 }  // namespace skein::avx512

@@ -5,23 +5,20 @@
 namespace skein::SKEIN_ISA_NAMESPACE {
 namespace {
 
-// Few rows: weights stream from memory once, widened on the way, in bundles of outputs for
+// Few rows: weights stream from memory once, widened on the way, in bundles of rows and outputs for
 // independent sums.
-constexpr int64_t kStreamOutputs = 4;
-constexpr int64_t kStreamRows = 4;
-constexpr int64_t kMaxStreamedRows = 12;
-
+//
 // Many rows: a panel of outputs is widened to fp32 in the cache, and tiles of rows by outputs run
 // over it with all their sums in registers. Between blocks of columns the sums wait in memory.
 #if SKEIN_ISA_AVX512
-constexpr int64_t kTileRows = 4;
-constexpr int64_t kTileOutputs = 6;
+constexpr int64_t kStreamRows = 4, kStreamOutputs = 4, kMaxStreamedRows = 24;
+constexpr int64_t kTileRows = 4, kTileOutputs = 6;
 #elif SKEIN_ISA_AVX2
-constexpr int64_t kTileRows = 2;
-constexpr int64_t kTileOutputs = 3;
+constexpr int64_t kStreamRows = 3, kStreamOutputs = 2, kMaxStreamedRows = 12;
+constexpr int64_t kTileRows = 2, kTileOutputs = 3;
 #else
-constexpr int64_t kTileRows = 1;
-constexpr int64_t kTileOutputs = 4;
+constexpr int64_t kStreamRows = 1, kStreamOutputs = 2, kMaxStreamedRows = 4;
+constexpr int64_t kTileRows = 1, kTileOutputs = 4;
 #endif
 constexpr int64_t kTile = kTileRows * kTileOutputs;
 constexpr int64_t kTileSums = (kTile + kLanes - 1) / kLanes * kLanes;
@@ -44,6 +41,15 @@ struct F16 {
   SKEIN_INLINE Vec GetTail(const uint16_t* p, int64_t n) { return LoadF16Tail(p, n); }
 };
 
+// Asks for the weights of the next bundle: processors do not follow several short streams by
+// themselves. May point beyond the matrix, which does no harm.
+template <typename Element>
+SKEIN_INLINE void FetchAhead(const Element* at, int64_t elements) {
+  const auto address =
+      reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(elements) * sizeof(Element);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3);
+}
+
 // kRows rows from `m`, kOutputs outputs from `o`.
 template <typename Format, int kRows, int kOutputs>
 SKEIN_INLINE void Bundle(const ProductCall& call, int64_t m, int64_t o) {
@@ -58,7 +64,9 @@ SKEIN_INLINE void Bundle(const ProductCall& call, int64_t m, int64_t o) {
     for (int r = 0; r < kRows; ++r) inputs[r] = Load(x + r * call.x_stride + k);
 #pragma GCC unroll 4
     for (int c = 0; c < kOutputs; ++c) {
-      const Vec weights = Format::Get(w + c * call.cols + k);
+      const typename Format::Element* at = w + c * call.cols + k;
+      FetchAhead(at, kOutputs * call.cols);
+      const Vec weights = Format::Get(at);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         sums[r * kOutputs + c] = Fma(weights, inputs[r], sums[r * kOutputs + c]);
@@ -116,20 +124,19 @@ void Widen(const void* weight, int64_t begin, int64_t n, float* out) {
   if (k < n) StoreTail(out + k, Format::GetTail(w + k, n - k), n - k);
 }
 
-// One pass of a tile over the columns of a block. `x_rows` and `panel` point at the block's first
-// column; the panel has zeros behind the last column.
+// One pass of a tile over the columns of a block. `x_rows` point at the block's first column.
 struct TilePass {
   const float* x_rows[kTileRows];
-  const float* panel;  // [kTileOutputs, kBlockCols]
+  const float* panel;  // [groups of lanes, kTileOutputs, kLanes], zeros behind the last column
   int64_t cols;
-  float* sums;  // [kTile, kLanes]
-  bool first;
+  float* sums;  // [kTile, kLanes], between blocks
+  bool first, last;
 };
 
-SKEIN_INLINE void TileStep(const TilePass& pass, const Vec* inputs, int64_t k, Vec* sums) {
+SKEIN_INLINE void TileStep(const float* panel, const Vec* inputs, Vec* sums) {
 #pragma GCC unroll 6
   for (int c = 0; c < kTileOutputs; ++c) {
-    const Vec weights = Load(pass.panel + c * kBlockCols + k);
+    const Vec weights = Load(panel + c * kLanes);
 #pragma GCC unroll 4
     for (int r = 0; r < kTileRows; ++r) {
       sums[r * kTileOutputs + c] = Fma(weights, inputs[r], sums[r * kTileOutputs + c]);
@@ -137,27 +144,35 @@ SKEIN_INLINE void TileStep(const TilePass& pass, const Vec* inputs, int64_t k, V
   }
 }
 
-void RunTile(const TilePass& pass) {
-  Vec sums[kTile];
-#pragma GCC unroll 24
-  for (int i = 0; i < kTile; ++i) sums[i] = pass.first ? Zero() : Load(pass.sums + i * kLanes);
+// After the last block `totals` gets the sums over the lanes.
+SKEIN_INLINE void RunTile(const TilePass& pass, float* totals) {
+  Vec sums[kTileSums];
+#pragma GCC unroll 32
+  for (int i = 0; i < kTileSums; ++i) {
+    sums[i] = pass.first || i >= kTile ? Zero() : Load(pass.sums + i * kLanes);
+  }
   Vec inputs[kTileRows];
+  const float* panel = pass.panel;
   int64_t k = 0;
-  for (; k + kLanes <= pass.cols; k += kLanes) {
+  for (; k + kLanes <= pass.cols; k += kLanes, panel += kTileOutputs * kLanes) {
 #pragma GCC unroll 4
     for (int r = 0; r < kTileRows; ++r) inputs[r] = Load(pass.x_rows[r] + k);
-    TileStep(pass, inputs, k, sums);
+    TileStep(panel, inputs, sums);
   }
   if (k < pass.cols) {
 #pragma GCC unroll 4
     for (int r = 0; r < kTileRows; ++r) inputs[r] = LoadTail(pass.x_rows[r] + k, pass.cols - k);
-    TileStep(pass, inputs, k, sums);
+    TileStep(panel, inputs, sums);
   }
+  if (pass.last) {
+    for (int i = 0; i < kTileSums; i += kLanes) Store(totals + i, SumEach(sums + i));
+  } else {
 #pragma GCC unroll 24
-  for (int i = 0; i < kTile; ++i) Store(pass.sums + i * kLanes, sums[i]);
+    for (int i = 0; i < kTile; ++i) Store(pass.sums + i * kLanes, sums[i]);
+  }
 }
 
-// Rows [m, m_end) of the block times outputs [o, o_end), which are at most one panel.
+// Outputs [o, o_end), at most kTileOutputs, of all rows of a block.
 class Panel {
  public:
   Panel(const ProductCall& call, int64_t o, int64_t o_end) : call_(call), o_(o), o_end_(o_end) {}
@@ -166,47 +181,57 @@ class Panel {
     for (int64_t col = 0; col < call_.cols; col += kBlockCols) {
       const int64_t cols = MinOf(kBlockCols, call_.cols - col);
       WidenPanel(col, cols);
+      TilePass pass;
+      pass.panel = panel_;
+      pass.cols = cols;
+      pass.first = col == 0;
+      pass.last = col + cols == call_.cols;
       for (int64_t row = m; row < m_end; row += kTileRows) {
-        TilePass pass;
-        pass.panel = panel_;
-        pass.cols = cols;
-        pass.sums = sums_ + (row - m) / kTileRows * kTile * kLanes;
-        pass.first = col == 0;
+        pass.sums = sums_ + (row - m) * kTileOutputs * kLanes;
         // Rows beyond the end repeat the last one; their sums are dropped.
         for (int64_t r = 0; r < kTileRows; ++r) {
           pass.x_rows[r] = call_.x + MinOf(row + r, m_end - 1) * call_.x_stride + col;
         }
-        RunTile(pass);
-        if (col + cols == call_.cols) WriteTile(pass.sums, row, m_end);
+        float totals[kTileSums];
+        RunTile(pass, totals);
+        if (pass.last) WriteTile(totals, row, MinOf(row + kTileRows, m_end));
       }
     }
   }
 
  private:
   void WidenPanel(int64_t col, int64_t cols) {
-    const int64_t padded = (cols + kLanes - 1) / kLanes * kLanes;
     for (int64_t c = 0; c < kTileOutputs; ++c) {
-      float* out = panel_ + c * kBlockCols;
       const int64_t o = MinOf(o_ + c, o_end_ - 1);  // outputs beyond the end repeat the last one
-      WidenRow(call_.weight, call_.type, o * call_.cols + col, cols, out);
-      for (int64_t k = cols; k < padded; ++k) out[k] = 0.0f;
+      float* out = panel_ + c * kLanes;
+      switch (call_.type) {
+        case WeightType::kF32:
+          WidenInto<F32>(o * call_.cols + col, cols, out);
+          break;
+        case WeightType::kBf16:
+          WidenInto<Bf16>(o * call_.cols + col, cols, out);
+          break;
+        case WeightType::kF16:
+          WidenInto<F16>(o * call_.cols + col, cols, out);
+          break;
+      }
     }
   }
 
-  void WriteTile(const float* sums, int64_t row, int64_t m_end) {
-    float totals[kTileSums];
-    Vec lanes[kLanes];
-    for (int64_t i = 0; i < kTile; i += kLanes) {
-      for (int64_t j = 0; j < kLanes; ++j) {
-        lanes[j] = i + j < kTile ? Load(sums + (i + j) * kLanes) : Zero();
-      }
-      Store(totals + i, SumEach(lanes));
+  template <typename Format>
+  void WidenInto(int64_t begin, int64_t cols, float* out) const {
+    const auto* w = static_cast<const typename Format::Element*>(call_.weight) + begin;
+    int64_t k = 0;
+    for (; k + kLanes <= cols; k += kLanes, out += kTileOutputs * kLanes) {
+      Store(out, Format::Get(w + k));
     }
-    for (int64_t r = 0; r < kTileRows && row + r < m_end; ++r) {
-      float* y = call_.y + (row + r) * call_.y_stride;
-      for (int64_t c = 0; c < kTileOutputs && o_ + c < o_end_; ++c) {
-        y[o_ + c] = totals[r * kTileOutputs + c];
-      }
+    if (k < cols) Store(out, Format::GetTail(w + k, cols - k));
+  }
+
+  void WriteTile(const float* totals, int64_t row, int64_t row_end) {
+    for (; row < row_end; ++row, totals += kTileOutputs) {
+      float* y = call_.y + row * call_.y_stride;
+      for (int64_t o = o_; o < o_end_; ++o) y[o] = totals[o - o_];
     }
   }
 

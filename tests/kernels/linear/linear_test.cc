@@ -14,8 +14,9 @@ struct Sizes {
 };
 // On both sides of the tile widths, of the border between streaming and blocking, and of a block of
 // columns.
-constexpr Sizes kSizes[] = {{1, 1, 1},     {1, 16, 24},   {2, 13, 45},   {3, 21, 7},  {4, 64, 6},
-                            {5, 100, 29},  {12, 33, 50},  {13, 33, 50},  {31, 65, 5}, {64, 48, 49},
+constexpr Sizes kSizes[] = {{1, 1, 1},     {1, 16, 24},   {2, 13, 45},   {3, 21, 7},
+                            {4, 64, 6},    {5, 100, 29},  {12, 33, 50},  {13, 33, 50},
+                            {24, 40, 13},  {25, 40, 13},  {31, 65, 5},   {64, 48, 49},
                             {130, 17, 25}, {14, 1024, 8}, {15, 1030, 7}, {1, 2500, 3}};
 constexpr DType kTypes[] = {DType::kF32, DType::kBF16, DType::kF16};
 
@@ -59,7 +60,7 @@ TEST(LinearTest, ARowHasTheSameBitsAloneAndInAnyBatch) {
       TestTensors tensors(2);
       Projection all = Make(tensors, {140, inputs, 31}, dtype, Activation::kNone);
       RunOne(all, threads);
-      for (const int64_t count : {1, 2, 3, 4, 5, 8, 12, 13, 16, 131}) {
+      for (const int64_t count : {1, 2, 3, 4, 5, 8, 12, 13, 16, 24, 25, 131}) {
         for (const int64_t begin : {0L, 7L, 140 - count}) {
           if (begin + count > 140) continue;
           Projection part = all;
