@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -19,6 +18,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/device/arena.h"
 #include "kernels/device/parallel_for.h"
 #include "tests/testing/model_runner.h"
 #include "tools/skeinctl/options.h"
@@ -68,21 +68,19 @@ uint64_t SumOf(const Words* words, int64_t count) {
   return total;
 }
 
-// GB/s of plain reads from a buffer beyond the caches of most machines.
-double ReadBandwidth(ParallelFor& threads, int rounds) {
+// GB/s of plain reads from an arena, as weights lie in one, beyond the caches of most machines.
+absl::StatusOr<double> ReadBandwidth(ParallelFor& threads, int rounds) {
   constexpr int64_t kBytes = int64_t{1} << 30;
-  constexpr int64_t kPiece = (1 << 19) / sizeof(Words);
-  constexpr int64_t kPieces = kBytes / (1 << 19);
-  struct Free {
-    void operator()(void* p) const { std::free(p); }
-  };
-  const std::unique_ptr<Words[], Free> buffer(
-      static_cast<Words*>(std::aligned_alloc(sizeof(Words) * kPiece, kBytes)));
-  std::memset(buffer.get(), 1, kBytes);
+  constexpr int64_t kPieces = 2048;
+  constexpr int64_t kPieceWords = kBytes / kPieces / static_cast<int64_t>(sizeof(Words));
+  ASSIGN_OR_RETURN(const auto arena, Arena::Create(kBytes));
+  ASSIGN_OR_RETURN(void* data, arena->Allocate(kBytes));
+  std::memset(data, 1, kBytes);
+  const Words* words = static_cast<const Words*>(data);
   std::vector<uint64_t> sums(kPieces);
   const double seconds = Seconds(rounds, [&] {
     threads.Run(kPieces, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) sums[i] = SumOf(buffer.get() + i * kPiece, kPiece);
+      for (int64_t i = begin; i < end; ++i) sums[i] = SumOf(words + i * kPieceWords, kPieceWords);
     });
   });
   return kBytes / seconds / 1e9;
@@ -143,7 +141,7 @@ absl::Status Run(const Settings& settings) {
   const double begin = Now();
   ASSIGN_OR_RETURN(const auto model, LoadModel(*files, options, stream));
   const double load_seconds = Now() - begin;
-  const double bandwidth = ReadBandwidth(threads, settings.rounds);
+  ASSIGN_OR_RETURN(const double bandwidth, ReadBandwidth(threads, settings.rounds));
   const double bytes = StreamedBytes(*model, *files);
   std::cout << absl::StrFormat("%s %s, %d threads, %s, loaded in %.1f s\n",
                                model->description().architecture,
