@@ -32,8 +32,9 @@ int main(int argc, char** argv) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);
     return FailWith(absl::InvalidArgumentError("--model is missing"));
   }
-  skein::FillDefaults(line->config, /*has_cuda=*/SKEIN_CUDA != 0);
-  absl::Status status = skein::Validate(line->config);
+  constexpr bool kHasCuda = SKEIN_CUDA != 0;
+  skein::FillDefaults(line->config, kHasCuda);
+  absl::Status status = skein::Validate(line->config, kHasCuda);
   if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
   if (!status.ok()) return FailWith(status);
   return skein::RunWorker(line->config);

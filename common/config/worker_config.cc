@@ -66,10 +66,14 @@ absl::Status ValidateModel(const ModelConfig& model) {
   return CheckRange("number of model.stop", model.stop_size(), 0, 16);
 }
 
-absl::Status ValidateEngine(const EngineConfig& engine) {
+absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
   if (engine.device() != "cpu" && engine.device() != "cuda") {
     return absl::InvalidArgumentError(
         absl::StrCat("engine.device: \"", engine.device(), "\", expected auto, cpu or cuda"));
+  }
+  if (engine.device() == "cuda" && !has_cuda) {
+    return absl::InvalidArgumentError(
+        "engine.device: \"cuda\", expected auto or cpu: this program is built without CUDA");
   }
   RETURN_IF_ERROR(CheckRange("engine.max_sequences", engine.max_sequences(), 1, 65536));
   RETURN_IF_ERROR(CheckRange("engine.max_queue", engine.max_queue(), 1, 1 << 20));
@@ -97,7 +101,7 @@ void FillDefaults(WorkerConfig& config, bool has_cuda) {
   FillEngineDefaults(*config.mutable_engine(), has_cuda);
 }
 
-absl::Status Validate(const WorkerConfig& config) {
+absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
   RETURN_IF_ERROR(CheckAddress("listen", config.listen()));
   if (!config.metrics_listen().empty()) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
@@ -105,7 +109,7 @@ absl::Status Validate(const WorkerConfig& config) {
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
   RETURN_IF_ERROR(ValidateModel(config.model()));
-  return ValidateEngine(config.engine());
+  return ValidateEngine(config.engine(), has_cuda);
 }
 
 }  // namespace skein

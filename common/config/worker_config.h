@@ -13,7 +13,8 @@ namespace skein {
 void FillDefaults(config::v1::WorkerConfig& config, bool has_cuda);
 
 // For a configuration with its defaults filled in. InvalidArgument that starts with the field's
-// name, such as "engine.page_tokens: 3, expected a power of two from 1 to 1024".
-absl::Status Validate(const config::v1::WorkerConfig& config);
+// name, such as "engine.page_tokens: 3, expected a power of two from 1 to 1024". Without `has_cuda`
+// the only device is the CPU.
+absl::Status Validate(const config::v1::WorkerConfig& config, bool has_cuda);
 
 }  // namespace skein

@@ -22,7 +22,7 @@ WorkerConfig Config(const std::string& text, bool has_cuda = false) {
 
 TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   const WorkerConfig config = Config("model { path: 'm' }");
-  EXPECT_TRUE(Validate(config).ok()) << Validate(config);
+  EXPECT_TRUE(Validate(config, false).ok()) << Validate(config, false);
   EXPECT_EQ(config.listen(), "127.0.0.1:50051");
   EXPECT_EQ(config.metrics_listen(), "");
   EXPECT_EQ(config.log_level(), "info");
@@ -51,6 +51,7 @@ TEST(WorkerConfigTest, TheDeviceDecidesTheDefaultOfMaxSequences) {
   EXPECT_EQ(Config("", true).engine().device(), "cuda");
   EXPECT_EQ(Config("", true).engine().max_sequences(), 256u);
   EXPECT_EQ(Config("engine { device: 'cpu' }", true).engine().max_sequences(), 64u);
+  EXPECT_TRUE(Validate(Config("model { path: 'm' }", true), true).ok());
 }
 
 TEST(WorkerConfigTest, ASmallStepMakesASmallChunk) {
@@ -84,6 +85,7 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' rope_theta: 0 }", "model.rope_theta: 0"},
            Case{"model { path: 'm' rms_norm_eps: nan }", "model.rms_norm_eps: nan"},
            Case{"model { path: 'm' } engine { device: 'tpu' }", "engine.device: \"tpu\""},
+           Case{"model { path: 'm' } engine { device: 'cuda' }", "engine.device: \"cuda\""},
            Case{"model { path: 'm' } engine { max_sequences: 70000 }",
                 "engine.max_sequences: 70000"},
            Case{"model { path: 'm' } engine { max_queue: 2000000 }", "engine.max_queue: 2000000"},
@@ -101,7 +103,7 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } engine { threads: 2000 }", "engine.threads: 2000"},
        }) {
     SCOPED_TRACE(c.text);
-    const absl::Status status = Validate(Config(c.text));
+    const absl::Status status = Validate(Config(c.text), false);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
   }
