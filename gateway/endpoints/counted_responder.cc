@@ -70,6 +70,7 @@ class CountedResponder : public HttpResponder {
       if (callback) callback();
     });
   }
+  void OnSilence(std::function<void()> callback) override { out_->OnSilence(std::move(callback)); }
 
  private:
   const std::shared_ptr<HttpResponder> out_;

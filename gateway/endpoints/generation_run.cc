@@ -12,6 +12,7 @@
 
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/worker_errors.h"
+#include "gateway/http/request_id.h"
 #include "gateway/rpc/generate_with_retry.h"
 
 namespace skein {
@@ -36,10 +37,15 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
         open_choices_(open_calls_ * std::max(1u, text_request.generate.n())) {}
 
   // Before any call of Start: nothing of this run has happened yet.
-  void CancelWhenClientLeaves() {
+  void WatchClient() {
     // Weak, because the responder lives as long as this run does.
     out_->OnDisconnect([weak = weak_from_this()] {
       if (const auto run = weak.lock()) run->Cancel();
+    });
+    if (!stream_) return;
+    // In a long queue or prefill: comments then flow before the worker's first message.
+    out_->OnSilence([weak = weak_from_this()] {
+      if (const auto run = weak.lock()) run->StartEarly();
     });
   }
 
@@ -87,6 +93,12 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   }
 
  private:
+  void StartEarly() {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (ended_ || writer_ != nullptr) return;
+    writer_ = out_->StartEvents();
+  }
+
   void OnMessage(size_t prompt_index, const v1::GenerateResponse& message) {
     const std::lock_guard<std::mutex> lock(mu_);
     if (ended_) return;
@@ -196,7 +208,7 @@ absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& contex
                               std::shared_ptr<HttpResponder> out) {
   const auto run = std::make_shared<GenerationRun>(request, context, text_request,
                                                    std::move(format), std::move(out));
-  run->CancelWhenClientLeaves();
+  run->WatchClient();
   const CallOptions options = MakeCallOptions(request, context);
   for (size_t i = 0; i < text_request.prompts.size(); ++i) {
     v1::GenerateRequest call_request = text_request.generate;
@@ -213,7 +225,8 @@ absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& contex
 CallOptions MakeCallOptions(const HttpRequest& request, const GatewayContext& context) {
   CallOptions options;
   options.request_id = request.request_id;
-  options.traceparent = std::string(request.Header("traceparent"));
+  const absl::string_view traceparent = request.Header("traceparent");
+  if (IsSaneRequestId(traceparent)) options.traceparent = std::string(traceparent);
   options.deadline =
       context.clock.Now() + absl::Seconds(context.config.limits().request_timeout_s());
   return options;

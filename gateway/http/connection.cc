@@ -69,7 +69,7 @@ Connection::Task Connection::ServeRefusal() {
   HttpResponse response =
       ErrorResponse(503, "too_many_connections", "Too many connections are open; try again later.");
   response.headers.emplace_back("retry-after", "1");
-  const bool written = co_await WriteResponse(response, "", RequestTraits());
+  const bool written = co_await WriteResponse(response, ChooseRequestId(""), RequestTraits());
   if (written) co_await Linger();
   Close();
 }
@@ -126,6 +126,8 @@ Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTr
     LogError("handler threw", {{"request", request.request_id}, {"error", error.what()}});
   }
   int status = kClientLeft;
+  silent_since_ = Clock::now();
+  keep_alive_due_ = false;
   while (!gone_) {
     Exchange::Output output = exchange->Take();
     if (output.stream) {
@@ -138,9 +140,15 @@ Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTr
       if (written) status = output.response->status;
       break;
     }
+    if (std::exchange(keep_alive_due_, false)) {
+      silent_since_ = Clock::now();
+      exchange->Silence();
+      continue;
+    }
     WatchForDisconnect();
     co_await WaitForSignal();
   }
+  silent_since_ = Clock::time_point::max();
   exchange_.reset();
   exchange->Detach();
   co_return status;
@@ -182,7 +190,6 @@ Connection::TaskOf<int> Connection::StreamAnswer(Exchange::Output output,
     if (output.closed) break;
     output = exchange->Take();
   }
-  silent_since_ = Clock::time_point::max();
   context_.metrics.open_streams.Decrement();
   // What was cut must not look complete: the connection closes without the last chunk.
   if (draining_ || output.broken) traits.keep_alive = false;

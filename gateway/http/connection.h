@@ -109,7 +109,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool watching_ = false;               // a wait for readability is pending
   std::shared_ptr<Exchange> exchange_;  // of the answer in progress
 
-  Clock::time_point silent_since_ = Clock::time_point::max();  // on an event stream
+  Clock::time_point silent_since_ = Clock::time_point::max();  // while an answer is awaited
   bool keep_alive_due_ = false;
 };
 

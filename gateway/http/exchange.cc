@@ -40,6 +40,10 @@ class ExchangeResponder final : public HttpResponder {
     exchange_->OnDisconnect(std::move(callback));
   }
 
+  void OnSilence(std::function<void()> callback) override {
+    exchange_->OnSilence(std::move(callback));
+  }
+
  private:
   const std::shared_ptr<Exchange> exchange_;
 };
@@ -72,12 +76,24 @@ void Exchange::Disconnect() {
   if (callback) callback();
 }
 
+void Exchange::Silence() {
+  std::function<void()> callback;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (answered_ || disconnected_ || detached_) return;
+    callback.swap(on_silence_);
+  }
+  if (callback) callback();
+}
+
 void Exchange::Detach() {
   std::function<void()> dropped_callback;  // may own the handler's objects: freed after the lock
+  std::function<void()> dropped_silence;
   std::function<void()> dropped_wake;
   const std::lock_guard<std::mutex> lock(mu_);
   detached_ = true;
   dropped_callback.swap(on_disconnect_);
+  dropped_silence.swap(on_silence_);
   dropped_wake.swap(wake_);
 }
 
@@ -113,6 +129,11 @@ void Exchange::OnDisconnect(std::function<void()> callback) {
     }
   }
   if (callback) callback();
+}
+
+void Exchange::OnSilence(std::function<void()> callback) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (!detached_) on_silence_.swap(callback);
 }
 
 void Exchange::AddEvent(absl::string_view data) {

@@ -12,8 +12,8 @@
 
 namespace skein {
 
-// Thread-safe. Calls of the connection follow: NewResponder, Take*, Disconnect at most once,
-// Detach.
+// Thread-safe. Calls of the connection follow: NewResponder, Take* and Silence*, Disconnect at
+// most once, Detach.
 class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   // `wake` tells the connection that Take has something new. It is called with a lock held, at most
@@ -35,6 +35,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
 
   // The client has left: runs the handler's callback, here.
   void Disconnect();
+  // The client has waited for long and there is no answer: runs the handler's callback, here.
+  void Silence();
   // The answer is complete or cannot be completed: later calls of the handler do nothing.
   void Detach();
 
@@ -45,6 +47,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Send(HttpResponse response);
   bool StartEvents();  // false if the answer was given already
   void OnDisconnect(std::function<void()> callback);
+  void OnSilence(std::function<void()> callback);
   void AddEvent(absl::string_view data);
   void CloseStream(bool broken);
   void ResponderDropped();
@@ -54,6 +57,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // Guarded by mu_.
   std::function<void()> wake_;  // empty once detached
   std::function<void()> on_disconnect_;
+  std::function<void()> on_silence_;
   Output output_;
   bool answered_ = false;
   bool disconnected_ = false;

@@ -58,6 +58,10 @@ class HttpResponder {
   // `callback` runs at most once, on a server thread, when the client disconnects before the answer
   // is complete; at once if it already has. Later calls replace it.
   virtual void OnDisconnect(std::function<void()> callback) = 0;
+  // `callback` runs at most once, on a server thread, when the client has been left without any
+  // byte for as long as an event stream is. It may call StartEvents, so that comments follow. Later
+  // calls replace it.
+  virtual void OnSilence(std::function<void()> callback) = 0;
 };
 
 }  // namespace skein

@@ -109,6 +109,14 @@ TEST_F(GenerationRunTest, TheRequestReachesTheWorkerWithItsIdsAndDeadline) {
   EXPECT_GT(calls[0].time_left, absl::Seconds(500));
 }
 
+TEST_F(GenerationRunTest, ATraceparentThatGrpcCannotSendStaysHere) {
+  headers_ = {{"traceparent", "00-\xff"}};
+  EXPECT_EQ(Ask(Method::kPost, kChat, ChatBody()).status, 200);
+  const std::vector<SeenCall> calls = worker_.calls();
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_EQ(calls[0].metadata.count("traceparent"), 0u);
+}
+
 TEST_F(GenerationRunTest, EveryPromptIsACallAndItsChoicesKeepTheirPlaces) {
   worker_.OnGenerate([](const v1::GenerateRequest& request) {
     FakeGeneration both = SayPieces({});
@@ -183,6 +191,48 @@ TEST_F(GenerationRunTest, AnErrorInAStreamIsItsLastEvent) {
   EXPECT_EQ(ErrorMember(events.back(), "type").as_string(), "server_error");
   EXPECT_EQ(ErrorMember(events.back(), "message").as_string(), "broken (request req-test)");
   for (const std::string& event : events) EXPECT_NE(event, "[DONE]");
+}
+
+TEST_F(GenerationRunTest, AStreamBeginsBeforeTheFirstMessageIfTheClientHasWaitedForLong) {
+  for (const bool fails : {false, true}) {
+    SCOPED_TRACE(fails);
+    worker_.OnGenerate([fails](const v1::GenerateRequest&) {
+      FakeGeneration slow =
+          fails ? FailWith(absl::DeadlineExceededError("too late")) : SayPieces({"late"});
+      if (fails) slow.delay_before_end = absl::Milliseconds(300);
+      if (!fails) slow.steps[0].delay = absl::Milliseconds(300);
+      return slow;
+    });
+    const auto out = Start(Method::kPost, kChat, ChatBody(R"(,"stream":true)"));
+    EXPECT_EQ(out->num_answers(), 0);
+    out->Wait();
+    EXPECT_EQ(out->num_answers(), 1);
+    EXPECT_TRUE(out->events().empty());
+    ASSERT_TRUE(out->WaitForAnswer());
+    EXPECT_TRUE(out->closed());
+    EXPECT_EQ(out->num_answers(), 1);
+    const std::vector<std::string> events = out->events();
+    if (fails) {
+      ASSERT_EQ(events.size(), 1u);
+      EXPECT_EQ(ErrorMember(events[0], "code").as_string(), "deadline_exceeded");
+    } else {
+      EXPECT_TRUE(absl::StrContains(events.front(), R"("role":"assistant")")) << events.front();
+      EXPECT_EQ(events.back(), "[DONE]");
+    }
+  }
+}
+
+TEST_F(GenerationRunTest, AWholeAnswerWaitsForItsEnd) {
+  worker_.OnGenerate([](const v1::GenerateRequest&) {
+    FakeGeneration slow = SayPieces({"late"});
+    slow.steps[0].delay = absl::Milliseconds(100);
+    return slow;
+  });
+  const auto out = Start(Method::kPost, kChat, ChatBody());
+  out->Wait();
+  ASSERT_TRUE(out->WaitForAnswer());
+  EXPECT_EQ(out->response().status, 200);
+  EXPECT_EQ(out->num_answers(), 1);
 }
 
 TEST_F(GenerationRunTest, AWholeAnswerThatFailsHalfWayIsAnError) {

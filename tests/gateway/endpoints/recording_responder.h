@@ -35,6 +35,20 @@ class RecordingResponder : public HttpResponder,
     on_disconnect_ = std::move(callback);
   }
 
+  void OnSilence(std::function<void()> callback) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    on_silence_ = std::move(callback);
+  }
+
+  // What the server does when the client has waited for long.
+  void Wait() {
+    std::function<void()> callback;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      callback.swap(on_silence_);
+    }
+    if (callback) callback();
+  }
   // What the server does when the client goes.
   void Leave() {
     std::function<void()> callback;
@@ -104,6 +118,7 @@ class RecordingResponder : public HttpResponder,
   bool closed_ = false;
   int num_answers_ = 0;
   std::function<void()> on_disconnect_;
+  std::function<void()> on_silence_;
 };
 
 }  // namespace skein

@@ -116,6 +116,49 @@ TEST(EventStreamTest, CommentsKeepASilentStreamAlive) {
   EXPECT_EQ(ReadEvents(client), "");
 }
 
+TEST(EventStreamTest, AHandlerMayStartItsStreamWhenTheClientHasWaitedForLong) {
+  HttpServerOptions options;
+  options.keep_alive = absl::Milliseconds(50);
+  Responder kept;
+  std::shared_ptr<SseWriter> events;
+  TestServer server(
+      [&](const HttpRequest&, Responder out) {
+        kept = out;
+        kept->OnSilence([&] { events = kept->StartEvents(); });
+      },
+      options);
+  HttpClient client(server.port());
+  const absl::Time start = absl::Now();
+  ASSERT_TRUE(client.Send("GET", "/").ok());
+  ASSERT_TRUE(client.ReadHead().ok());
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(45));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(client.NextEvent().value()->comment, " keep-alive");
+  events->Event("late");
+  events->Close();
+  EXPECT_EQ(ReadEvents(client), "late ");
+}
+
+TEST(EventStreamTest, AWholeAnswerMayTakeLongerThanTheTimeBetweenComments) {
+  HttpServerOptions options;
+  options.keep_alive = absl::Milliseconds(20);
+  std::vector<std::thread> threads;
+  TestServer server(
+      [&](const HttpRequest&, Responder out) {
+        threads.emplace_back([out] {
+          absl::SleepFor(absl::Milliseconds(150));
+          SendText(*out, "whole");
+        });
+      },
+      options);
+  HttpClient client(server.port());
+  for (int i = 0; i < 2; ++i) {
+    const auto response = client.Request("GET", "/");
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->body, "whole");
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST(EventStreamTest, ABusyStreamHasNoComments) {
   HttpServerOptions options;
   options.keep_alive = absl::Milliseconds(400);

@@ -46,6 +46,22 @@ TEST(ExchangeTest, TheFirstAnswerCounts) {
   EXPECT_FALSE(exchange->Take().response.has_value());
 }
 
+TEST(ExchangeTest, SilenceIsToldOnceAndOnlyBeforeAnAnswer) {
+  int told = 0;
+  const auto exchange = std::make_shared<Exchange>([] {});
+  const auto out = exchange->NewResponder();
+  exchange->Silence();
+  out->OnSilence([&] { ++told; });
+  EXPECT_EQ(told, 0);
+  exchange->Silence();
+  exchange->Silence();
+  EXPECT_EQ(told, 1);
+  out->OnSilence([&] { ++told; });
+  out->Send(WithStatus(200));
+  exchange->Silence();
+  EXPECT_EQ(told, 1);
+}
+
 TEST(ExchangeTest, NothingWakesAfterDetach) {
   int wakes = 0;
   const auto exchange = std::make_shared<Exchange>([&] { ++wakes; });

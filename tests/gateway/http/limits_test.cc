@@ -199,6 +199,7 @@ TEST(LimitsTest, TooManyConnectionsAreToldSo) {
   EXPECT_EQ(refusal->status, 503);
   EXPECT_EQ(refusal->Header("retry-after"), "1");
   EXPECT_THAT(refusal->body, HasSubstr("too_many_connections"));
+  EXPECT_NE(refusal->Header("x-request-id"), "");
   EXPECT_TRUE(one_more.WaitForClose(absl::Seconds(3)));
   EXPECT_EQ(server.metrics.rejected_connections.Value(), 1);
   EXPECT_TRUE(clients[0]->Get("/").ok());
