@@ -4,7 +4,9 @@
 #include <ostream>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 #include "common/base/status_macros.h"
 #include "tools/skeinctl/api_client.h"
@@ -48,13 +50,19 @@ absl::Status Models(const ServerOptions& server, Terminal& terminal) {
   return absl::OkStatus();
 }
 
+// Bytes that are no whole characters arrive as bytes:\xe4\xbd, with escapes already.
+std::string ShownText(absl::string_view text) {
+  if (absl::StartsWith(text, "bytes:\\x")) return std::string(absl::StripPrefix(text, "bytes:"));
+  return absl::Utf8SafeCEscape(text);
+}
+
 absl::Status Tokenize(const ServerOptions& server, const std::string& text, Terminal& terminal) {
   ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
   ApiClient client(std::move(url));
   ASSIGN_OR_RETURN(const std::string model, client.ChooseModel(server.model));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, client.Tokenize(model, text));
   for (const Token& token : tokens) {
-    terminal.out << token.id << "\t\"" << absl::Utf8SafeCEscape(token.text) << "\"\n";
+    terminal.out << token.id << "\t\"" << ShownText(token.text) << "\"\n";
   }
   return absl::OkStatus();
 }

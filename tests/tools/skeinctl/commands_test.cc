@@ -42,7 +42,7 @@ std::vector<std::string> StreamOf(absl::string_view text, int prompt_tokens, int
 ScriptedAnswer Answer(const std::string& line, const std::string& body) {
   if (absl::StrContains(line, "/v1/models")) return JsonAnswer(200, R"({"data":[{"id":"demo"}]})");
   if (absl::StrContains(line, "/v1/tokenize")) {
-    return JsonAnswer(200, R"({"tokens":[5,6],"token_strs":["a","\n"]})");
+    return JsonAnswer(200, R"({"tokens":[5,6,7],"token_strs":["a","\n","bytes:\\xe4\\xbd"]})");
   }
   if (absl::StrContains(body, "BAD"))
     return JsonAnswer(400, R"({"error":{"message":"bad words"}})");
@@ -84,7 +84,8 @@ TEST(SkeinctlTest, CompleteModelsAndTokenizePrintTheirAnswers) {
   ScriptedServer server(Answer);
   EXPECT_EQ(Skeinctl({"complete", "--url", server.url()}, "Once upon").out, "0 messages\n");
   EXPECT_EQ(Skeinctl({"models", "--url", server.url()}).out, "demo\n");
-  EXPECT_EQ(Skeinctl({"tokenize", "--url", server.url(), "a"}).out, "5\t\"a\"\n6\t\"\\n\"\n");
+  EXPECT_EQ(Skeinctl({"tokenize", "--url", server.url(), "a"}).out,
+            "5\t\"a\"\n6\t\"\\n\"\n7\t\"\\xe4\\xbd\"\n");
 }
 
 TEST(SkeinctlTest, BenchPrintsItsTableAndFailsWhenAnswersAreWrong) {
