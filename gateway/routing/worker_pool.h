@@ -32,6 +32,10 @@ struct WorkerPoolOptions {
   absl::Duration last_retry = absl::Seconds(2);
   // Model lists are asked for again so often; a worker that does not answer in that time is gone.
   absl::Duration refresh = absl::Seconds(5);
+  // A connection that is silent for `ping` is pinged; without an answer in `ping_timeout` it is
+  // broken, and its calls end with Unavailable: a machine that vanished says nothing.
+  absl::Duration ping = absl::Seconds(10);
+  absl::Duration ping_timeout = absl::Seconds(20);
   // Told how many workers are ready, whenever that changes. One call at a time; must not call the
   // pool.
   std::function<void(int)> on_ready_workers = nullptr;
