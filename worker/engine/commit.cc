@@ -45,7 +45,7 @@ void Committer::Commit(const BatchPlan& plan, const StepResult& result, uint64_t
 void Committer::CommitEntry(const BatchPlan::Entry& entry, const StepResult& result) {
   Sequence& sequence = *entry.sequence;
   ActiveRequest& request = *sequence.request;
-  KeepScores(entry, result);
+  if (!KeepScores(entry, result)) return;
   sequence.num_fed += entry.rows;
   if (sequence.remaining() > 0) return;
   if (!request.started) Start(request);
@@ -59,12 +59,18 @@ void Committer::CommitEntry(const BatchPlan::Entry& entry, const StepResult& res
   }
 }
 
-void Committer::KeepScores(const BatchPlan::Entry& entry, const StepResult& result) {
-  Sequence& sequence = *entry.sequence;
+bool Committer::KeepScores(const BatchPlan::Entry& entry, const StepResult& result) {
+  const Sequence& sequence = *entry.sequence;
+  ActiveRequest& request = *sequence.request;
   for (int i = 0; i < entry.num_scores; ++i) {
-    sequence.request->prompt[sequence.num_fed + i + 1] =
-        OutputOf(result, entry.first_score + i, *sequence.request->request.logprobs);
+    const int output = entry.first_score + i;
+    if (result.outcomes[output] != SampleOutcome::kOk) {
+      request.ended = OutcomeError(result.outcomes[output], sequence.num_drawn);
+      return false;
+    }
+    request.prompt[sequence.num_fed + i + 1] = OutputOf(result, output, *request.request.logprobs);
   }
+  return true;
 }
 
 void Committer::Start(ActiveRequest& request) {

@@ -25,7 +25,8 @@ class Committer {
 
  private:
   void CommitEntry(const BatchPlan::Entry& entry, const StepResult& result);
-  void KeepScores(const BatchPlan::Entry& entry, const StepResult& result);
+  // False, with the request ended, if the logits of a prompt token are not finite.
+  bool KeepScores(const BatchPlan::Entry& entry, const StepResult& result);
   void Start(ActiveRequest& request);
   void FinishUndrawn(Sequence& sequence);
   void CommitDraw(Sequence& sequence, const StepResult& result, int output);

@@ -294,6 +294,22 @@ TEST(StepLoopOutputTest, LogitsThatAreNotNumbersEndTheirRequestAlone) {
   EXPECT_EQ(bad->choice(0).ids().size(), 5u);
 }
 
+TEST(StepLoopOutputTest, PromptsWhoseLogitsAreNotNumbersHaveNoScores) {
+  EngineHarness::Config config;
+  config.model.on_logits = [](int64_t num_tokens, std::span<float> logits) {
+    if (num_tokens == 12) logits[3] = std::nanf("");
+  };
+  EngineHarness harness(std::move(config));
+  for (const int64_t max_tokens : {0, 4}) {
+    GenerationRequest request = MakeRequest(Prompt(20), max_tokens);
+    request.logprobs->prompt = true;
+    const auto sink = harness.Start(request);
+    ASSERT_TRUE(sink->WaitEnd());
+    EXPECT_EQ(sink->status().code(), absl::StatusCode::kInternal);
+    EXPECT_FALSE(sink->start().has_value());
+  }
+}
+
 TEST(StepLoopOutputTest, MetricsCountTokensRequestsAndSteps) {
   MetricsRegistry registry;
   WorkerMetrics metrics(registry, "m");
