@@ -8,6 +8,7 @@ namespace skein {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr float kGreedyTemperature = 1e-5f;
 
 // Rounding may put a logit one bin off and a bin's mass a little above its bound.
@@ -68,10 +69,16 @@ int BinOfMass(const LogitBins& bins, double target) {
 void EditLogits(const SampleRow& row, const RowEdits& edits, std::span<float> logits) {
   for (const PenaltyEntry& entry : edits.penalties) {
     float& logit = logits[entry.token];
+    if (!std::isfinite(logit)) continue;  // no penalty changes that
+    // Bounded: what a penalty makes infinite must not look like a model that fails.
     if (entry.repeated) {
       logit = logit > 0 ? logit / row.repetition_penalty : logit * row.repetition_penalty;
+      logit = std::min(logit, kLargest);
     }
-    if (entry.counted) logit -= row.presence_penalty + row.frequency_penalty * entry.count;
+    if (entry.counted) {
+      logit -= row.presence_penalty + row.frequency_penalty * entry.count;
+      logit = std::min(logit, kLargest);
+    }
   }
   for (const BiasEntry& entry : edits.biases) logits[entry.token] += entry.bias;
   for (const int32_t token : edits.banned) logits[token] = kMinusInfinity;

@@ -187,6 +187,37 @@ TEST(SampleTest, ADeadEndSpoilsItsRowAlone) {
   EXPECT_GE(batch.tokens[3], 0);
 }
 
+TEST(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
+  struct Case {
+    const char* name;
+    SampleRow row;
+    int32_t expected;
+  };
+  for (const Case& c :
+       {Case{"repetition", {.temperature = 0, .repetition_penalty = 1e-39f}, 3},
+        Case{"presence", {.temperature = 0, .presence_penalty = -3e38f}, 3},
+        Case{"presence and frequency",
+             {.temperature = 0, .presence_penalty = -3e38f, .frequency_penalty = -3e38f},
+             3},
+        Case{"all against each other",
+             {.temperature = 0,
+             .presence_penalty = 3e38f,
+             .frequency_penalty = 3e38f,
+             .repetition_penalty = 1e-39f},
+             5}}) {
+    SCOPED_TRACE(c.name);
+    Batch batch(1, 40);
+    batch.rows[0] = c.row;
+    batch.logits[3] = 1;
+    batch.logits[5] = 2;
+    batch.penalties = {{.token = 3, .count = 1, .counted = true, .repeated = true}};
+    batch.penalty_begin = {0, 1};
+    ASSERT_TRUE(RunSample(batch).ok());
+    EXPECT_EQ(batch.outcomes[0], SampleOutcome::kOk);
+    EXPECT_EQ(batch.tokens[0], c.expected);
+  }
+}
+
 TEST(SampleTest, MasksOutrankAnyBias) {
   Batch batch(1, 70);
   batch.rows[0] = {.temperature = 0, .mask = 0};
