@@ -1,5 +1,6 @@
 #include "worker/models/batch_check.h"
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
@@ -69,10 +70,16 @@ absl::Status CheckSequences(const ModelBatch& batch, const BatchLimits& limits) 
   if (batch.row_begin[0] != 0 || batch.row_begin[batch.num_sequences()] != batch.num_rows()) {
     return absl::InvalidArgumentError("batch: row_begin must go from 0 to the number of rows");
   }
+  absl::flat_hash_set<int32_t> slots;
   for (int64_t s = 0; s < batch.num_sequences(); ++s) {
     const int64_t begin = batch.row_begin[s], end = batch.row_begin[s + 1];
-    if (end <= begin) return Bad("row_begin", s + 1, end, "must ascend");
+    if (end <= begin || end > batch.num_rows()) {
+      return Bad("row_begin", s + 1, end, "must ascend within the rows");
+    }
     if (batch.slots[s] < 0) return Bad("slots", s, batch.slots[s], "below 0");
+    if (!slots.insert(batch.slots[s]).second) {
+      return Bad("slots", s, batch.slots[s], "which an earlier sequence has");
+    }
     for (int64_t m = begin + 1; m < end; ++m) {
       if (batch.positions[m] != batch.positions[m - 1] + 1) {
         return Bad("positions", m, batch.positions[m], "must follow the row before");
