@@ -37,8 +37,8 @@ absl::StatusOr<ConvertedPrompt> ConvertChat(const v1::Chat& chat, const ModelPro
                      ", expected a plain prompt"));
   }
   if (chat.has_thinking()) {
-    return absl::UnimplementedError(absl::StrCat("prompt.chat.thinking: chat format ",
-                                                 model.text.chat->name, " has no thinking mode"));
+    return absl::UnimplementedError(absl::StrCat(
+        "prompt.chat.thinking: not supported for chat format ", model.text.chat->name));
   }
   if (chat.turns().empty()) {
     return absl::InvalidArgumentError("prompt.chat.turns: none, expected at least one");

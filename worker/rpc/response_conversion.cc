@@ -1,5 +1,6 @@
 #include "worker/rpc/response_conversion.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -74,7 +75,9 @@ v1::ModelInfo ConvertModelInfo(const ModelProfile& from) {
   to.set_state_bytes_per_sequence(from.state_bytes_per_sequence);
   to.set_kv_bytes_per_token(from.kv_bytes_per_token);
   to.set_max_sequences(from.max_sequences);
-  to.set_max_prompt_tokens(static_cast<uint32_t>(from.max_prompt_tokens));
+  // The longest prompt that leaves room for a token to draw.
+  to.set_max_prompt_tokens(
+      static_cast<uint32_t>(std::min(from.max_prompt_tokens, from.max_total_tokens - 1)));
   if (from.text.chat != nullptr) to.set_chat_format(std::string(from.text.chat->name));
   to.set_fingerprint(from.fingerprint);
   to.set_loaded_unix_s(absl::ToUnixSeconds(from.loaded));

@@ -59,6 +59,8 @@ TEST(ResponseConversionTest, AModelIsDescribed) {
   EXPECT_EQ(info.chat_format(), "chatml");
   EXPECT_EQ(info.vocab_size(), 300u);
   EXPECT_EQ(info.max_prompt_tokens(), 100u);
+  profile.max_total_tokens = 60;  // what the KV pages hold
+  EXPECT_EQ(ConvertModelInfo(profile).max_prompt_tokens(), 59u);
   EXPECT_EQ(info.loaded_unix_s(), 1000);
   EXPECT_TRUE(info.has_tokenizer());
   EXPECT_FALSE(ConvertModelInfo(ProfileWithoutTokenizer()).has_tokenizer());
