@@ -13,6 +13,8 @@
 #include "kernels/device/parallel_for.h"
 #include "kernels/linear/weight_matrix.h"
 
+struct CUstream_st;
+
 namespace skein {
 
 // y = activation(x W^T + bias), row by row.
@@ -34,6 +36,11 @@ void ProjectCpu(std::span<const Projection> projections, ParallelFor& threads);
 // `projection.y` is workspace.
 void ProjectAndAddCpu(const Projection& projection, TensorView<float> residual,
                       ParallelFor& threads);
+
+// The same two on the GPU, enqueued on `stream`.
+absl::Status ProjectCuda(std::span<const Projection> projections, CUstream_st* stream);
+absl::Status ProjectAndAddCuda(const Projection& projection, TensorView<float> residual,
+                               CUstream_st* stream);
 
 // Plain loops in double precision, the result rounded once.
 void ProjectRef(const Projection& projection);

@@ -1,28 +1,24 @@
 #include "kernels/time_mix_in/time_mix_in.h"
 
-#include "absl/container/inlined_vector.h"
-
-#include "kernels/cpu/token_shift.h"
 #include "kernels/device/check_args.h"
-#include "kernels/linear/linear.h"
+#include "kernels/time_mix_in/products.h"
 
 namespace skein {
-namespace {
 
 using Args = TimeMixInArgs;
 
-TokenShift Shift(const Args& args) {
+TokenShift TimeMixInShift(const Args& args) {
   return {args.x,         args.norm_weight, args.norm_bias, args.eps,
           args.sequences, args.shift,       args.normed};
 }
 
-absl::InlinedVector<ShiftedInput, Args::kNumInputs> Inputs(const Args& args) {
+absl::InlinedVector<ShiftedInput, Args::kNumInputs> TimeMixInInputs(const Args& args) {
   absl::InlinedVector<ShiftedInput, Args::kNumInputs> inputs;
   for (int i = 0; i < Args::kNumInputs; ++i) inputs.push_back({args.mix[i], args.mixed[i]});
   return inputs;
 }
 
-absl::InlinedVector<Projection, 7> Projections(const Args& args) {
+absl::InlinedVector<Projection, 7> TimeMixInProducts(const Args& args) {
   absl::InlinedVector<Projection, 7> all = {
       {args.receptance, {}, Activation::kNone, args.mixed[Args::kR], args.r},
       {args.key, {}, Activation::kNone, args.mixed[Args::kK], args.k},
@@ -36,8 +32,6 @@ absl::InlinedVector<Projection, 7> Projections(const Args& args) {
   }
   return all;
 }
-
-}  // namespace
 
 absl::Status TimeMixInArgs::Validate() const {
   const int64_t rows = x.empty() ? 0 : x.dim(0);
@@ -53,18 +47,18 @@ absl::Status TimeMixInArgs::Validate() const {
   for (int i = 0; i < kNumInputs; ++i) {
     check.Shape("mix", mix[i], {width}).Shape("mixed", mixed[i], {rows, width});
   }
-  for (const Projection& p : Projections(*this)) check.Also("product", p.Validate());
+  for (const Projection& p : TimeMixInProducts(*this)) check.Also("product", p.Validate());
   return check.status();
 }
 
 void TimeMixInRef(const TimeMixInArgs& args) {
-  TokenShiftRef(Shift(args), Inputs(args));
-  for (const Projection& p : Projections(args)) ProjectRef(p);
+  TokenShiftRef(TimeMixInShift(args), TimeMixInInputs(args));
+  for (const Projection& p : TimeMixInProducts(args)) ProjectRef(p);
 }
 
 void TimeMixInCpu(const TimeMixInArgs& args, ParallelFor& threads) {
-  TokenShiftCpu(Shift(args), Inputs(args), threads);
-  ProjectCpu(Projections(args), threads);
+  TokenShiftCpu(TimeMixInShift(args), TimeMixInInputs(args), threads);
+  ProjectCpu(TimeMixInProducts(args), threads);
 }
 
 }  // namespace skein

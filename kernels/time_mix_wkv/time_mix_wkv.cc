@@ -4,12 +4,10 @@
 #include <cmath>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
-
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/reference.h"
 #include "kernels/device/check_args.h"
-#include "kernels/linear/linear.h"
+#include "kernels/time_mix_wkv/products.h"
 #include "kernels/time_mix_wkv/time_mix_wkv_lanes.h"
 #include "kernels/wkv7/wkv7.h"
 #include "kernels/wkv7/wkv7_lanes.h"
@@ -18,18 +16,6 @@ namespace skein {
 namespace {
 
 using Args = TimeMixWkvArgs;
-
-absl::InlinedVector<Projection, 4> Projections(const Args& args) {
-  absl::InlinedVector<Projection, 4> all = {
-      {args.w2, args.w0, Activation::kDecay, args.w_rank, args.w},
-      {args.a2, args.a0, Activation::kSigmoid, args.a_rank, args.a},
-      {args.g2, {}, Activation::kNone, args.g_rank, args.g},
-  };
-  if (!args.v2.empty()) {
-    all.push_back({args.v2, args.v0, Activation::kSigmoid, args.v_rank, args.v_mix});
-  }
-  return all;
-}
 
 void RunHead(const Args& args, int64_t sequence, int64_t head) {
   const int64_t n = args.r_k.dim(1);
@@ -107,6 +93,18 @@ void FinishRef(const Args& args, const RefInputs& in) {
 
 }  // namespace
 
+absl::InlinedVector<Projection, 4> TimeMixWkvProducts(const TimeMixWkvArgs& args) {
+  absl::InlinedVector<Projection, 4> all = {
+      {args.w2, args.w0, Activation::kDecay, args.w_rank, args.w},
+      {args.a2, args.a0, Activation::kSigmoid, args.a_rank, args.a},
+      {args.g2, {}, Activation::kNone, args.g_rank, args.g},
+  };
+  if (!args.v2.empty()) {
+    all.push_back({args.v2, args.v0, Activation::kSigmoid, args.v_rank, args.v_mix});
+  }
+  return all;
+}
+
 absl::Status TimeMixWkvArgs::Validate() const {
   ArgsCheck check("time_mix_wkv");
   check.That(r_k.rank() == 2 && r_k.dim(1) <= kMaxHeadSize, "r_k must be [H, N], N <= 512")
@@ -120,14 +118,14 @@ absl::Status TimeMixWkvArgs::Validate() const {
   check.Shape("r", r, wide).Shape("k", k, wide).Shape("v", v, wide).Shape("y", y, wide);
   check.Shape("v_first", v_first, wide).Shape("k_k", k_k, {width}).Shape("k_a", k_a, {width});
   check.Shape("norm_weight", norm_weight, {width}).Shape("norm_bias", norm_bias, {width});
-  for (const Projection& p : Projections(*this)) {
+  for (const Projection& p : TimeMixWkvProducts(*this)) {
     check.Also("product", p.Validate()).Shape("product", p.y, wide);
   }
   return check.status();
 }
 
 void TimeMixWkvRef(const TimeMixWkvArgs& args) {
-  for (const Projection& p : Projections(args)) ProjectRef(p);
+  for (const Projection& p : TimeMixWkvProducts(args)) ProjectRef(p);
   RefInputs in(args);
   PrepareRef(args, in);
   const Shape heads = {args.r.dim(0), args.r_k.dim(0), args.r_k.dim(1)};
@@ -139,7 +137,7 @@ void TimeMixWkvRef(const TimeMixWkvArgs& args) {
 }
 
 void TimeMixWkvCpu(const TimeMixWkvArgs& args, ParallelFor& threads) {
-  ProjectCpu(Projections(args), threads);
+  ProjectCpu(TimeMixWkvProducts(args), threads);
   const int64_t heads = args.r_k.dim(0);
   threads.Run(args.sequences.count() * heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) RunHead(args, i / heads, i % heads);

@@ -1,6 +1,7 @@
 #include "tests/testing/op_testing.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 namespace skein {
@@ -10,33 +11,44 @@ constexpr int64_t kSlotGap = 7;  // elements between records
 
 }  // namespace
 
+std::shared_ptr<void> HostAllocate(size_t bytes) {
+  return {std::aligned_alloc(64, (bytes + 63) / 64 * 64), std::free};
+}
+
+template <typename T>
+T* TestTensors::New(int64_t elements) {
+  buffers_.push_back({allocate_(std::max<size_t>(1, elements * sizeof(T))), elements});
+  return static_cast<T*>(buffers_.back().data.get());
+}
+
 TensorView<float> TestTensors::Random(const Shape& shape, float low, float high) {
   std::uniform_real_distribution<float> values(low, high);
-  std::vector<float>& data = floats_.emplace_back(NumElements(shape));
-  for (float& value : data) value = values(random_);
-  return {data.data(), shape};
+  float* data = New<float>(NumElements(shape));
+  for (int64_t i = 0; i < NumElements(shape); ++i) data[i] = values(random_);
+  return {data, shape};
 }
 
 TensorView<float> TestTensors::Output(const Shape& shape) {
-  std::vector<float>& data =
-      floats_.emplace_back(NumElements(shape), std::numeric_limits<float>::quiet_NaN());
-  return {data.data(), shape};
+  float* data = New<float>(NumElements(shape));
+  std::fill_n(data, NumElements(shape), std::numeric_limits<float>::quiet_NaN());
+  return {data, shape};
 }
 
 TensorView<const int32_t> TestTensors::Ints(const std::vector<int32_t>& values) {
-  const std::vector<int32_t>& data = ints_.emplace_back(values);
-  return {data.data(), {static_cast<int64_t>(data.size())}};
+  int32_t* data = New<int32_t>(static_cast<int64_t>(values.size()));
+  std::copy(values.begin(), values.end(), data);
+  return {data, {static_cast<int64_t>(values.size())}};
 }
 
 WeightMatrix TestTensors::Matrix(int64_t rows, int64_t cols, DType dtype) {
   const float spread = 1.7f / std::sqrt(static_cast<float>(cols));
   const TensorView<float> values = Random({rows, cols}, -spread, spread);
   if (dtype == DType::kF32) return {values.data(), dtype, rows, cols};
-  std::vector<uint16_t>& bits = halves_.emplace_back(rows * cols);
-  for (size_t i = 0; i < bits.size(); ++i) {
+  uint16_t* bits = New<uint16_t>(rows * cols);
+  for (int64_t i = 0; i < rows * cols; ++i) {
     bits[i] = dtype == DType::kBF16 ? FloatToBf16(values[i]) : FloatToFp16(values[i]);
   }
-  return {bits.data(), dtype, rows, cols};
+  return {bits, dtype, rows, cols};
 }
 
 SequenceRows TestTensors::Sequences(const std::vector<int32_t>& lengths) {
@@ -54,10 +66,8 @@ StateTensor TestTensors::State(const SequenceRows& sequences, int64_t elements) 
 }
 
 TensorView<float> TestTensors::All(const StateTensor& state) const {
-  for (const std::vector<float>& data : floats_) {
-    if (data.data() == state.base) {
-      return {state.base, {static_cast<int64_t>(data.size())}};
-    }
+  for (const Buffer& buffer : buffers_) {
+    if (buffer.data.get() == state.base) return {state.base, {buffer.elements}};
   }
   return {};
 }

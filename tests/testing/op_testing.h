@@ -5,12 +5,14 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "gtest/gtest.h"
 
 #include "common/tensor/dtype.h"
@@ -20,12 +22,19 @@
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
 
+struct CUstream_st;
+
 namespace skein {
+
+// Memory that lives as long as the pointer.
+using Allocate = std::function<std::shared_ptr<void>(size_t bytes)>;
+std::shared_ptr<void> HostAllocate(size_t bytes);
 
 // Owns what the views that it hands out show. The same seed gives the same values.
 class TestTensors {
  public:
-  explicit TestTensors(uint32_t seed) : random_(seed) {}
+  explicit TestTensors(uint32_t seed, Allocate allocate = HostAllocate)
+      : random_(seed), allocate_(std::move(allocate)) {}
 
   TensorView<float> Random(const Shape& shape, float low = -1.0f, float high = 1.0f);
   // Poisoned with NaN, so that reading before writing shows.
@@ -41,10 +50,16 @@ class TestTensors {
   TensorView<float> All(const StateTensor& state) const;
 
  private:
+  struct Buffer {
+    std::shared_ptr<void> data;
+    int64_t elements = 0;
+  };
+  template <typename T>
+  T* New(int64_t elements);
+
   std::mt19937 random_;
-  std::deque<std::vector<float>> floats_;
-  std::deque<std::vector<uint16_t>> halves_;
-  std::deque<std::vector<int32_t>> ints_;
+  Allocate allocate_;
+  std::vector<Buffer> buffers_;
 };
 
 using Outputs = std::vector<TensorView<float>>;
@@ -89,5 +104,45 @@ void ExpectSameBitsEverywhere(const std::function<Args(TestTensors&)>& make,
     }
   }
 }
+
+#if SKEIN_CUDA
+#define SKEIN_CUDA_ONLY(...) __VA_ARGS__
+
+// False where there is no GPU: what needs one passes without being run, unless the environment has
+// SKEIN_REQUIRE_GPU, which makes that a failure.
+bool HasGpu();
+// Host memory that the GPU reads and writes in place.
+std::shared_ptr<void> PinnedAllocate(size_t bytes);
+absl::Status Synchronize();
+
+// The CUDA body against the reference; twice, which must give the same bits.
+template <typename Args>
+void ExpectNearReferenceOnCuda(const std::function<Args(TestTensors&)>& make,
+                               absl::Status (*cuda)(const Args&, CUstream_st*),
+                               void (*reference)(const Args&),
+                               const std::function<Outputs(const Args&)>& outputs,
+                               double tolerance) {
+  if (!HasGpu()) return;
+  TestTensors reference_tensors(1);
+  const Args reference_args = make(reference_tensors);
+  reference(reference_args);
+  std::vector<float> first;
+  for (int run = 0; run < 2; ++run) {
+    TestTensors tensors(1, PinnedAllocate);
+    const Args args = make(tensors);
+    ASSERT_TRUE(args.Validate().ok()) << args.Validate();
+    const absl::Status launched = cuda(args, nullptr);
+    ASSERT_TRUE(launched.ok()) << launched;
+    const absl::Status ran = Synchronize();
+    ASSERT_TRUE(ran.ok()) << ran;
+    const std::vector<float> found = Collect(outputs(args));
+    EXPECT_LE(WorstError(found, Collect(outputs(reference_args))), tolerance);
+    if (run == 0) first = found;
+    EXPECT_TRUE(SameBits(found, first));
+  }
+}
+#else
+#define SKEIN_CUDA_ONLY(...)
+#endif
 
 }  // namespace skein

@@ -39,6 +39,8 @@ TEST(ChannelMixInTest, AgreesWithTheReferenceForOddSizes) {
     };
     ExpectNearReference<ChannelMixInArgs>(make, ChannelMixInCpu, ChannelMixInRef, Written, 5e-6);
     ExpectSameBitsEverywhere<ChannelMixInArgs>(make, ChannelMixInCpu, Written);
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<ChannelMixInArgs>(make, ChannelMixInCuda,
+                                                                ChannelMixInRef, Written, 1e-5));
   }
 }
 

@@ -30,6 +30,8 @@ TEST(ChannelMixOutTest, AddsTheValueProductToTheResidual) {
   const std::function<ChannelMixOutArgs(TestTensors&)> make = Make;
   ExpectNearReference<ChannelMixOutArgs>(make, ChannelMixOutCpu, Reference, Written, 2e-6);
   ExpectSameBitsEverywhere<ChannelMixOutArgs>(make, ChannelMixOutCpu, Written);
+  SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<ChannelMixOutArgs>(make, ChannelMixOutCuda, Reference,
+                                                               Written, 2e-6));
 }
 
 TEST(ChannelMixOutTest, ShapesThatDoNotFitAreRefused) {

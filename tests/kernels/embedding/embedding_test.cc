@@ -39,6 +39,8 @@ TEST(EmbeddingTest, LooksUpRowsAndNormsThemWhereAsked) {
     };
     ExpectNearReference<EmbeddingArgs>(make, EmbeddingCpu, Reference, Written, norm ? 1e-5 : 0.0);
     ExpectSameBitsEverywhere<EmbeddingArgs>(make, EmbeddingCpu, Written);
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<EmbeddingArgs>(make, EmbeddingCuda, Reference,
+                                                             Written, norm ? 1e-5 : 0.0));
   }
 }
 

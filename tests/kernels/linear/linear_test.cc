@@ -31,6 +31,11 @@ Projection Make(TestTensors& tensors, const Sizes& s, DType dtype, Activation ac
 }
 
 void RunOne(const Projection& p, ParallelFor& threads) { ProjectCpu({&p, 1}, threads); }
+#if SKEIN_CUDA
+absl::Status RunOneOnCuda(const Projection& p, CUstream_st* stream) {
+  return ProjectCuda({&p, 1}, stream);
+}
+#endif
 
 TEST(LinearTest, AgreesWithDoublePrecisionForOddSizesTypesAndActivations) {
   const Activation activations[] = {Activation::kNone, Activation::kTanh, Activation::kSigmoid,
@@ -49,6 +54,8 @@ TEST(LinearTest, AgreesWithDoublePrecisionForOddSizesTypesAndActivations) {
       };
       ExpectNearReference<Projection>(make, RunOne, ProjectRef, outputs, 2e-6);
       ExpectSameBitsEverywhere<Projection>(make, RunOne, outputs);
+      SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<Projection>(make, RunOneOnCuda, ProjectRef, outputs,
+                                                            5e-6));
     }
   }
 }
@@ -75,6 +82,29 @@ TEST(LinearTest, ARowHasTheSameBitsAloneAndInAnyBatch) {
     }
   }
 }
+
+#if SKEIN_CUDA
+TEST(LinearTest, ARowHasTheSameBitsAloneAndInAnyBatchOnCuda) {
+  if (!HasGpu()) GTEST_SKIP() << "no GPU";
+  for (const DType dtype : kTypes) {
+    for (const int64_t inputs : {13, 64, 1032}) {
+      TestTensors tensors(2, PinnedAllocate);
+      const Projection all = Make(tensors, {40, inputs, 31}, dtype, Activation::kNone);
+      ASSERT_TRUE(RunOneOnCuda(all, nullptr).ok());
+      for (const int64_t count : {1, 2, 3, 4, 5, 8, 9, 33}) {
+        Projection part = all;
+        part.x = TensorView<const float>(all.x.row(4), {count, inputs});
+        part.y = tensors.Output({count, 31});
+        ASSERT_TRUE(RunOneOnCuda(part, nullptr).ok());
+        ASSERT_TRUE(Synchronize().ok());
+        const TensorView<float> expected = all.y.Rows(4, count);
+        ASSERT_TRUE(SameBits(Collect({part.y}), Collect({expected})))
+            << DTypeName(dtype) << " " << inputs << ": " << count << " rows";
+      }
+    }
+  }
+}
+#endif
 
 TEST(LinearTest, SeveralProjectionsAtOnceGiveWhatEachGivesAlone) {
   ParallelFor threads(3);

@@ -1,0 +1,18 @@
+#include "kernels/channel_mix_in/channel_mix_in.h"
+
+#include "common/base/status_macros.h"
+#include "kernels/cuda/token_shift.h"
+#include "kernels/linear/linear.h"
+
+namespace skein {
+
+absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CUstream_st* stream) {
+  const TokenShift shift = {args.x,         args.norm_weight, args.norm_bias, args.eps,
+                            args.sequences, args.shift,       args.normed};
+  const ShiftedInput input = {args.mix, args.mixed};
+  RETURN_IF_ERROR(TokenShiftCuda(shift, {&input, 1}, stream));
+  const Projection key = {args.key, {}, Activation::kReluSquared, args.mixed, args.h};
+  return ProjectCuda({&key, 1}, stream);
+}
+
+}  // namespace skein
