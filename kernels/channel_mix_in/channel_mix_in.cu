@@ -1,6 +1,5 @@
-#include "kernels/channel_mix_in/channel_mix_in.h"
-
 #include "common/base/status_macros.h"
+#include "kernels/channel_mix_in/channel_mix_in.h"
 #include "kernels/cuda/token_shift.h"
 #include "kernels/linear/linear.h"
 

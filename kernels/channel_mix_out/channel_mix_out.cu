@@ -4,7 +4,8 @@
 namespace skein {
 
 absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CUstream_st* stream) {
-  return ProjectAndAddCuda({args.value, {}, Activation::kNone, args.h, args.product}, args.residual, stream);
+  return ProjectAndAddCuda({args.value, {}, Activation::kNone, args.h, args.product}, args.residual,
+                           stream);
 }
 
 }  // namespace skein

@@ -1,10 +1,11 @@
-// Arithmetic that CUDA bodies share. Sums run in a fixed order, so that a row's result depends on the row alone.
+// Arithmetic that CUDA bodies share. Sums run in a fixed order, so that a row's result depends on
+// the row alone.
 #pragma once
+
+#include <cstdint>
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-
-#include <cstdint>
 
 #include "kernels/cpu/rows.h"
 
@@ -39,7 +40,8 @@ __device__ inline float WarpSum(float x) {
   return x;
 }
 
-// All threads get the sum over the block; `scratch` holds 32 floats and may be reused after the next barrier.
+// All threads get the sum over the block; `scratch` holds 32 floats and may be reused after the
+// next barrier.
 __device__ inline float BlockSum(float x, float* scratch) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   x = WarpSum(x);
@@ -50,9 +52,10 @@ __device__ inline float BlockSum(float x, float* scratch) {
   return WarpSum(lane < warps ? scratch[lane] : 0.0f);
 }
 
-// y = (x - mean) / sqrt(var + eps) * w + b over a row of n, by the whole block; RMS norm where `b` is null.
-__device__ inline void NormRow(const float* x, const float* w, const float* b, float eps, int n, float* y,
-                               float* scratch) {
+// y = (x - mean) / sqrt(var + eps) * w + b over a row of n, by the whole block; RMS norm where `b`
+// is null.
+__device__ inline void NormRow(const float* x, const float* w, const float* b, float eps, int n,
+                               float* y, float* scratch) {
   float sum = 0;
   for (int c = threadIdx.x; c < n; c += blockDim.x) sum += x[c];
   const float mean = b == nullptr ? 0.0f : BlockSum(sum, scratch) / n;

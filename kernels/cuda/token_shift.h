@@ -12,6 +12,7 @@ struct CUstream_st;
 namespace skein {
 
 // At most eight inputs.
-absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput> inputs, CUstream_st* stream);
+absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput> inputs,
+                            CUstream_st* stream);
 
 }  // namespace skein

@@ -1,5 +1,5 @@
-// One token of the RWKV-7 recurrence for one row of a head's state, by one thread. The block holds a head: thread i
-// owns value channel i.
+// One token of the RWKV-7 recurrence for one row of a head's state, by one thread. The block holds
+// a head: thread i owns value channel i.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ struct HeadVectors {
   const float *r, *w, *k, *q, *b;
 };
 
-// Floats of one vector in shared memory: whole vector loads, so that a load never passes the last vector's end.
+// Floats of one vector in shared memory: whole vector loads, so that a load never passes the last
+// vector's end.
 __host__ __device__ constexpr int VectorStride(int n) { return (n + 3) / 4 * 4; }
 
 // Five vectors in a row; `Store` fills element i.
@@ -35,7 +36,8 @@ struct SharedHead {
   static size_t Bytes(int n) { return 5 * VectorStride(n) * sizeof(float); }
 };
 
-// docs/models/rwkv7.md, eq. 12 to 14, for state row `s`; returns y[i]. kN is the head size, or 0 if only `n` knows it.
+// docs/models/rwkv7.md, eq. 12 to 14, for state row `s`; returns y[i]. kN is the head size, or 0 if
+// only `n` knows it.
 template <int kN, typename Row>
 __device__ inline float WkvStep(Row& s, const HeadVectors& head, float v, int n) {
   const int size = kN > 0 ? kN : n;

@@ -1,9 +1,8 @@
-#include "kernels/embedding/embedding.h"
-
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
+#include "kernels/embedding/embedding.h"
 
 namespace skein {
 namespace {
@@ -23,11 +22,13 @@ struct Params {
 template <typename W>
 __global__ void EmbeddingKernel(const Params p) {
   __shared__ float scratch[cuda::kWarp];
-  const W* from = static_cast<const W*>(p.table) + static_cast<int64_t>(p.tokens[blockIdx.x]) * p.width;
+  const W* from =
+      static_cast<const W*>(p.table) + static_cast<int64_t>(p.tokens[blockIdx.x]) * p.width;
   float* x = p.x + static_cast<int64_t>(blockIdx.x) * p.width;
   // Each thread norms the elements that it has written itself.
   for (int c = threadIdx.x; c < p.width; c += blockDim.x) x[c] = cuda::Widen(from[c]);
-  if (p.norm_weight != nullptr) cuda::NormRow(x, p.norm_weight, p.norm_bias, p.eps, p.width, x, scratch);
+  if (p.norm_weight != nullptr)
+    cuda::NormRow(x, p.norm_weight, p.norm_bias, p.eps, p.width, x, scratch);
 }
 
 }  // namespace
@@ -35,8 +36,9 @@ __global__ void EmbeddingKernel(const Params p) {
 absl::Status EmbeddingCuda(const EmbeddingArgs& args, CUstream_st* stream) {
   const unsigned rows = static_cast<unsigned>(args.tokens.dim(0));
   if (rows == 0) return absl::OkStatus();
-  const Params params = {args.tokens.data(), args.table.data, args.norm_weight.data(), args.norm_bias.data(),
-                         args.eps, static_cast<int>(args.table.cols), args.x.data()};
+  const Params params = {args.tokens.data(),    args.table.data, args.norm_weight.data(),
+                         args.norm_bias.data(), args.eps,        static_cast<int>(args.table.cols),
+                         args.x.data()};
   if (args.table.dtype == DType::kBF16) {
     EmbeddingKernel<__nv_bfloat16><<<rows, kThreads, 0, stream>>>(params);
   } else if (args.table.dtype == DType::kF16) {

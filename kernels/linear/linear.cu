@@ -1,5 +1,5 @@
-// The plain CUDA form of products: a warp per output and up to eight rows, in fp32. Every row sums in the same order,
-// so its result is bit-equal for any number of rows.
+// The plain CUDA form of products: a warp per output and up to eight rows, in fp32. Every row sums
+// in the same order, so its result is bit-equal for any number of rows.
 #include <algorithm>
 #include <cstdint>
 
@@ -35,7 +35,8 @@ struct TaskGroup {
 };
 
 __device__ inline void Load(const float* from, float (&to)[kVector]) {
-  const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
+  const float4 a = reinterpret_cast<const float4*>(from)[0],
+               b = reinterpret_cast<const float4*>(from)[1];
   to[0] = a.x, to[1] = a.y, to[2] = a.z, to[3] = a.w;
   to[4] = b.x, to[5] = b.y, to[6] = b.z, to[7] = b.w;
 }
@@ -50,7 +51,8 @@ __device__ inline void Load(const Half* from, float (&to)[kVector]) {
 
 // Dot products of one output's weights with rows [0, kRows) of x, of which `rows` exist.
 template <int kRows, typename W>
-__device__ void Dots(const W* weight, const Task& task, const float* x, int rows, float (&sum)[kRows]) {
+__device__ void Dots(const W* weight, const Task& task, const float* x, int rows,
+                     float (&sum)[kRows]) {
   const int lane = threadIdx.x % cuda::kWarp;
   if (!task.vectors) {
     for (int k = lane; k < task.inputs; k += cuda::kWarp) {
@@ -80,7 +82,9 @@ __device__ void Dots(const W* weight, const Task& task, const float* x, int rows
 template <int kRows>
 __global__ void __launch_bounds__(kWarps* cuda::kWarp) ProjectKernel(const TaskGroup group) {
   int index = 0;
-  while (index + 1 < group.count && group.tasks[index + 1].first_block <= static_cast<int>(blockIdx.x)) ++index;
+  while (index + 1 < group.count &&
+         group.tasks[index + 1].first_block <= static_cast<int>(blockIdx.x))
+    ++index;
   const Task& task = group.tasks[index];
   const int lane = threadIdx.x % cuda::kWarp;
   const int output = (blockIdx.x - task.first_block) * kWarps + threadIdx.x / cuda::kWarp;
@@ -163,7 +167,8 @@ absl::Status ProjectCuda(std::span<const Projection> projections, CUstream_st* s
   return Launch(group, stream);
 }
 
-absl::Status ProjectAndAddCuda(const Projection& projection, TensorView<float> residual, CUstream_st* stream) {
+absl::Status ProjectAndAddCuda(const Projection& projection, TensorView<float> residual,
+                               CUstream_st* stream) {
   TaskGroup group;
   group.tasks[0] = MakeTask(projection);
   group.tasks[0].y = residual.data();

@@ -4,8 +4,8 @@
 namespace skein {
 
 absl::Status ProjectAddCuda(const ProjectAddArgs& args, CUstream_st* stream) {
-  return ProjectAndAddCuda({args.weight, args.bias, Activation::kNone, args.x, args.product}, args.residual,
-                           stream);
+  return ProjectAndAddCuda({args.weight, args.bias, Activation::kNone, args.x, args.product},
+                           args.residual, stream);
 }
 
 }  // namespace skein

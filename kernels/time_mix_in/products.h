@@ -10,7 +10,8 @@
 namespace skein {
 
 TokenShift TimeMixInShift(const TimeMixInArgs& args);
-absl::InlinedVector<ShiftedInput, TimeMixInArgs::kNumInputs> TimeMixInInputs(const TimeMixInArgs& args);
+absl::InlinedVector<ShiftedInput, TimeMixInArgs::kNumInputs> TimeMixInInputs(
+    const TimeMixInArgs& args);
 absl::InlinedVector<Projection, 7> TimeMixInProducts(const TimeMixInArgs& args);
 
 }  // namespace skein

@@ -1,11 +1,10 @@
-#include "kernels/time_mix_wkv/time_mix_wkv.h"
-
 #include <cstdint>
 
 #include "common/base/status_macros.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/wkv.cuh"
 #include "kernels/time_mix_wkv/products.h"
+#include "kernels/time_mix_wkv/time_mix_wkv.h"
 
 namespace skein {
 namespace {
@@ -32,7 +31,8 @@ __global__ void TimeMixWkvKernel(const Params p) {
   float* memory = p.state + p.slots[sequence] * p.slot_stride + static_cast<int64_t>(c) * n;
   cuda::StateRow<kN> s;
   if (owner) s.Load(memory);
-  const float k_k = owner ? p.k_k[c] : 0.0f, k_a = owner ? p.k_a[c] : 0.0f, r_k = owner ? p.r_k[c] : 0.0f;
+  const float k_k = owner ? p.k_k[c] : 0.0f, k_a = owner ? p.k_a[c] : 0.0f,
+              r_k = owner ? p.r_k[c] : 0.0f;
   for (int row = p.row_begin[sequence]; row < p.row_begin[sequence + 1]; ++row) {
     const int64_t at = static_cast<int64_t>(row) * p.heads * n + c;
     const float r = owner ? p.r[at] : 0.0f, k = owner ? p.k[at] : 0.0f, a = owner ? p.a[at] : 0.0f;
@@ -61,11 +61,27 @@ __global__ void TimeMixWkvKernel(const Params p) {
 absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CUstream_st* stream) {
   RETURN_IF_ERROR(ProjectCuda(TimeMixWkvProducts(args), stream));
   const int heads = static_cast<int>(args.r_k.dim(0)), n = static_cast<int>(args.r_k.dim(1));
-  const Params params = {args.r.data(), args.k.data(), args.v.data(), args.w.data(), args.a.data(),
-                         args.g.data(), args.v_mix.data(), args.v_first.data(), args.y.data(), args.state.base,
-                         args.k_k.data(), args.k_a.data(), args.r_k.data(), args.norm_weight.data(),
-                         args.norm_bias.data(), args.norm_eps, args.state.slot_stride,
-                         args.sequences.row_begin.data(), args.sequences.slots.data(), heads, n};
+  const Params params = {args.r.data(),
+                         args.k.data(),
+                         args.v.data(),
+                         args.w.data(),
+                         args.a.data(),
+                         args.g.data(),
+                         args.v_mix.data(),
+                         args.v_first.data(),
+                         args.y.data(),
+                         args.state.base,
+                         args.k_k.data(),
+                         args.k_a.data(),
+                         args.r_k.data(),
+                         args.norm_weight.data(),
+                         args.norm_bias.data(),
+                         args.norm_eps,
+                         args.state.slot_stride,
+                         args.sequences.row_begin.data(),
+                         args.sequences.slots.data(),
+                         heads,
+                         n};
   const dim3 grid(heads, static_cast<unsigned>(args.sequences.count()));
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   const size_t shared = cuda::SharedHead::Bytes(n);

@@ -1,9 +1,8 @@
-#include "kernels/wkv7/wkv7.h"
-
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/wkv.cuh"
+#include "kernels/wkv7/wkv7.h"
 
 namespace skein {
 namespace {
@@ -23,7 +22,8 @@ __global__ void Wkv7Kernel(const Params p) {
   const int i = threadIdx.x, head = blockIdx.x, sequence = blockIdx.y;
   const bool owner = i < p.n;
   const cuda::SharedHead inputs = {shared, cuda::VectorStride(p.n)};
-  float* memory = p.state + p.slots[sequence] * p.slot_stride + (static_cast<int64_t>(head) * p.n + i) * p.n;
+  float* memory =
+      p.state + p.slots[sequence] * p.slot_stride + (static_cast<int64_t>(head) * p.n + i) * p.n;
   cuda::StateRow<kN> s;
   if (owner) s.Load(memory);
   for (int row = p.row_begin[sequence]; row < p.row_begin[sequence + 1]; ++row) {
@@ -40,9 +40,19 @@ __global__ void Wkv7Kernel(const Params p) {
 
 absl::Status Wkv7Cuda(const Wkv7Args& args, CUstream_st* stream) {
   const int heads = static_cast<int>(args.r.dim(1)), n = static_cast<int>(args.r.dim(2));
-  const Params params = {args.r.data(), args.w.data(), args.k.data(), args.v.data(), args.q.data(), args.b.data(),
-                         args.y.data(), args.state.base, args.state.slot_stride,
-                         args.sequences.row_begin.data(), args.sequences.slots.data(), heads, n};
+  const Params params = {args.r.data(),
+                         args.w.data(),
+                         args.k.data(),
+                         args.v.data(),
+                         args.q.data(),
+                         args.b.data(),
+                         args.y.data(),
+                         args.state.base,
+                         args.state.slot_stride,
+                         args.sequences.row_begin.data(),
+                         args.sequences.slots.data(),
+                         heads,
+                         n};
   const dim3 grid(heads, static_cast<unsigned>(args.sequences.count()));
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   const size_t shared = cuda::SharedHead::Bytes(n);

@@ -1,6 +1,6 @@
-#include <cuda_runtime.h>
-
 #include <cstdlib>
+
+#include <cuda_runtime.h>
 
 #include "absl/strings/str_cat.h"
 

@@ -28,8 +28,7 @@ TEST(HeadTest, GivesLogitsOfTheWantedRowsWithEitherNorm) {
     };
     ExpectNearReference<HeadArgs>(make, HeadCpu, HeadRef, Written, 2e-6);
     ExpectSameBitsEverywhere<HeadArgs>(make, HeadCpu, Written);
-    SKEIN_CUDA_ONLY(
-        ExpectNearReferenceOnCuda<HeadArgs>(make, HeadCuda, HeadRef, Written, 5e-6));
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<HeadArgs>(make, HeadCuda, HeadRef, Written, 5e-6));
   }
 }
 

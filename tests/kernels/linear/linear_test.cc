@@ -54,8 +54,8 @@ TEST(LinearTest, AgreesWithDoublePrecisionForOddSizesTypesAndActivations) {
       };
       ExpectNearReference<Projection>(make, RunOne, ProjectRef, outputs, 2e-6);
       ExpectSameBitsEverywhere<Projection>(make, RunOne, outputs);
-      SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<Projection>(make, RunOneOnCuda, ProjectRef, outputs,
-                                                            5e-6));
+      SKEIN_CUDA_ONLY(
+          ExpectNearReferenceOnCuda<Projection>(make, RunOneOnCuda, ProjectRef, outputs, 5e-6));
     }
   }
 }

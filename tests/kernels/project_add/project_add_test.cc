@@ -27,8 +27,8 @@ TEST(ProjectAddTest, AddsTheProductWithAndWithoutBias) {
     };
     ExpectNearReference<ProjectAddArgs>(make, ProjectAddCpu, Reference, Written, 2e-6);
     ExpectSameBitsEverywhere<ProjectAddArgs>(make, ProjectAddCpu, Written);
-    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<ProjectAddArgs>(make, ProjectAddCuda, Reference,
-                                                              Written, 2e-6));
+    SKEIN_CUDA_ONLY(
+        ExpectNearReferenceOnCuda<ProjectAddArgs>(make, ProjectAddCuda, Reference, Written, 2e-6));
   }
 }
 

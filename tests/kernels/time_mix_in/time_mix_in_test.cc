@@ -61,8 +61,8 @@ TEST(TimeMixInTest, AgreesWithTheReferenceForOddSizes) {
     };
     ExpectNearReference<TimeMixInArgs>(make, TimeMixInCpu, TimeMixInRef, Written, 5e-6);
     ExpectSameBitsEverywhere<TimeMixInArgs>(make, TimeMixInCpu, Written);
-    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<TimeMixInArgs>(make, TimeMixInCuda, TimeMixInRef,
-                                                             Written, 1e-5));
+    SKEIN_CUDA_ONLY(
+        ExpectNearReferenceOnCuda<TimeMixInArgs>(make, TimeMixInCuda, TimeMixInRef, Written, 1e-5));
   }
 }
 

@@ -56,8 +56,8 @@ TEST(TimeMixWkvTest, AgreesWithTheReferenceInTheFirstAndInLaterLayers) {
     // The group norm enlarges rounding errors where the values of a head are close to each other.
     ExpectNearReference<TimeMixWkvArgs>(make, TimeMixWkvCpu, TimeMixWkvRef, Written, 3e-5);
     ExpectSameBitsEverywhere<TimeMixWkvArgs>(make, TimeMixWkvCpu, Written);
-    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<TimeMixWkvArgs>(make, TimeMixWkvCuda,
-                                                              TimeMixWkvRef, Written, 5e-5));
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<TimeMixWkvArgs>(make, TimeMixWkvCuda, TimeMixWkvRef,
+                                                              Written, 5e-5));
   }
 }
 

@@ -53,8 +53,7 @@ TEST(Wkv7Test, AgreesWithTheReferenceForAnyHeadSizeAndRaggedSequences) {
     const auto make = Maker(c.heads, c.n, c.lengths);
     ExpectNearReference<Wkv7Args>(make, Wkv7Cpu, Wkv7Ref, Written, 2e-6);
     ExpectSameBitsEverywhere<Wkv7Args>(make, Wkv7Cpu, Written);
-    SKEIN_CUDA_ONLY(
-        ExpectNearReferenceOnCuda<Wkv7Args>(make, Wkv7Cuda, Wkv7Ref, Written, 5e-6));
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<Wkv7Args>(make, Wkv7Cuda, Wkv7Ref, Written, 5e-6));
   }
 }
 
