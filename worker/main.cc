@@ -32,7 +32,8 @@ int main(int argc, char** argv) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);
     return FailWith(absl::InvalidArgumentError("--model is missing"));
   }
-  constexpr bool kHasCuda = SKEIN_CUDA != 0;
+  // Single operations run on a GPU already; a whole model does not.
+  constexpr bool kHasCuda = false;
   skein::FillDefaults(line->config, kHasCuda);
   absl::Status status = skein::Validate(line->config, kHasCuda);
   if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
