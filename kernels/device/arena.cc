@@ -21,8 +21,8 @@ Arena::~Arena() { munmap(data_, bytes_ + kAlignment); }
 
 absl::StatusOr<void*> Arena::Allocate(size_t bytes) {
   if (Rounded(bytes) > bytes_ - used_) {
-    return absl::ResourceExhaustedError(absl::StrCat("arena of ", bytes_, " bytes has ",
-                                                     bytes_ - used_, " left, wanted ", bytes));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("arena of ", bytes_, " bytes has ", bytes_ - used_, " left, wanted ", bytes));
   }
   void* slice = static_cast<char*>(data_) + used_;
   used_ += Rounded(bytes);

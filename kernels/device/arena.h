@@ -6,12 +6,14 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+
 #include "common/tensor/shape.h"
 #include "common/tensor/tensor_view.h"
 
 namespace skein {
 
-// Host memory on the CPU backend. Not thread-safe; slices live as long as the arena and are not zeroed.
+// Host memory on the CPU backend. Not thread-safe; slices live as long as the arena and are not
+// zeroed.
 class Arena {
  public:
   static constexpr size_t kAlignment = 256;

@@ -20,8 +20,8 @@ class ParallelFor {
 
   int num_threads() const;
 
-  // Calls task(begin, end) for disjoint ranges that cover [0, count), each a multiple of `grain` long but for
-  // the last, and returns when all have returned. `task` must not throw.
+  // Calls task(begin, end) for disjoint ranges that cover [0, count), each a multiple of `grain`
+  // long but for the last, and returns when all have returned. `task` must not throw.
   void Run(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> task);
 
  private:

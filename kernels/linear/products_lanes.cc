@@ -47,7 +47,8 @@ template <typename Element>
 SKEIN_INLINE void FetchAhead(const Element* at, int64_t elements) {
   const auto address =
       reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(elements) * sizeof(Element);
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3);
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0,
+                     3);  // NOLINT(performance-no-int-to-ptr)
 }
 
 // kRows rows from `m`, kOutputs outputs from `o`.
@@ -93,8 +94,9 @@ SKEIN_INLINE void Bundle(const ProductCall& call, int64_t m, int64_t o) {
 template <typename Format, int kOutputs>
 SKEIN_INLINE void AllRows(const ProductCall& call, int64_t o) {
   int64_t m = 0;
-  for (; m + kStreamRows <= call.rows; m += kStreamRows)
+  for (; m + kStreamRows <= call.rows; m += kStreamRows) {
     Bundle<Format, kStreamRows, kOutputs>(call, m, o);
+  }
   switch (call.rows - m) {
     case 3:
       return Bundle<Format, 3, kOutputs>(call, m, o);
@@ -135,7 +137,7 @@ struct TilePass {
 
 SKEIN_INLINE void TileStep(const float* panel, const Vec* inputs, Vec* sums) {
 #pragma GCC unroll 6
-  for (int c = 0; c < kTileOutputs; ++c) {
+  for (int64_t c = 0; c < kTileOutputs; ++c) {
     const Vec weights = Load(panel + c * kLanes);
 #pragma GCC unroll 4
     for (int r = 0; r < kTileRows; ++r) {
@@ -148,7 +150,7 @@ SKEIN_INLINE void TileStep(const float* panel, const Vec* inputs, Vec* sums) {
 SKEIN_INLINE void RunTile(const TilePass& pass, float* totals) {
   Vec sums[kTileSums];
 #pragma GCC unroll 32
-  for (int i = 0; i < kTileSums; ++i) {
+  for (int64_t i = 0; i < kTileSums; ++i) {
     sums[i] = pass.first || i >= kTile ? Zero() : Load(pass.sums + i * kLanes);
   }
   Vec inputs[kTileRows];
@@ -168,7 +170,7 @@ SKEIN_INLINE void RunTile(const TilePass& pass, float* totals) {
     for (int i = 0; i < kTileSums; i += kLanes) Store(totals + i, SumEach(sums + i));
   } else {
 #pragma GCC unroll 24
-    for (int i = 0; i < kTile; ++i) Store(pass.sums + i * kLanes, sums[i]);
+    for (int64_t i = 0; i < kTile; ++i) Store(pass.sums + i * kLanes, sums[i]);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels/cpu/isa.h"
@@ -35,9 +36,10 @@ void RunHeadRef(const Args& args, int64_t row, int64_t head) {
   const int64_t kv_head = head / (args.q.dim(1) / n / args.pages.kv_heads);
   const int64_t sequence = args.sequences.Find(row);
   const float* q = args.q.row(row) + head * n;
-  std::vector<double> weights(args.positions[row] + 1);
-  double largest = -INFINITY;
-  for (size_t t = 0; t < weights.size(); ++t) {
+  const int64_t tokens = int64_t{args.positions[row]} + 1;
+  std::vector<double> weights(tokens);
+  double largest = -std::numeric_limits<double>::infinity();
+  for (int64_t t = 0; t < tokens; ++t) {
     const float* key = args.pages.keys + args.pages.Offset(sequence, t, kv_head);
     for (int64_t i = 0; i < n; ++i) weights[t] += static_cast<double>(q[i]) * key[i];
     weights[t] /= std::sqrt(static_cast<double>(n));
@@ -45,7 +47,7 @@ void RunHeadRef(const Args& args, int64_t row, int64_t head) {
   }
   std::vector<double> out(n);
   double sum = 0;
-  for (size_t t = 0; t < weights.size(); ++t) {
+  for (int64_t t = 0; t < tokens; ++t) {
     const float* value = args.pages.values + args.pages.Offset(sequence, t, kv_head);
     const double weight = std::exp(weights[t] - largest);
     sum += weight;

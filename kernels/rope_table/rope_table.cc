@@ -48,10 +48,12 @@ SinCos SinCosOf(double angle) {
   const double x = ((angle - quarter * kPart1) - quarter * kPart2) - quarter * kPart3;
   const double z = x * x;
   double sine = 0, cosine = 0;
-  for (int i = 17; i >= 3; i -= 2)
+  for (int i = 17; i >= 3; i -= 2) {
     sine = (sine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
-  for (int i = 18; i >= 2; i -= 2)
+  }
+  for (int i = 18; i >= 2; i -= 2) {
     cosine = (cosine + (i / 2 % 2 == 1 ? -1.0 : 1.0)) * z / (i * (i - 1.0));
+  }
   sine = x + x * sine;
   cosine = 1.0 + cosine;
   switch (static_cast<int64_t>(quarter) & 3) {

@@ -48,8 +48,9 @@ std::vector<ctl::Option> OptionTable(Arguments& arguments) {
 absl::StatusOr<std::string> ReadText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!(text << file.rdbuf()))
+  if (!(text << file.rdbuf())) {
     return absl::NotFoundError(absl::StrCat(path, ": cannot be read, or empty"));
+  }
   return std::move(text).str();
 }
 

@@ -46,7 +46,8 @@ class SequenceRunner {
   const ModelDescription& model() const { return model_->description(); }
 
  private:
-  SequenceRunner(const RunnerOptions& options) : threads_(options.threads), chunk_(options.chunk) {}
+  explicit SequenceRunner(const RunnerOptions& options)
+      : threads_(options.threads), chunk_(options.chunk) {}
   absl::Status Load(const RunnerOptions& options, int64_t max_tokens);
   absl::Status Step(std::span<const int32_t> tokens);
 

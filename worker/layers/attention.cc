@@ -16,25 +16,28 @@ void AttentionBuffers::Plan(int64_t width, int64_t query_width, int64_t kv_width
 }
 
 absl::Status Attention(const AttentionWeights& weights, const KvPages& pages, const Step& step,
-                       float eps, const AttentionBuffers& buffers, TensorView<float> residual) {
+                       const AttentionBuffers& buffers, const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   const int64_t width = weights.query.cols;
   const auto q = buffers.q.View(rows, weights.query.rows);
   const auto k = buffers.k.View(rows, weights.key.rows);
   const auto v = buffers.v.View(rows, weights.key.rows);
-  RETURN_IF_ERROR(RmsProject({residual, weights.norm_weight, eps, buffers.normed.View(rows, width),
+  RETURN_IF_ERROR(RmsProject({residual,
+                              weights.norm_weight,
+                              weights.norm_eps,
+                              buffers.normed.View(rows, width),
                               {{weights.query, weights.query_bias, Activation::kNone, q},
                                {weights.key, weights.key_bias, Activation::kNone, k},
                                {weights.value, weights.value_bias, Activation::kNone, v}}},
                              step.stream));
-  RETURN_IF_ERROR(KvAppend({q, k, v, weights.query_norm, weights.key_norm, eps, step.positions,
-                            step.sequences, pages},
+  RETURN_IF_ERROR(KvAppend({q, k, v, weights.query_norm, weights.key_norm, weights.norm_eps,
+                            step.positions, step.sequences, pages},
                            step.stream));
   const auto y = buffers.y.View(rows, weights.query.rows);
   RETURN_IF_ERROR(PagedAttention({q, step.positions, step.sequences, pages, y}, step.stream));
-  return ProjectAdd({y, weights.output, weights.output_bias, buffers.product.View(rows, width),
-                     residual},
-                    step.stream);
+  return ProjectAdd(
+      {y, weights.output, weights.output_bias, buffers.product.View(rows, width), residual},
+      step.stream);
 }
 
 }  // namespace skein

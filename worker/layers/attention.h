@@ -1,4 +1,5 @@
-// Grouped-query attention without position embedding, over paged keys and values (docs/models/hybrid.md, eq. 19 to 22).
+// Grouped-query attention without position embedding, over paged keys and values
+// (docs/models/hybrid.md, eq. 19 to 22).
 #pragma once
 
 #include <cstdint>
@@ -15,10 +16,11 @@ namespace skein {
 
 // Optional tensors may be empty: the biases, and both head norms together.
 struct AttentionWeights {
-  TensorView<const float> norm_weight;                  // [D]
-  WeightMatrix query, key, value, output;               // [C, D], [E, D], [E, D], [D, C]
+  TensorView<const float> norm_weight;     // [D]
+  float norm_eps = 1e-6f;                  // of all three norms
+  WeightMatrix query, key, value, output;  // [C, D], [E, D], [E, D], [D, C]
   TensorView<const float> query_bias, key_bias, value_bias, output_bias;
-  TensorView<const float> query_norm, key_norm;         // [N]
+  TensorView<const float> query_norm, key_norm;  // [N]
 };
 
 struct AttentionBuffers {
@@ -29,6 +31,6 @@ struct AttentionBuffers {
 
 // residual += Attention(rms(residual)); appends the rows' keys and values to `pages`.
 absl::Status Attention(const AttentionWeights& weights, const KvPages& pages, const Step& step,
-                       float eps, const AttentionBuffers& buffers, TensorView<float> residual);
+                       const AttentionBuffers& buffers, const TensorView<float>& residual);
 
 }  // namespace skein

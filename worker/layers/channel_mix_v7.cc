@@ -12,15 +12,14 @@ void ChannelMixV7Buffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& pla
 }
 
 absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, const Step& step,
-                          float eps, const ChannelMixV7Buffers& buffers,
-                          TensorView<float> residual) {
+                          const ChannelMixV7Buffers& buffers, const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   const int64_t width = weights.key.cols;
   ChannelMixInArgs in;
   in.x = residual;
   in.norm_weight = weights.norm_weight;
   in.norm_bias = weights.norm_bias;
-  in.eps = eps;
+  in.eps = weights.norm_eps;
   in.mix = weights.mix;
   in.key = weights.key;
   in.sequences = step.sequences;

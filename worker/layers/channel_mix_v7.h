@@ -1,4 +1,5 @@
-// RWKV-7 channel mixing: the second half of a pure RWKV layer (docs/models/rwkv7.md, eq. 17 and 18).
+// RWKV-7 channel mixing: the second half of a pure RWKV layer (docs/models/rwkv7.md, eq. 17 and
+// 18).
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,9 @@ namespace skein {
 
 struct ChannelMixV7Weights {
   TensorView<const float> norm_weight, norm_bias;  // of ln2, [D]
-  TensorView<const float> mix;                     // [D]
-  WeightMatrix key, value;                         // [F, D], [D, F]
+  float norm_eps = 1e-5f;
+  TensorView<const float> mix;  // [D]
+  WeightMatrix key, value;      // [F, D], [D, F]
 };
 
 struct ChannelMixV7Buffers {
@@ -24,9 +26,9 @@ struct ChannelMixV7Buffers {
   void Plan(int64_t width, int64_t ffn_width, BufferPlan& plan);
 };
 
-// residual += ChannelMix(LN2(residual)); `shift` is the offset of the layer's field [D] in the state record.
+// residual += ChannelMix(LN2(residual)); `shift` is the offset of the layer's field [D] in the
+// state record.
 absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, const Step& step,
-                          float eps, const ChannelMixV7Buffers& buffers,
-                          TensorView<float> residual);
+                          const ChannelMixV7Buffers& buffers, const TensorView<float>& residual);
 
 }  // namespace skein

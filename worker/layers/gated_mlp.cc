@@ -11,14 +11,14 @@ void GatedMlpBuffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& plan) {
   for (Buffer* buffer : {&gated, &h}) plan.Add(ffn_width, buffer);
 }
 
-absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step, float eps,
-                      const GatedMlpBuffers& buffers, TensorView<float> residual) {
+absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step,
+                      const GatedMlpBuffers& buffers, const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   const int64_t width = weights.down.rows;
   GatedMlpInArgs in;
   in.x = residual;
   in.norm_weight = weights.norm_weight;
-  in.eps = eps;
+  in.eps = weights.norm_eps;
   in.gate = weights.gate;
   in.up = weights.up;
   in.normed = buffers.normed.View(rows, width);

@@ -1,4 +1,5 @@
-// The SiLU-gated MLP of Transformers: the second half of a hybrid's layer (docs/models/hybrid.md, eq. 4).
+// The SiLU-gated MLP of Transformers: the second half of a hybrid's layer (docs/models/hybrid.md,
+// eq. 4).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace skein {
 
 struct GatedMlpWeights {
   TensorView<const float> norm_weight;  // [D]
-  WeightMatrix gate, up, down;          // [F, D], [F, D], [D, F]
+  float norm_eps = 1e-6f;
+  WeightMatrix gate, up, down;  // [F, D], [F, D], [D, F]
 };
 
 struct GatedMlpBuffers {
@@ -24,7 +26,7 @@ struct GatedMlpBuffers {
 };
 
 // residual += MLP(rms(residual))
-absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step, float eps,
-                      const GatedMlpBuffers& buffers, TensorView<float> residual);
+absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step,
+                      const GatedMlpBuffers& buffers, const TensorView<float>& residual);
 
 }  // namespace skein

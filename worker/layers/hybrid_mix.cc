@@ -8,13 +8,13 @@
 namespace skein {
 namespace {
 
-RmsProjectArgs InArgs(const HybridMixWeights& w, const Step& step, float eps,
-                      const HybridMixBuffers& b, TensorView<float> residual) {
+RmsProjectArgs InArgs(const HybridMixWeights& w, const Step& step, const HybridMixBuffers& b,
+                      const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   RmsProjectArgs args;
   args.x = residual;
   args.norm_weight = w.norm_weight;
-  args.eps = eps;
+  args.eps = w.norm_eps;
   args.normed = b.normed.View(rows, w.receptance.cols);
   const auto add = [&](const WeightMatrix& weight, const TensorView<const float>& bias,
                        Activation activation, const Buffer& out) {
@@ -83,13 +83,13 @@ void HybridMixBuffers::Plan(const HybridMixSizes& sizes, BufferPlan& plan) {
 }
 
 absl::Status HybridMix(const HybridMixWeights& weights, int64_t wkv, const RopeAngles& angles,
-                       const Step& step, float eps, const HybridMixBuffers& buffers,
-                       TensorView<float> residual) {
-  RETURN_IF_ERROR(RmsProject(InArgs(weights, step, eps, buffers, residual), step.stream));
+                       const Step& step, const HybridMixBuffers& buffers,
+                       const TensorView<float>& residual) {
+  RETURN_IF_ERROR(RmsProject(InArgs(weights, step, buffers, residual), step.stream));
   HybridWkvArgs args;
   SetWeights(weights, args);
   SetBuffers(weights, step.rows(), buffers, args);
-  args.norm_eps = eps;
+  args.norm_eps = weights.norm_eps;
   args.cosines = angles.cosines;
   args.sines = angles.sines;
   args.sequences = step.sequences;

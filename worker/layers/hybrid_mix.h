@@ -1,4 +1,5 @@
-// The RWKV layer of hxa079 hybrids: the first half of most of their layers (docs/models/hybrid.md, eq. 5 to 17).
+// The RWKV layer of hxa079 hybrids: the first half of most of their layers (docs/models/hybrid.md,
+// eq. 5 to 17).
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,11 @@
 
 namespace skein {
 
-// Shapes as in HybridWkvArgs. Optional tensors may be empty: the biases, and both head norms together. The first RWKV
-// layer has no k0 to v2.
+// Shapes as in HybridWkvArgs. Optional tensors may be empty: the biases, and both head norms
+// together. The first RWKV layer has no k0 to v2.
 struct HybridMixWeights {
   TensorView<const float> norm_weight;  // [D]
+  float norm_eps = 1e-6f;               // of all three norms
   WeightMatrix receptance, key, value, output;
   TensorView<const float> receptance_bias, key_bias, value_bias, output_bias;
   TensorView<const float> r_norm, k_norm;
@@ -45,9 +47,10 @@ struct RopeAngles {
   TensorView<const float> cosines, sines;
 };
 
-// residual += Mixer(rms(residual)); `wkv` is the offset of the layer's field [H, N, N] in the state record.
+// residual += Mixer(rms(residual)); `wkv` is the offset of the layer's field [H, N, N] in the state
+// record.
 absl::Status HybridMix(const HybridMixWeights& weights, int64_t wkv, const RopeAngles& angles,
-                       const Step& step, float eps, const HybridMixBuffers& buffers,
-                       TensorView<float> residual);
+                       const Step& step, const HybridMixBuffers& buffers,
+                       const TensorView<float>& residual);
 
 }  // namespace skein

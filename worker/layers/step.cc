@@ -5,8 +5,11 @@
 namespace skein {
 
 Step MakeStep(const ModelBatch& batch, const StateLayout& layout, const Stream& stream) {
-  return {{batch.row_begin, batch.slots}, batch.positions, static_cast<std::byte*>(batch.state.base),
-          layout.bytes, stream};
+  return {{batch.row_begin, batch.slots},
+          batch.positions,
+          static_cast<std::byte*>(batch.state.base),
+          layout.bytes,
+          stream};
 }
 
 int64_t AddStateField(StateLayout& layout, std::string name, int layer, Shape shape) {

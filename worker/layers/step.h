@@ -1,4 +1,5 @@
-// What every layer of a step shares: whose rows they are, where the states lie, where the work goes.
+// What every layer of a step shares: whose rows they are, where the states lie, where the work
+// goes.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ struct Step {
 
 Step MakeStep(const ModelBatch& batch, const StateLayout& layout, const Stream& stream);
 
-// Appends an fp32 field and returns its offset. Fields are aligned to 64 bytes, and so is the record.
+// Appends an fp32 field and returns its offset. Fields are aligned to 64 bytes, and so is the
+// record.
 int64_t AddStateField(StateLayout& layout, std::string name, int layer, Shape shape);
 
 }  // namespace skein

@@ -13,7 +13,7 @@ TensorView<float> OptionalView(const Buffer& buffer, int64_t rows, const WeightM
 }
 
 TimeMixInArgs InArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, const Step& step,
-                     const TimeMixV7Buffers& b, TensorView<float> residual) {
+                     const TimeMixV7Buffers& b, const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   TimeMixInArgs args;
   args.x = residual;
@@ -91,13 +91,13 @@ void TimeMixV7Buffers::Plan(const TimeMixV7Sizes& sizes, BufferPlan& plan) {
 }
 
 absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state,
-                       const Step& step, float eps, float group_eps,
-                       const TimeMixV7Buffers& buffers, TensorView<float> residual) {
+                       const Step& step, const TimeMixV7Buffers& buffers,
+                       const TensorView<float>& residual) {
   TimeMixInArgs in = InArgs(weights, state, step, buffers, residual);
-  in.eps = eps;
+  in.eps = weights.norm_eps;
   RETURN_IF_ERROR(TimeMixIn(in, step.stream));
   TimeMixWkvArgs wkv = WkvArgs(weights, state, step, in, buffers);
-  wkv.norm_eps = group_eps;
+  wkv.norm_eps = weights.group_norm_eps;
   RETURN_IF_ERROR(TimeMixWkv(wkv, step.stream));
   const auto product = buffers.product.View(step.rows(), weights.output.rows);
   return ProjectAdd({wkv.y, weights.output, {}, product, residual}, step.stream);

@@ -17,12 +17,14 @@ namespace skein {
 // Shapes as in TimeMixInArgs and TimeMixWkvArgs. Layer 0 has no v0, v1, v2.
 struct TimeMixV7Weights {
   TensorView<const float> norm_weight, norm_bias;  // of ln1
+  float norm_eps = 1e-5f;
   std::array<TensorView<const float>, TimeMixInArgs::kNumInputs> mix;
   WeightMatrix receptance, key, value, output;
   WeightMatrix w1, a1, v1, g1;
   WeightMatrix w2, a2, v2, g2;
   TensorView<const float> w0, a0, v0, k_k, k_a, r_k;
   TensorView<const float> group_norm_weight, group_norm_bias;
+  float group_norm_eps = 64e-5f;
 };
 
 struct TimeMixV7Sizes {
@@ -47,9 +49,9 @@ struct TimeMixV7State {
   int64_t wkv = 0;    // [H, N, N]
 };
 
-// residual += TimeMix(LN1(residual)); `eps` is that of ln1, `group_eps` that of the group norm.
-absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state, const Step& step,
-                       float eps, float group_eps, const TimeMixV7Buffers& buffers,
-                       TensorView<float> residual);
+// residual += TimeMix(LN1(residual))
+absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state,
+                       const Step& step, const TimeMixV7Buffers& buffers,
+                       const TensorView<float>& residual);
 
 }  // namespace skein

@@ -16,7 +16,8 @@ absl::Status Bad(absl::string_view array, int64_t index, int64_t value, absl::st
 
 absl::Status CheckShapes(const ModelBatch& batch, const BatchLimits& limits) {
   if (batch.tokens.rank() != 1 || batch.slots.rank() != 1 || batch.logit_rows.rank() != 1) {
-    return absl::InvalidArgumentError("batch: tokens, slots and logit_rows must have one dimension");
+    return absl::InvalidArgumentError(
+        "batch: tokens, slots and logit_rows must have one dimension");
   }
   const int64_t rows = batch.num_rows(), sequences = batch.num_sequences();
   const int64_t outputs = batch.logit_rows.dim(0);

@@ -16,8 +16,8 @@ struct BatchLimits {
   bool needs_pages = false;
 };
 
-// InvalidArgument, naming what is wrong, unless the shapes agree and, on the CPU where they can be read, all indices
-// are in range: a wrong one would be a memory error in a kernel.
+// InvalidArgument, naming what is wrong, unless the shapes agree and, on the CPU where they can be
+// read, all indices are in range: a wrong one would be a memory error in a kernel.
 absl::Status CheckBatch(const ModelBatch& batch, const BatchLimits& limits, const Stream& stream);
 
 }  // namespace skein

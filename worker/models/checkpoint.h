@@ -15,18 +15,19 @@
 
 namespace skein {
 
-// The shape of `name` without leading extents of 1, of exactly `rank` dimensions (padded with leading ones again if a
-// true extent is 1). DataLoss if the tensor is missing or has another rank.
+// The shape of `name` without leading extents of 1, of exactly `rank` dimensions (padded with
+// leading ones again if a true extent is 1). DataLoss if the tensor is missing or has another rank.
 absl::StatusOr<Shape> TensorShape(const ModelFiles& files, absl::string_view name, int rank);
 
-// One more than the largest i in names `prefix`i.`rest`; 0 if there are none. DataLoss if a smaller i is missing, or i
-// is no sensible number.
+// One more than the largest i in names `prefix`i.`rest`; 0 if there are none. DataLoss if a smaller
+// i is missing, or i is no sensible number.
 absl::StatusOr<int64_t> CountLayers(const ModelFiles& files, absl::string_view prefix);
 
 // Whether any tensor's name contains `part`.
 bool AnyNameContains(const ModelFiles& files, absl::string_view part);
 
-// The members of config.json. A key that is absent or null gives nullopt; a value of another kind is DataLoss.
+// The members of config.json. A key that is absent or null gives nullopt; a value of another kind
+// is DataLoss.
 class ModelConfig {
  public:
   // DataLoss if `text` is neither empty nor a JSON object.

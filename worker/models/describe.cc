@@ -11,9 +11,12 @@ namespace {
 
 absl::string_view FormatName(DType dtype) {
   switch (dtype) {
-    case DType::kBF16: return "bf16";
-    case DType::kF16: return "fp16";
-    default: return "fp32";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kF16:
+      return "fp16";
+    default:
+      return "fp32";
   }
 }
 

@@ -9,8 +9,8 @@
 
 namespace skein {
 
-// Architecture, weight format (that of `typical`, one of the large matrices), parameter count and fingerprint, after
-// `loader` has loaded. `numbers` are the hyper-parameters that no tensor holds.
+// Architecture, weight format (that of `typical`, one of the large matrices), parameter count and
+// fingerprint, after `loader` has loaded. `numbers` are the hyper-parameters that no tensor holds.
 ModelDescription Describe(absl::string_view architecture, const WeightLoader& loader,
                           const WeightMatrix& typical, absl::string_view numbers);
 

@@ -1,4 +1,5 @@
-// What an architecture offers to the engine. It knows rows, slots and pages; requests and text are the engine's.
+// What an architecture offers to the engine. It knows rows, slots and pages; requests and text are
+// the engine's.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "common/tensor/dtype.h"
 #include "common/tensor/shape.h"
 #include "common/tensor/tensor_view.h"
@@ -13,11 +15,11 @@
 
 namespace skein {
 
-// The recurrent state of one sequence: one record of fixed size, made of fields. All zeros is the state before the
-// first token.
+// The recurrent state of one sequence: one record of fixed size, made of fields. All zeros is the
+// state before the first token.
 struct StateField {
-  std::string name;  // "shift_att", "shift_ffn", "wkv"
-  int layer = 0;     // absolute index of the model's layer
+  std::string name;    // "shift_att", "shift_ffn", "wkv"
+  int layer = 0;       // absolute index of the model's layer
   int64_t offset = 0;  // in bytes from the start of the record
   Shape shape;
   DType dtype = DType::kF32;
@@ -50,18 +52,21 @@ struct KvView {
   int page_tokens = 0;
 };
 
-// One step: rows of several sequences, each sequence's rows adjacent and in order. A decode is a sequence with one
-// row, a chunk of a prompt one with many. All arrays are where the stream computes.
+// One step: rows of several sequences, each sequence's rows adjacent and in order. A decode is a
+// sequence with one row, a chunk of a prompt one with many. All arrays are where the stream
+// computes.
 struct ModelBatch {
-  TensorView<const int32_t> tokens;      // [rows], ids in [0, vocab)
-  TensorView<const int32_t> positions;   // [rows], the token's index in its sequence, from 0
-  TensorView<const int32_t> row_begin;   // [sequences + 1]; sequence s has rows [row_begin[s], row_begin[s + 1])
-  TensorView<const int32_t> slots;       // [sequences], read and updated in place; distinct
-  TensorView<const int32_t> pages;       // [sequences, max_pages]: page of token t is pages[s][t / page_tokens]; may be empty
+  TensorView<const int32_t> tokens;     // [rows], ids in [0, vocab)
+  TensorView<const int32_t> positions;  // [rows], the token's index in its sequence, from 0
+  TensorView<const int32_t>
+      row_begin;  // [sequences + 1]; sequence s has rows [row_begin[s], row_begin[s + 1])
+  TensorView<const int32_t> slots;  // [sequences], read and updated in place; distinct
+  TensorView<const int32_t>
+      pages;  // [sequences, max_pages]: page of token t is pages[s][t / page_tokens]; may be empty
   TensorView<const int32_t> logit_rows;  // [outputs], rows whose logits are wanted, ascending
   StateView state;
   KvView kv;
-  TensorView<float> logits;              // [outputs, vocab], written
+  TensorView<float> logits;  // [outputs, vocab], written
 
   int64_t num_rows() const { return tokens.dim(0); }
   int64_t num_sequences() const { return slots.dim(0); }
@@ -73,8 +78,8 @@ struct ModelDescription {
   int64_t vocab_size = 0;
   int64_t num_layers = 0;
   int64_t num_parameters = 0;
-  int64_t weight_bytes = 0;   // in memory
-  uint64_t fingerprint = 0;   // hash of architecture, hyper-parameters and weights
+  int64_t weight_bytes = 0;  // in memory
+  uint64_t fingerprint = 0;  // hash of architecture, hyper-parameters and weights
 };
 
 // Not thread-safe: the step loop calls Forward, one call at a time.
@@ -85,8 +90,9 @@ class Model {
   virtual const StateLayout& state_layout() const = 0;
   virtual const KvLayout& kv_layout() const = 0;
 
-  // At most `max_rows` rows, as given at load. A row's result depends on its sequence alone: not on the other rows,
-  // nor on how its prompt was cut into steps. InvalidArgument for a batch that breaks the rules above.
+  // At most `max_rows` rows, as given at load. A row's result depends on its sequence alone: not on
+  // the other rows, nor on how its prompt was cut into steps. InvalidArgument for a batch that
+  // breaks the rules above.
   virtual absl::Status Forward(const ModelBatch& batch, const Stream& stream) = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "kernels/device/stream.h"
 #include "worker/models/model.h"
 #include "worker/weights/model_files.h"
@@ -23,9 +24,10 @@ struct ModelLoadOptions {
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };
 
-// Chooses the architecture by tensor names and config, and loads it for `stream`. Unimplemented, naming the variant,
-// for architectures that skein does not run; DataLoss for a checkpoint whose tensors do not fit together, with every
-// difference in the message. `files` is not needed afterwards.
+// Chooses the architecture by tensor names and config, and loads it for `stream`. Unimplemented,
+// naming the variant, for architectures that skein does not run; DataLoss for a checkpoint whose
+// tensors do not fit together, with every difference in the message. `files` is not needed
+// afterwards.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelFiles& files,
                                                  const ModelLoadOptions& options,
                                                  const Stream& stream);

@@ -40,7 +40,9 @@ const VariantRule kRules[] = {
     {"ARWKV (token shift in a converted Transformer)", {"self_attn.x_r", "mlp.down_proj."}, {}},
     {"cxa073", {"att.ln_x.", "ffn.down."}, {}},
     {"cxa075", {"att.k_k", "ffn.down."}, {}},
-    {"QRWKV7 (RADLADS)", {"self_attn.q_proj.", "self_attn.w0", "self_attn.k_k"}, {"self_attn.receptance"}},
+    {"QRWKV7 (RADLADS)",
+     {"self_attn.q_proj.", "self_attn.w0", "self_attn.k_k"},
+     {"self_attn.receptance"}},
     {"QRWKV7 (RADLADS)", {"self_attn.q_proj.", "self_attn.w0"}, {"self_attn.receptance"}},
     {"QRWKV6", {"self_attn.time_decay"}, {}},
     {"cxa076 (PRWKV) or hxa078", {"att.receptance.", "ffn.down."}, {"att.k0"}},
@@ -82,7 +84,8 @@ absl::StatusOr<std::string> ConfiguredArchitecture(const ModelFiles& files) {
 absl::Status RefuseKnownVariants(const ModelFiles& files) {
   ASSIGN_OR_RETURN(const std::string architecture, ConfiguredArchitecture(files));
   if (!architecture.empty() && architecture != "hxa079" && architecture != "x070") {
-    return Refused(absl::StrCat(absl::CHexEscape(architecture), " (rwkv_architecture in config.json)"));
+    return Refused(
+        absl::StrCat(absl::CHexEscape(architecture), " (rwkv_architecture in config.json)"));
   }
   for (const VariantRule& rule : kRules) {
     if (Matches(files, rule)) return Refused(rule.variant);

@@ -7,8 +7,8 @@
 
 namespace skein {
 
-// Unimplemented, naming the variant, for checkpoints of a known relative of the supported architectures; OK for all
-// others, which need not be supported for that.
+// Unimplemented, naming the variant, for checkpoints of a known relative of the supported
+// architectures; OK for all others, which need not be supported for that.
 absl::Status RefuseKnownVariants(const ModelFiles& files);
 
 }  // namespace skein

@@ -42,11 +42,17 @@ std::vector<Function> Functions() {
     return [=](const float* x, int64_t n, float* y) { Finish(activation, x, n, y); };
   };
   return {
-      {"exp", [](const float* x, int64_t n, float* y) { SKEIN_ISA(ExpRow)
-                                                        (x, n, y); },
+      {"exp",
+       [](const float* x, int64_t n, float* y) {
+         SKEIN_ISA(ExpRow)
+         (x, n, y);
+       },
        [](double x) { return std::exp(x); }, -87.0f, 88.7f, 2.0},
-      {"softplus", [](const float* x, int64_t n, float* y) { SKEIN_ISA(SoftplusRow)
-                                                             (x, n, y); },
+      {"softplus",
+       [](const float* x, int64_t n, float* y) {
+         SKEIN_ISA(SoftplusRow)
+         (x, n, y);
+       },
        [](double x) { return SoftplusRef(x); }, -80.0f, 100.0f, 3.0},
       {"sigmoid", finish(Activation::kSigmoid), [](double x) { return SigmoidRef(x); }, -85.0f,
        40.0f, 3.0},

@@ -1,4 +1,5 @@
-// Both architectures against float64 reference output, at the tolerances that tests/golden/README.md gives for fp32.
+// Both architectures against float64 reference output, at the tolerances that
+// tests/golden/README.md gives for fp32.
 #include <cmath>
 #include <memory>
 #include <string>
@@ -52,7 +53,8 @@ double RelativeRms(const std::vector<float>& found, const std::vector<float>& ex
   mean /= static_cast<double>(expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     variance += (expected[i] - mean) * (expected[i] - mean);
-    error += (static_cast<double>(found[i]) - expected[i]) * (static_cast<double>(found[i]) - expected[i]);
+    error += (static_cast<double>(found[i]) - expected[i]) *
+             (static_cast<double>(found[i]) - expected[i]);
   }
   return std::sqrt(error / variance);
 }
@@ -86,8 +88,9 @@ void ExpectRwkvRun(Model& model, const std::string& path) {
     const std::vector<float> expected = golden.Floats(std::string("state.") + field);
     for (int64_t i = 0; i < layers; ++i) {
       SCOPED_TRACE(field + std::to_string(i));
-      EXPECT_LE(MaxDifference(runner.State(0, field, static_cast<int>(i)), Layer(expected, layers, i)),
-                5e-4 * MaxAbs(expected));
+      EXPECT_LE(
+          MaxDifference(runner.State(0, field, static_cast<int>(i)), Layer(expected, layers, i)),
+          5e-4 * MaxAbs(expected));
     }
   }
 }
@@ -117,7 +120,8 @@ TEST(Rwkv7GoldenTest, RandomModelGivesTheReferenceLogitsAndStatesFromEveryContai
   const auto folder = GoldenPath("rwkv/rand-x070");
   if (!folder) GTEST_SKIP() << "no golden data";
   int checked = 0;
-  for (const char* file : {"model.f32.safetensors", "model.bf16.safetensors", "model.bf16.pth", "model.f16.pth"}) {
+  for (const char* file :
+       {"model.f32.safetensors", "model.bf16.safetensors", "model.bf16.pth", "model.f16.pth"}) {
     const auto path = GoldenPath(std::string("rwkv/rand-x070/") + file);
     if (!path) continue;
     SCOPED_TRACE(file);
@@ -225,9 +229,9 @@ TEST(HybridGoldenTest, GivesTheReferenceLogitsStatesAndPages) {
   pth.rope_theta = 1e7f;
   pth.rms_norm_eps = 1e-6f;
   int checked = 0;
-  for (const Case& c : {Case{"hxa079-qknorm", "/model.safetensors.index.json", {}},
-                        Case{"hxa079-qknorm", "/model.pth", pth},
-                        Case{"hxa079-bias-n96", "", {}}}) {
+  for (const Case& c :
+       {Case{"hxa079-qknorm", "/model.safetensors.index.json", {}},
+        Case{"hxa079-qknorm", "/model.pth", pth}, Case{"hxa079-bias-n96", "", {}}}) {
     const auto path = GoldenPath(std::string("hybrid/") + c.folder + c.file);
     if (!path) continue;
     const std::string folder = *c.file == '\0' ? *path : path->substr(0, path->rfind('/'));

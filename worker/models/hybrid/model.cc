@@ -65,17 +65,22 @@ class HybridModel : public Model {
       const LayerWeights& layer = weights_.layers[i];
       if (spec_.layers[i].attention) {
         RETURN_IF_ERROR(Attention(layer.attention, Pages(batch, memory_[i].attention_index), step,
-                                  eps, activations_.attention, x));
+                                  activations_.attention, x));
       } else {
-        RETURN_IF_ERROR(
-            HybridMix(layer.mix, memory_[i].wkv, angles, step, eps, activations_.mix, x));
+        RETURN_IF_ERROR(HybridMix(layer.mix, memory_[i].wkv, angles, step, activations_.mix, x));
       }
-      RETURN_IF_ERROR(GatedMlp(layer.mlp, step, eps, activations_.mlp, x));
+      RETURN_IF_ERROR(GatedMlp(layer.mlp, step, activations_.mlp, x));
     }
     const int64_t outputs = batch.logit_rows.dim(0);
     if (outputs == 0) return absl::OkStatus();
-    return Head({x, batch.logit_rows, weights_.last_norm, {}, eps, weights_.head,
-                 activations_.head_norm.View(outputs, spec_.width), batch.logits},
+    return Head({x,
+                 batch.logit_rows,
+                 weights_.last_norm,
+                 {},
+                 eps,
+                 weights_.head,
+                 activations_.head_norm.View(outputs, spec_.width),
+                 batch.logits},
                 stream);
   }
 
@@ -86,8 +91,8 @@ class HybridModel : public Model {
       if (spec_.layers[i].attention) {
         memory.attention_index = kv_layout_.num_layers++;
       } else {
-        memory.wkv = AddStateField(state_layout_, "wkv", i,
-                                   {spec_.heads, spec_.head_dim, spec_.head_dim});
+        memory.wkv =
+            AddStateField(state_layout_, "wkv", i, {spec_.heads, spec_.head_dim, spec_.head_dim});
       }
       memory_.push_back(memory);
     }
@@ -126,14 +131,15 @@ class HybridModel : public Model {
 
   absl::Status ComputeAngles(const ModelBatch& batch, const Stream& stream) const {
     const int64_t half = spec_.head_dim / 2;
-    return RopeTable({batch.positions, spec_.rope_theta,
-                      activations_.cosines.View(batch.num_rows(), half),
-                      activations_.sines.View(batch.num_rows(), half)},
-                     stream);
+    return RopeTable(
+        {batch.positions, spec_.rope_theta, activations_.cosines.View(batch.num_rows(), half),
+         activations_.sines.View(batch.num_rows(), half)},
+        stream);
   }
 
   KvPages Pages(const ModelBatch& batch, int64_t attention_index) const {
-    const int64_t plane = batch.kv.num_pages * spec_.kv_heads * batch.kv.page_tokens * spec_.head_dim;
+    const int64_t plane =
+        batch.kv.num_pages * spec_.kv_heads * batch.kv.page_tokens * spec_.head_dim;
     float* keys = static_cast<float*>(batch.kv.base) + 2 * attention_index * plane;
     return {keys,           keys + plane,   batch.kv.num_pages, batch.kv.page_tokens,
             spec_.kv_heads, spec_.head_dim, batch.pages};
@@ -154,8 +160,8 @@ class HybridModel : public Model {
 
 bool Matches(const ModelFiles& files) { return IsHxa079(files); }
 
-absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
-                                            const Stream& stream) {
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
+                                            const ModelLoadOptions& options, const Stream& stream) {
   if (!stream.on_cpu()) return absl::UnimplementedError("hybrid: only the CPU backend is built");
   return HybridModel::Create(files, options);
 }

@@ -1,4 +1,5 @@
-// Hybrids of RWKV-7 style layers and grouped-query attention (dense hxa079). Equations: docs/models/hybrid.md.
+// Hybrids of RWKV-7 style layers and grouped-query attention (dense hxa079). Equations:
+// docs/models/hybrid.md.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,7 @@ namespace skein::hybrid {
 
 bool Matches(const ModelFiles& files);
 // Errors as those of LoadModel.
-absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
-                                            const Stream& stream);
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
+                                            const ModelLoadOptions& options, const Stream& stream);
 
 }  // namespace skein::hybrid

@@ -96,8 +96,8 @@ absl::Status ReadHeads(const ModelFiles& files, const ModelConfig& config, Spec&
         " is not a number of heads of ", spec.head_dim, " that divides ", spec.heads));
   }
   if (spec.head_dim % 2 != 0 || spec.head_dim > kMaxHeadDim) {
-    return absl::UnimplementedError(absl::StrCat("head size ", spec.head_dim,
-                                                 ", expected an even number up to ", kMaxHeadDim));
+    return absl::UnimplementedError(
+        absl::StrCat("head size ", spec.head_dim, ", expected an even number up to ", kMaxHeadDim));
   }
   RETURN_IF_ERROR(CheckAgainst(config, "num_attention_heads", spec.heads));
   RETURN_IF_ERROR(CheckAgainst(config, "num_key_value_heads", spec.kv_heads));
@@ -109,7 +109,8 @@ absl::Status CheckConfig(const ModelConfig& config, const Spec& spec) {
   RETURN_IF_ERROR(CheckAgainst(config, "hidden_size", spec.width));
   RETURN_IF_ERROR(CheckAgainst(config, "vocab_size", spec.vocab_size));
   RETURN_IF_ERROR(CheckAgainst(config, "intermediate_size", spec.ffn_width));
-  ASSIGN_OR_RETURN(std::optional<std::vector<int64_t>> listed, config.Integers("transformer_layers"));
+  ASSIGN_OR_RETURN(std::optional<std::vector<int64_t>> listed,
+                   config.Integers("transformer_layers"));
   if (!listed.has_value()) return absl::OkStatus();
   std::vector<int64_t> found;
   for (int64_t i = 0; i < spec.num_layers(); ++i) {
@@ -118,10 +119,9 @@ absl::Status CheckConfig(const ModelConfig& config, const Spec& spec) {
   std::sort(listed->begin(), listed->end());
   if (*listed == std::vector<int64_t>{-1}) listed->clear();
   if (*listed == found) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("config.json: transformer_layers is [",
-                                          absl::StrJoin(*listed, ", "),
-                                          "], the tensors have attention in [",
-                                          absl::StrJoin(found, ", "), "]"));
+  return absl::DataLossError(
+      absl::StrCat("config.json: transformer_layers is [", absl::StrJoin(*listed, ", "),
+                   "], the tensors have attention in [", absl::StrJoin(found, ", "), "]"));
 }
 
 absl::Status ReadNumbers(const ModelConfig& config, const ModelLoadOptions& options, Spec& spec) {
@@ -130,10 +130,12 @@ absl::Status ReadNumbers(const ModelConfig& config, const ModelLoadOptions& opti
   spec.rms_norm_eps = static_cast<float>(eps.value_or(options.rms_norm_eps.value_or(1e-6f)));
   spec.rope_theta = theta.value_or(options.rope_theta.value_or(1e6f));
   if (!(spec.rms_norm_eps > 0.0f)) {
-    return absl::DataLossError(absl::StrCat("rms_norm_eps is ", spec.rms_norm_eps, ", expected over 0"));
+    return absl::DataLossError(
+        absl::StrCat("rms_norm_eps is ", spec.rms_norm_eps, ", expected over 0"));
   }
   if (!(spec.rope_theta > 1.0) || !std::isfinite(spec.rope_theta)) {
-    return absl::DataLossError(absl::StrCat("rope_theta is ", spec.rope_theta, ", expected over 1"));
+    return absl::DataLossError(
+        absl::StrCat("rope_theta is ", spec.rope_theta, ", expected over 1"));
   }
   return absl::OkStatus();
 }
@@ -141,7 +143,8 @@ absl::Status ReadNumbers(const ModelConfig& config, const ModelLoadOptions& opti
 }  // namespace
 
 int64_t Spec::num_attention_layers() const {
-  return std::count_if(layers.begin(), layers.end(), [](const LayerSpec& l) { return l.attention; });
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const LayerSpec& l) { return l.attention; });
 }
 
 int64_t Spec::max_rank() const {

@@ -1,4 +1,5 @@
-// Hyper-parameters of an hxa079 hybrid, read from config.json and from its tensors' names and shapes.
+// Hyper-parameters of an hxa079 hybrid, read from config.json and from its tensors' names and
+// shapes.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +17,13 @@ namespace skein::hybrid {
 // How the checkpoint names its tensors: in the Hugging Face way, or as `.pth` files in BlinkDL's.
 enum class Naming { kHuggingFace, kPth };
 
-// A layer is an attention layer or an RWKV layer; the widths of the low-rank maps are those of RWKV layers.
+// A layer is an attention layer or an RWKV layer; the widths of the low-rank maps are those of RWKV
+// layers.
 struct LayerSpec {
   bool attention = false;
   bool first_rwkv = false;  // the one that has no mixing with the first
   int64_t w = 0, a = 0, g = 0;
-  int64_t k = 0, v = 0;     // 0 in the first RWKV layer
+  int64_t k = 0, v = 0;  // 0 in the first RWKV layer
 };
 
 struct Spec {
@@ -43,15 +45,16 @@ struct Spec {
   int64_t max_rank() const;
 };
 
-// The name that `naming` gives to a tensor of Hugging Face's: "model.norm.weight", or a layer's "mlp.up_proj.weight".
+// The name that `naming` gives to a tensor of Hugging Face's: "model.norm.weight", or a layer's
+// "mlp.up_proj.weight".
 std::string GlobalName(Naming naming, absl::string_view name);
 std::string LayerName(Naming naming, int64_t layer, absl::string_view name);
 
 // Whether the tensors' names are those of hxa079.
 bool IsHxa079(const ModelFiles& files);
 
-// DataLoss, naming the tensor or the config's key, if a size is missing or sizes contradict each other; Unimplemented
-// for head sizes that the kernels do not take.
+// DataLoss, naming the tensor or the config's key, if a size is missing or sizes contradict each
+// other; Unimplemented for head sizes that the kernels do not take.
 absl::StatusOr<Spec> ReadSpec(const ModelFiles& files, const ModelLoadOptions& options);
 
 }  // namespace skein::hybrid

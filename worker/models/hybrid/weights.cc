@@ -54,6 +54,7 @@ void DeclareMixing(const Spec& spec, const LayerSpec& layer, LayerDecl& decl, Hy
 void DeclareMix(const Spec& spec, const LayerSpec& layer, LayerDecl& decl, WeightLoader& loader,
                 HybridMixWeights& w) {
   const int64_t width = spec.width, wide = spec.r_width(), narrow = spec.kv_width();
+  w.norm_eps = spec.rms_norm_eps;
   decl.Vector("input_layernorm.weight", width, &w.norm_weight);
   decl.Matrix("self_attn.receptance.weight", wide, width, &w.receptance);
   decl.Matrix("self_attn.key.weight", narrow, width, &w.key);
@@ -76,6 +77,7 @@ void DeclareMix(const Spec& spec, const LayerSpec& layer, LayerDecl& decl, Weigh
 
 void DeclareAttention(const Spec& spec, LayerDecl& decl, AttentionWeights& w) {
   const int64_t width = spec.width, wide = spec.r_width(), narrow = spec.kv_width();
+  w.norm_eps = spec.rms_norm_eps;
   decl.Vector("input_layernorm.weight", width, &w.norm_weight);
   decl.Matrix("self_attn.q_proj.weight", wide, width, &w.query);
   decl.Matrix("self_attn.k_proj.weight", narrow, width, &w.key);
@@ -90,6 +92,7 @@ void DeclareAttention(const Spec& spec, LayerDecl& decl, AttentionWeights& w) {
 }
 
 void DeclareMlp(const Spec& spec, LayerDecl& decl, GatedMlpWeights& w) {
+  w.norm_eps = spec.rms_norm_eps;
   decl.Vector("post_attention_layernorm.weight", spec.width, &w.norm_weight);
   decl.Matrix("mlp.gate_proj.weight", spec.ffn_width, spec.width, &w.gate);
   decl.Matrix("mlp.up_proj.weight", spec.ffn_width, spec.width, &w.up);

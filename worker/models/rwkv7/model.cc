@@ -57,17 +57,17 @@ class Rwkv7Model : public Model {
                               stream));
     for (size_t i = 0; i < weights_.layers.size(); ++i) {
       const LayerWeights& layer = weights_.layers[i];
-      RETURN_IF_ERROR(TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, spec_.norm_eps,
-                                spec_.group_norm_eps, activations_.time_mix, x));
+      RETURN_IF_ERROR(
+          TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, activations_.time_mix, x));
       RETURN_IF_ERROR(ChannelMixV7(layer.channel_mix, layer_states_[i].channel_shift, step,
-                                   spec_.norm_eps, activations_.channel_mix, x));
+                                   activations_.channel_mix, x));
     }
     const int64_t outputs = batch.logit_rows.dim(0);
     if (outputs == 0) return absl::OkStatus();
-    return Head({x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias,
-                 spec_.norm_eps, weights_.head, activations_.head_norm.View(outputs, spec_.width),
-                 batch.logits},
-                stream);
+    return Head(
+        {x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias, spec_.norm_eps,
+         weights_.head, activations_.head_norm.View(outputs, spec_.width), batch.logits},
+        stream);
   }
 
  private:
@@ -75,8 +75,8 @@ class Rwkv7Model : public Model {
     for (int i = 0; i < spec_.num_layers(); ++i) {
       LayerState state;
       state.time_mix.shift = AddStateField(state_layout_, "shift_att", i, {spec_.width});
-      state.time_mix.wkv = AddStateField(state_layout_, "wkv", i,
-                                         {spec_.heads, spec_.head_size, spec_.head_size});
+      state.time_mix.wkv =
+          AddStateField(state_layout_, "wkv", i, {spec_.heads, spec_.head_size, spec_.head_size});
       state.channel_shift = AddStateField(state_layout_, "shift_ffn", i, {spec_.width});
       layer_states_.push_back(state);
     }
@@ -122,8 +122,8 @@ class Rwkv7Model : public Model {
 
 bool Matches(const ModelFiles& files) { return IsX070(files); }
 
-absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
-                                            const Stream& stream) {
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
+                                            const ModelLoadOptions& options, const Stream& stream) {
   if (!stream.on_cpu()) return absl::UnimplementedError("rwkv7: only the CPU backend is built");
   return Rwkv7Model::Create(files, options);
 }

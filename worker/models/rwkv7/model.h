@@ -14,7 +14,7 @@ namespace skein::rwkv7 {
 
 bool Matches(const ModelFiles& files);
 // Errors as those of LoadModel.
-absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files, const ModelLoadOptions& options,
-                                            const Stream& stream);
+absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
+                                            const ModelLoadOptions& options, const Stream& stream);
 
 }  // namespace skein::rwkv7

@@ -90,11 +90,12 @@ absl::Status ReadFlaConfig(const ModelFiles& files, Spec& spec) {
   ASSIGN_OR_RETURN(const ModelConfig config, ModelConfig::Parse(files.config_json()));
   ASSIGN_OR_RETURN(const std::optional<double> eps, config.Number("norm_eps"));
   spec.norm_eps = static_cast<float>(eps.value_or(1e-5));
-  spec.group_norm_eps = static_cast<float>(static_cast<double>(spec.head_size) * eps.value_or(1e-5));
+  spec.group_norm_eps =
+      static_cast<float>(static_cast<double>(spec.head_size) * eps.value_or(1e-5));
   ASSIGN_OR_RETURN(const std::optional<int64_t> layers, config.Integer("num_hidden_layers"));
   if (layers.has_value() && *layers != spec.num_layers()) {
-    return absl::DataLossError(absl::StrFormat("config.json: num_hidden_layers is %d, the tensors have %d",
-                                               *layers, spec.num_layers()));
+    return absl::DataLossError(absl::StrFormat(
+        "config.json: num_hidden_layers is %d, the tensors have %d", *layers, spec.num_layers()));
   }
   return absl::OkStatus();
 }
@@ -103,7 +104,9 @@ absl::Status ReadFlaConfig(const ModelFiles& files, Spec& spec) {
 
 int64_t Spec::max_rank() const {
   int64_t largest = 0;
-  for (const Ranks& ranks : layers) largest = std::max({largest, ranks.w, ranks.a, ranks.g, ranks.v});
+  for (const Ranks& ranks : layers) {
+    largest = std::max({largest, ranks.w, ranks.a, ranks.g, ranks.v});
+  }
   return largest;
 }
 
@@ -140,7 +143,8 @@ absl::StatusOr<Spec> ReadSpec(const ModelFiles& files) {
   spec.heads = heads[0];
   spec.head_size = heads[1];
   if (spec.head_size > kMaxHeadSize) {
-    return absl::UnimplementedError(absl::StrCat("head size ", spec.head_size, ", at most ", kMaxHeadSize));
+    return absl::UnimplementedError(
+        absl::StrCat("head size ", spec.head_size, ", at most ", kMaxHeadSize));
   }
   ASSIGN_OR_RETURN(const Shape ffn,
                    TensorShape(files, LayerName(spec.naming, 0, "ffn.key.weight"), 2));

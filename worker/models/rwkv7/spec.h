@@ -37,15 +37,16 @@ struct Spec {
   int64_t max_rank() const;
 };
 
-// The name that `naming` gives to a tensor of BlinkDL's: "emb.weight", or a layer's "att.key.weight".
+// The name that `naming` gives to a tensor of BlinkDL's: "emb.weight", or a layer's
+// "att.key.weight".
 std::string GlobalName(Naming naming, absl::string_view name);
 std::string LayerName(Naming naming, int64_t layer, absl::string_view name);
 
 // Whether the tensors' names are those of x070.
 bool IsX070(const ModelFiles& files);
 
-// DataLoss, naming the tensor, if a size cannot be read or sizes contradict each other; Unimplemented for head sizes
-// beyond 512.
+// DataLoss, naming the tensor, if a size cannot be read or sizes contradict each other;
+// Unimplemented for head sizes beyond 512.
 absl::StatusOr<Spec> ReadSpec(const ModelFiles& files);
 
 }  // namespace skein::rwkv7

@@ -23,7 +23,8 @@ class LayerDecl {
   void LowRank(absl::string_view letter, int64_t rank, WeightMatrix* in, WeightMatrix* out) {
     const TensorOptions options = {.transposed = spec_.naming == Naming::kBlinkDl};
     loader_.Matrix({Name(absl::StrCat("att.", letter, "1"))}, rank, spec_.width, in, options);
-    loader_.Matrix({Name(absl::StrCat("att.", letter, "2"))}, spec_.att_width(), rank, out, options);
+    loader_.Matrix({Name(absl::StrCat("att.", letter, "2"))}, spec_.att_width(), rank, out,
+                   options);
   }
   std::string Name(absl::string_view name) const { return LayerName(spec_.naming, layer_, name); }
 
@@ -37,9 +38,12 @@ void DeclareTimeMix(const Spec& spec, int64_t layer, LayerDecl& decl, WeightLoad
                     TimeMixV7Weights& w) {
   const int64_t width = spec.width, att = spec.att_width();
   const Ranks& ranks = spec.layers[layer];
+  w.norm_eps = spec.norm_eps;
+  w.group_norm_eps = spec.group_norm_eps;
   decl.Vector("ln1.weight", width, &w.norm_weight);
   decl.Vector("ln1.bias", width, &w.norm_bias);
-  constexpr const char* kMixNames[] = {"att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"};
+  constexpr const char* kMixNames[] = {"att.x_r", "att.x_w", "att.x_k",
+                                       "att.x_v", "att.x_a", "att.x_g"};
   for (int i = 0; i < TimeMixInArgs::kNumInputs; ++i) decl.Vector(kMixNames[i], width, &w.mix[i]);
   decl.Matrix("att.receptance.weight", att, width, &w.receptance);
   decl.Matrix("att.key.weight", att, width, &w.key);
@@ -64,6 +68,7 @@ void DeclareTimeMix(const Spec& spec, int64_t layer, LayerDecl& decl, WeightLoad
 }
 
 void DeclareChannelMix(const Spec& spec, LayerDecl& decl, ChannelMixV7Weights& w) {
+  w.norm_eps = spec.norm_eps;
   decl.Vector("ln2.weight", spec.width, &w.norm_weight);
   decl.Vector("ln2.bias", spec.width, &w.norm_bias);
   decl.Vector("ffn.x_k", spec.width, &w.mix);

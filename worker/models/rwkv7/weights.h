@@ -24,7 +24,8 @@ struct Weights {
   std::vector<LayerWeights> layers;
 };
 
-// Declares every tensor of the model; `weights` gets its views when `loader` loads, and must stay where it is.
+// Declares every tensor of the model; `weights` gets its views when `loader` loads, and must stay
+// where it is.
 void Declare(const Spec& spec, WeightLoader& loader, Weights& weights);
 
 }  // namespace skein::rwkv7
