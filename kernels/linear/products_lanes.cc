@@ -47,8 +47,9 @@ template <typename Element>
 SKEIN_INLINE void FetchAhead(const Element* at, int64_t elements) {
   const auto address =
       reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(elements) * sizeof(Element);
-  __builtin_prefetch(reinterpret_cast<const void*>(address), 0,
-                     3);  // NOLINT(performance-no-int-to-ptr)
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): arithmetic on the pointer would be undefined beyond
+  // the end
+  __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3);
 }
 
 // kRows rows from `m`, kOutputs outputs from `o`.

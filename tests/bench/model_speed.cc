@@ -125,7 +125,8 @@ void PrintDecode(Model& model, const Stream& stream, int batch, double floor_sec
 void PrintPrefill(Model& model, const Stream& stream, int rows, double flops, int rounds) {
   ModelRunner runner(model, stream, {.max_tokens = int64_t{rows} * rounds});
   ModelRunner::Part part;
-  for (int i = 0; i < rows; ++i) part.tokens.push_back(i % 200 + 1);
+  part.tokens.resize(rows);
+  for (int i = 0; i < rows; ++i) part.tokens[i] = i % 200 + 1;
   const double seconds =
       Seconds(rounds, [&] { runner.Step({part}, ModelRunner::Wanted::kLastRows); });
   std::cout << absl::StrFormat("prefill, %4d rows    %8.2f ms  %8.1f tokens/s   %5.1f GFLOP/s\n",

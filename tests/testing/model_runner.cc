@@ -65,9 +65,10 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
 std::vector<float> ModelRunner::Feed(int sequence, const std::vector<int32_t>& tokens,
                                      int64_t chunk) {
   std::vector<float> logits;
-  const size_t step = chunk == 0 ? tokens.size() : static_cast<size_t>(chunk);
-  for (size_t begin = 0; begin < tokens.size(); begin += step) {
-    const size_t end = std::min(begin + step, tokens.size());
+  const auto count = static_cast<int64_t>(tokens.size());
+  const int64_t step = chunk == 0 ? count : chunk;
+  for (int64_t begin = 0; begin < count; begin += step) {
+    const int64_t end = std::min(begin + step, count);
     const std::vector<float> part =
         Step({{sequence, {tokens.begin() + begin, tokens.begin() + end}}});
     if (!status_.ok()) return {};

@@ -23,8 +23,9 @@ struct Sizes {
 // Pages scattered over the pool; memory that no token uses is NaN.
 KvPages Pages(TestTensors& t, const Sizes& s) {
   int64_t most = 0;
-  for (size_t i = 0; i < s.seen.size(); ++i)
+  for (size_t i = 0; i < s.seen.size(); ++i) {
     most = std::max<int64_t>(most, s.seen[i] + s.lengths[i]);
+  }
   const int64_t per_sequence = (most + s.page_tokens - 1) / s.page_tokens;
   const int64_t sequences = static_cast<int64_t>(s.seen.size());
   KvPages pages;

@@ -101,8 +101,9 @@ TEST(Wkv7Test, APromptInChunksLeavesWhatItLeavesWhole) {
   for (int64_t begin = 0; begin < 33; begin += 7) {
     const int64_t rows = std::min<int64_t>(7, 33 - begin);
     Wkv7Args part = copy;
-    for (auto* x : {&part.r, &part.w, &part.k, &part.v, &part.q, &part.b})
+    for (auto* x : {&part.r, &part.w, &part.k, &part.v, &part.q, &part.b}) {
       *x = x->Rows(begin, rows);
+    }
     part.y = copy.y.Rows(begin, rows);
     part.sequences.row_begin = chunk_tensors.Ints({0, static_cast<int32_t>(rows)});
     Wkv7Cpu(part, threads);

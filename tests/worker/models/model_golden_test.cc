@@ -191,7 +191,7 @@ void ExpectHybridPages(const Model& model, const ModelRunner& runner,
 
 void ExpectSameChoices(const std::vector<float>& found, const std::vector<float>& expected,
                        int64_t vocab) {
-  for (size_t at = 0; at < expected.size(); at += vocab) {
+  for (int64_t at = 0; at < static_cast<int64_t>(expected.size()); at += vocab) {
     std::vector<float> row(expected.begin() + at, expected.begin() + at + vocab);
     const int32_t best = ArgMax(row.data(), vocab);
     const float top = row[best];

@@ -22,8 +22,8 @@ constexpr const char* kModels[] = {"rwkv/rand-x070/model.bf16.safetensors",
                                    "hybrid/hxa079-bias-n96/model.safetensors"};
 
 std::vector<int32_t> Prompt(int length, int seed) {
-  std::vector<int32_t> tokens;
-  for (int i = 0; i < length; ++i) tokens.push_back((i * i * 7 + i * 13 + seed * 101) % 512);
+  std::vector<int32_t> tokens(length);
+  for (int i = 0; i < length; ++i) tokens[i] = (i * i * 7 + i * 13 + seed * 101) % 512;
   return tokens;
 }
 
