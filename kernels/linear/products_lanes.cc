@@ -47,8 +47,8 @@ template <typename Element>
 SKEIN_INLINE void FetchAhead(const Element* at, int64_t elements) {
   const auto address =
       reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(elements) * sizeof(Element);
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): arithmetic on the pointer would be undefined beyond
-  // the end
+  // Arithmetic on the pointer itself would be undefined beyond the end.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   __builtin_prefetch(reinterpret_cast<const void*>(address), 0, 3);
 }
 
