@@ -12,13 +12,15 @@ class GatewayMetrics {
  public:
   explicit GatewayMetrics(MetricsRegistry& registry);
 
-  // Answered requests by route (the table's path, or "other") and HTTP status; 499 when the client left first.
+  // Answered requests by route (the table's path, or "other") and HTTP status; 499 when the client
+  // left first.
   void CountRequest(const std::string& route, int status, double seconds);
 
-  prometheus::Gauge& connections;             // skein_gateway_connections
-  prometheus::Gauge& open_streams;            // skein_gateway_open_streams
-  prometheus::Gauge& ready_workers;           // skein_gateway_ready_workers
-  prometheus::Histogram& first_token_seconds; // skein_gateway_first_token_seconds: request read to first text
+  prometheus::Gauge& connections;    // skein_gateway_connections
+  prometheus::Gauge& open_streams;   // skein_gateway_open_streams
+  prometheus::Gauge& ready_workers;  // skein_gateway_ready_workers
+  prometheus::Histogram&
+      first_token_seconds;  // skein_gateway_first_token_seconds: request read to first text
   prometheus::Counter& rejected_connections;  // skein_gateway_rejected_connections_total
 
  private:

@@ -7,8 +7,8 @@ namespace skein {
 WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model)
     : prompt_tokens(registry.AddCounter("skein_worker_prompt_tokens_total",
                                         "Prompt tokens fed to the model.", {{"model", model}})),
-      generated_tokens(registry.AddCounter("skein_worker_generated_tokens_total",
-                                           "Tokens drawn.", {{"model", model}})),
+      generated_tokens(registry.AddCounter("skein_worker_generated_tokens_total", "Tokens drawn.",
+                                           {{"model", model}})),
       queue_seconds(registry.AddHistogram("skein_worker_queue_seconds",
                                           "From acceptance to a state slot.", LongLatencyBuckets(),
                                           {{"model", model}})),
@@ -31,8 +31,8 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
                                          "Accepted requests without a slot.", {{"model", model}})),
       free_state_slots(registry.AddGauge("skein_worker_free_state_slots", "Free state slots.",
                                          {{"model", model}})),
-      free_kv_pages(registry.AddGauge("skein_worker_free_kv_pages", "Free KV pages.",
-                                      {{"model", model}})),
+      free_kv_pages(
+          registry.AddGauge("skein_worker_free_kv_pages", "Free KV pages.", {{"model", model}})),
       registry_(registry),
       model_(model) {}
 

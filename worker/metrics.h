@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+
 #include "common/metrics/metrics.h"
 
 namespace skein {
@@ -16,18 +17,19 @@ class WorkerMetrics {
   // Ended requests by outcome: ok, or the status code in lower case, such as deadline_exceeded.
   void CountRequest(const absl::Status& outcome);
 
-  prometheus::Counter& prompt_tokens;      // skein_worker_prompt_tokens_total
-  prometheus::Counter& generated_tokens;   // skein_worker_generated_tokens_total
-  prometheus::Histogram& queue_seconds;    // skein_worker_queue_seconds: accepted to admitted
-  prometheus::Histogram& first_token_seconds;  // skein_worker_first_token_seconds: accepted to first token
+  prometheus::Counter& prompt_tokens;     // skein_worker_prompt_tokens_total
+  prometheus::Counter& generated_tokens;  // skein_worker_generated_tokens_total
+  prometheus::Histogram& queue_seconds;   // skein_worker_queue_seconds: accepted to admitted
+  prometheus::Histogram&
+      first_token_seconds;  // skein_worker_first_token_seconds: accepted to first token
   prometheus::Histogram& inter_token_seconds;  // skein_worker_inter_token_seconds
-  prometheus::Histogram& request_seconds;  // skein_worker_request_seconds: accepted to end
-  prometheus::Histogram& step_seconds;     // skein_worker_step_seconds
-  prometheus::Histogram& step_rows;        // skein_worker_step_rows
-  prometheus::Gauge& running_sequences;    // skein_worker_running_sequences
-  prometheus::Gauge& waiting_requests;     // skein_worker_waiting_requests
-  prometheus::Gauge& free_state_slots;     // skein_worker_free_state_slots
-  prometheus::Gauge& free_kv_pages;        // skein_worker_free_kv_pages
+  prometheus::Histogram& request_seconds;      // skein_worker_request_seconds: accepted to end
+  prometheus::Histogram& step_seconds;         // skein_worker_step_seconds
+  prometheus::Histogram& step_rows;            // skein_worker_step_rows
+  prometheus::Gauge& running_sequences;        // skein_worker_running_sequences
+  prometheus::Gauge& waiting_requests;         // skein_worker_waiting_requests
+  prometheus::Gauge& free_state_slots;         // skein_worker_free_state_slots
+  prometheus::Gauge& free_kv_pages;            // skein_worker_free_kv_pages
 
  private:
   MetricsRegistry& registry_;

@@ -30,7 +30,8 @@ class BoundedQueue {
     return true;
   }
 
-  // For commands that must not be lost, such as a cancellation: ignores the capacity. False if closed.
+  // For commands that must not be lost, such as a cancellation: ignores the capacity. False if
+  // closed.
   bool PushUrgent(T&& item) {
     {
       const std::lock_guard<std::mutex> lock(mu_);

@@ -7,10 +7,10 @@
 #include "absl/status/statusor.h"
 
 // NOLINTBEGIN(bugprone-macro-parentheses): `lhs` may be a declaration.
-#define RETURN_IF_ERROR(expr)                                       \
-  do {                                                              \
-    ::absl::Status skein_status_ = (expr);                          \
-    if (!skein_status_.ok()) return skein_status_;                  \
+#define RETURN_IF_ERROR(expr)                      \
+  do {                                             \
+    ::absl::Status skein_status_ = (expr);         \
+    if (!skein_status_.ok()) return skein_status_; \
   } while (false)
 
 #define SKEIN_CONCAT_INNER(a, b) a##b

@@ -19,8 +19,11 @@ prometheus::Gauge& MetricsRegistry::AddGauge(const std::string& name, const std:
 prometheus::Histogram& MetricsRegistry::AddHistogram(
     const std::string& name, const std::string& help,
     const prometheus::Histogram::BucketBoundaries& buckets, const MetricLabels& labels) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels,
-                                                                                     buckets);
+  return prometheus::BuildHistogram()
+      .Name(name)
+      .Help(help)
+      .Register(*registry_)
+      .Add(labels, buckets);
 }
 
 std::string MetricsRegistry::Text() const {
@@ -29,8 +32,8 @@ std::string MetricsRegistry::Text() const {
 
 const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets() {
   static const prometheus::Histogram::BucketBoundaries buckets = {
-      50e-6, 100e-6, 200e-6, 300e-6, 500e-6, 700e-6, 1e-3,   1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3,
-      10e-3, 15e-3,  20e-3,  30e-3,  50e-3,  70e-3,  100e-3, 200e-3, 0.5,  1,    2,    5,    10};
+      50e-6, 100e-6, 200e-6, 300e-6, 500e-6, 700e-6, 1e-3,   1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3, 10e-3,
+      15e-3, 20e-3,  30e-3,  50e-3,  70e-3,  100e-3, 200e-3, 0.5,    1,    2,    5,    10};
   return buckets;
 }
 
@@ -41,8 +44,8 @@ const prometheus::Histogram::BucketBoundaries& LongLatencyBuckets() {
 }
 
 const prometheus::Histogram::BucketBoundaries& RowBuckets() {
-  static const prometheus::Histogram::BucketBoundaries buckets = {1,   2,   4,   8,    16,   32,  64,
-                                                                  128, 256, 512, 1024, 2048, 4096};
+  static const prometheus::Histogram::BucketBoundaries buckets = {
+      1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
   return buckets;
 }
 

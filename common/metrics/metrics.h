@@ -1,4 +1,5 @@
-// One Prometheus registry per process, and the bucket boundaries that all histograms of a kind share.
+// One Prometheus registry per process, and the bucket boundaries that all histograms of a kind
+// share.
 #pragma once
 
 #include <map>
@@ -15,7 +16,8 @@ namespace skein {
 
 using MetricLabels = std::map<std::string, std::string>;
 
-// Thread-safe. Metrics live as long as the registry. Adding the same name and labels twice returns the first one.
+// Thread-safe. Metrics live as long as the registry. Adding the same name and labels twice returns
+// the first one.
 class MetricsRegistry {
  public:
   MetricsRegistry();

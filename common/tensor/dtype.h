@@ -9,7 +9,18 @@
 namespace skein {
 
 enum class DType : uint8_t {
-  kF32, kF16, kBF16, kF64, kI64, kI32, kI16, kI8, kU8, kBool, kF8E4M3, kF8E5M2,
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  kF8E4M3,
+  kF8E5M2,
 };
 
 int64_t DTypeBytes(DType dtype);

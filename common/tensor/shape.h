@@ -10,7 +10,8 @@ namespace skein {
 
 using Shape = absl::InlinedVector<int64_t, 4>;
 
-// Product of the extents; 1 for an empty shape. Extents must be non-negative and the product must fit.
+// Product of the extents; 1 for an empty shape. Extents must be non-negative and the product must
+// fit.
 int64_t NumElements(const Shape& shape);
 std::string ShapeString(const Shape& shape);  // "[2, 3]"
 

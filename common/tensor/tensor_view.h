@@ -1,4 +1,5 @@
-// A pointer with a shape. Owns nothing: the header that hands one out says who does, and for how long.
+// A pointer with a shape. Owns nothing: the header that hands one out says who does, and for how
+// long.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 #include "gateway/metrics.h"
 
 #include "gtest/gtest.h"
+
 #include "tests/testing/documented_metrics.h"
 
 namespace skein {

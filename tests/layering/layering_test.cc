@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "gtest/gtest.h"
+
 #include "tests/testing/golden.h"
 
 namespace skein {
@@ -35,7 +36,8 @@ Layers ParseLayers(const std::string& text) {
 
 bool Covers(absl::string_view allowed, absl::string_view included) {
   if (absl::ConsumeSuffix(&allowed, "*")) return absl::StartsWith(included, allowed);
-  if (allowed == "proto") return absl::StartsWith(included, "skein/") || absl::StartsWith(included, "grpc/health/");
+  if (allowed == "proto")
+    return absl::StartsWith(included, "skein/") || absl::StartsWith(included, "grpc/health/");
   return included == allowed || absl::StartsWith(included, absl::StrCat(allowed, "/"));
 }
 
@@ -78,7 +80,8 @@ std::vector<std::string> QuotedIncludes(const std::string& path) {
   return includes;
 }
 
-// Third-party headers are written in quotes, too; only the tree's own folders and generated code are judged.
+// Third-party headers are written in quotes, too; only the tree's own folders and generated code
+// are judged.
 bool IsOurs(absl::string_view included) {
   if (Covers("proto", included)) return true;
   for (const char* root : kRoots) {
@@ -108,7 +111,8 @@ TEST(LayeringTest, IncludesPointUpwardsOnly) {
 }
 
 TEST(LayeringTest, ADownwardIncludeIsFound) {
-  const Layers layers = ParseLayers("kernels: common/base\nworker/rpc: common/* worker/engine proto\n");
+  const Layers layers =
+      ParseLayers("kernels: common/base\nworker/rpc: common/* worker/engine proto\n");
   EXPECT_EQ(Violation(layers, "kernels/wkv7/wkv7.cc", "common/base/log.h"), "");
   EXPECT_NE(Violation(layers, "kernels/wkv7/wkv7.cc", "worker/models/model.h"), "");
   EXPECT_EQ(Violation(layers, "worker/rpc/server.cc", "skein/v1/workers.pb.h"), "");

@@ -29,7 +29,9 @@ std::optional<std::string> SharedDataPath(const std::string& name) {
   return IfExists(SharedDir() + "/data/" + name);
 }
 
-std::string SourcePath(const std::string& name) { return std::string(SKEIN_SOURCE_DIR) + "/" + name; }
+std::string SourcePath(const std::string& name) {
+  return std::string(SKEIN_SOURCE_DIR) + "/" + name;
+}
 
 std::string ReadFileOrDie(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -1,4 +1,5 @@
-// Where test data lies: the part in tests/golden, and the full set beside the checkout when it is there.
+// Where test data lies: the part in tests/golden, and the full set beside the checkout when it is
+// there.
 #pragma once
 
 #include <optional>
@@ -6,8 +7,9 @@
 
 namespace skein {
 
-// Path of a golden file or folder such as "rwkv/rand-x070/model.bf16.safetensors", from tests/golden or else from the
-// full set (../shared/golden, or $SKEIN_GOLDEN_DIR); nullopt if neither has it: the test skips.
+// Path of a golden file or folder such as "rwkv/rand-x070/model.bf16.safetensors", from
+// tests/golden or else from the full set (../shared/golden, or $SKEIN_GOLDEN_DIR); nullopt if
+// neither has it: the test skips.
 std::optional<std::string> GoldenPath(const std::string& name);
 // Likewise for data of other projects (../shared/data), which is never in the repository.
 std::optional<std::string> SharedDataPath(const std::string& name);

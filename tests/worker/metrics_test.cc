@@ -1,6 +1,7 @@
 #include "worker/metrics.h"
 
 #include "gtest/gtest.h"
+
 #include "tests/testing/documented_metrics.h"
 
 namespace skein {
@@ -20,9 +21,11 @@ TEST(WorkerMetricsTest, OutcomesAreCountedByStatus) {
   metrics.CountRequest(absl::DeadlineExceededError("late"));
   metrics.CountRequest(absl::DeadlineExceededError("late again"));
   const std::string text = registry.Text();
-  EXPECT_NE(text.find("skein_worker_requests_total{model=\"m\",outcome=\"ok\"} 1"), text.npos) << text;
+  EXPECT_NE(text.find("skein_worker_requests_total{model=\"m\",outcome=\"ok\"} 1"), text.npos)
+      << text;
   EXPECT_NE(text.find("skein_worker_requests_total{model=\"m\",outcome=\"deadline_exceeded\"} 2"),
-            text.npos) << text;
+            text.npos)
+      << text;
 }
 
 }  // namespace
