@@ -1,6 +1,7 @@
 // A worker with the demo model and a gateway, as processes on free ports, and a client for them.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
+import http from 'node:http';
 import {createInterface} from 'node:readline';
 import OpenAI from 'openai';
 
@@ -42,6 +43,20 @@ export async function until(what, condition, milliseconds = 10000) {
   }
 }
 
+// A connection of its own: the metrics port closes idle ones, which a pool of connections learns too late.
+function getText(url) {
+  return new Promise((resolve, reject) => {
+    http
+      .get(url, {agent: false}, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (part) => (text += part));
+        response.on('end', () => resolve(text));
+      })
+      .on('error', reject);
+  });
+}
+
 // The programs and the model's folder come from the environment. `gauge` reads a metric of the worker.
 export async function startServers() {
   const {SKEIN_WORKER, SKEIN_GATEWAY, SKEIN_MODEL} = process.env;
@@ -62,7 +77,7 @@ export async function startServers() {
     url,
     client: new OpenAI({baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0}),
     gauge: async (name) => {
-      const text = await (await fetch(metricsUrl)).text();
+      const text = await getText(metricsUrl);
       return Number(text.match(new RegExp(`^${name}\\{[^}]*\\} (\\S+)`, 'm'))[1]);
     },
     stop: async () => {
