@@ -12,7 +12,8 @@ endif()
 
 set(SKEIN_SANITIZE "" CACHE STRING "Value for -fsanitize=, empty for none")
 if(SKEIN_SANITIZE)
-  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")  # instrumented code compiles slowly
+  # Instrumented code compiles twice as fast without optimisation; folders that compute ask for it again.
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O0 -g1")
   add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${SKEIN_SANITIZE}>
                       $<$<COMPILE_LANGUAGE:C,CXX>:-fno-omit-frame-pointer>)
   add_link_options(-fsanitize=${SKEIN_SANITIZE})
