@@ -26,14 +26,16 @@ build_tests() {
 
 # CUDA code is compiled, at least, where there is a compiler for it.
 compile_cuda() {
-  local nvcc sources
+  local nvcc
   nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
   [[ -x "$nvcc" ]] || return 0
-  mapfile -t sources < <(find kernels worker -name '*.cu')
-  ((${#sources[@]} > 0)) || return 0
-  say "compiling ${#sources[@]} CUDA files for sm_90a"
-  printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$jobs" \
-    "$nvcc" -std=c++20 -arch=sm_90a -Xcompiler=-Wall,-Wextra --Werror=all-warnings -DSKEIN_CUDA=1 -I. -c -o /dev/null
+  say 'compiling CUDA code for sm_90a'
+  mkdir -p build/cuda-objects
+  # shellcheck disable=SC2016  # $1 and $2 are the inner shell's
+  find kernels worker tests -name '*.cu' -print0 | xargs -0 -r -I SOURCE -P "$jobs" bash -euc '
+    object=build/cuda-objects/${2//\//_}.o
+    ccache "$1" -std=c++20 -arch=sm_90a -Xcompiler=-Wall,-Wextra --Werror=all-warnings -DSKEIN_CUDA=1 -I. \
+      -c "$2" -o "$object"' compile "$nvcc" SOURCE
 }
 
 say 'installing packages'
