@@ -240,6 +240,7 @@ void ModelHost::Drain() {
 }
 
 void ModelHost::StartDrainLocked() {
+  served_->loop->Drain();  // first: whoever reads kDraining can submit nothing any more
   TransitionToLocked(ModelState::kDraining);
   drainer_ = std::thread([this] { FinishDrain(); });
 }
@@ -250,7 +251,6 @@ void ModelHost::FinishDrain() {
     const std::lock_guard<std::mutex> lock(mu_);
     served = served_;
   }
-  served->loop->Drain();
   while (!served->loop->WaitIdle(kIdlePoll)) {
     const std::lock_guard<std::mutex> lock(mu_);
     if (stopping_) return;

@@ -106,6 +106,24 @@ TEST(ModelHostTest, DrainingLetsRunningRequestsFinish) {
   EXPECT_THAT(std::string(gone.message()), HasSubstr("is gone"));
 }
 
+TEST(ModelHostTest, WhoHearsOfDrainingCanSubmitNothingAnyMore) {
+  ModelHost host(SmallOptions());
+  std::shared_ptr<ServedModel> model;
+  absl::Status refused;
+  const int64_t id = host.Subscribe([&](const HostStatus& status) {
+    if (status.state != ModelState::kDraining || !refused.ok()) return;
+    GenerationRequest request;
+    request.prompt = {1};
+    request.sink = std::make_shared<CollectingSink>();
+    refused = model->loop->Submit(std::move(request)).status();
+  });
+  ASSERT_TRUE(AdoptFake(host).ok());
+  model = *host.Find("");
+  host.Drain();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  host.Unsubscribe(id);
+}
+
 TEST(ModelHostTest, AModelInUseOutlivesItsPlaceInTheHost) {
   ModelHost host(SmallOptions());
   ASSERT_TRUE(AdoptFake(host).ok());
