@@ -5,13 +5,13 @@
 
 namespace skein {
 
-absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CUstream_st* stream) {
+absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CudaContext& context) {
   const TokenShift shift = {args.x,         args.norm_weight, args.norm_bias, args.eps,
                             args.sequences, args.shift,       args.normed};
   const ShiftedInput input = {args.mix, args.mixed};
-  RETURN_IF_ERROR(TokenShiftCuda(shift, {&input, 1}, stream));
+  RETURN_IF_ERROR(TokenShiftCuda(shift, {&input, 1}, context));
   const Projection key = {args.key, {}, Activation::kReluSquared, args.mixed, args.h};
-  return ProjectCuda({&key, 1}, stream);
+  return ProjectCuda({&key, 1}, context);
 }
 
 }  // namespace skein

@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
@@ -19,9 +20,10 @@ struct ChannelMixInArgs {
   TensorView<const float> mix;  // [D]
   WeightMatrix key;             // [F, D]
   SequenceRows sequences;
-  StateTensor shift;                // [D], n of the last token; read, then updated
-  TensorView<float> normed, mixed;  // workspace [rows, D]
-  TensorView<float> h;              // [rows, F]
+  StateTensor shift;         // [D], n of the last token; read, then updated
+  TensorView<float> normed;  // workspace [rows, D]
+  ActivationView mixed;      // workspace [rows, D]
+  ActivationView h;          // [rows, F]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -29,7 +31,7 @@ struct ChannelMixInArgs {
 
 void ChannelMixInRef(const ChannelMixInArgs& args);
 void ChannelMixInCpu(const ChannelMixInArgs& args, ParallelFor& threads);
-absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CUstream_st* stream);
+absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CudaContext& context);
 
 inline absl::Status ChannelMixIn(const ChannelMixInArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(ChannelMixIn, args, stream);

@@ -3,9 +3,10 @@
 
 namespace skein {
 
-absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CUstream_st* stream) {
-  return ProjectAndAddCuda({args.value, {}, Activation::kNone, args.h, args.product}, args.residual,
-                           stream);
+absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CudaContext& context) {
+  const Projection product = {args.value,         {}, Activation::kNone, args.h, args.residual,
+                              /*accumulate=*/true};
+  return ProjectCuda({&product, 1}, context);
 }
 
 }  // namespace skein

@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
 
@@ -12,7 +13,7 @@ namespace skein {
 // residual[m] += Wvalue h[m] (docs/models/rwkv7.md, eq. 18). Most of h is exactly zero in trained
 // models, which sets this stage apart from other products.
 struct ChannelMixOutArgs {
-  TensorView<const float> h;   // [rows, F], not negative
+  ConstActivationView h;       // [rows, F], not negative
   WeightMatrix value;          // [D, F]
   TensorView<float> product;   // workspace [rows, D]
   TensorView<float> residual;  // [rows, D]
@@ -22,7 +23,7 @@ struct ChannelMixOutArgs {
 };
 
 void ChannelMixOutCpu(const ChannelMixOutArgs& args, ParallelFor& threads);
-absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CUstream_st* stream);
+absl::Status ChannelMixOutCuda(const ChannelMixOutArgs& args, CudaContext& context);
 
 inline absl::Status ChannelMixOut(const ChannelMixOutArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(ChannelMixOut, args, stream);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/parallel_for.h"
 #include "kernels/device/sequences.h"
 
@@ -22,7 +23,7 @@ struct TokenShift {
 // out = n + (before - n) * mix, with n the normalised row and `before` that of the token before it.
 struct ShiftedInput {
   TensorView<const float> mix;  // [width]
-  TensorView<float> out;        // [rows, width]
+  ActivationView out;           // [rows, width]
 };
 
 void TokenShiftCpu(const TokenShift& args, std::span<const ShiftedInput> inputs,

@@ -7,7 +7,9 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "common/tensor/dtype.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/device/activation_view.h"
 
 namespace skein::cuda {
 
@@ -16,6 +18,53 @@ inline constexpr int kWarp = 32;
 __device__ inline float Widen(float x) { return x; }
 __device__ inline float Widen(__half x) { return __half2float(x); }
 __device__ inline float Widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+template <typename T>
+__device__ inline T Narrow(float x);
+template <>
+__device__ inline float Narrow(float x) {
+  return x;
+}
+template <>
+__device__ inline __half Narrow(float x) {
+  return __float2half_rn(x);
+}
+template <>
+__device__ inline __nv_bfloat16 Narrow(float x) {
+  return __float2bfloat16_rn(x);
+}
+
+// Elements of a type that is known at run time, for kernels where that costs nothing that counts.
+struct Elements {
+  const void* data;
+  DType dtype;
+
+  __device__ float operator[](int64_t i) const {
+    if (dtype == DType::kF16) return Widen(static_cast<const __half*>(data)[i]);
+    if (dtype == DType::kBF16) return Widen(static_cast<const __nv_bfloat16*>(data)[i]);
+    return static_cast<const float*>(data)[i];
+  }
+};
+struct MutableElements {
+  void* data;
+  DType dtype;
+
+  operator Elements() const { return {data, dtype}; }  // NOLINT: reading is part of writing
+  __device__ float operator[](int64_t i) const { return Elements{data, dtype}[i]; }
+  __device__ void Store(int64_t i, float x) const {
+    if (dtype == DType::kF16) {
+      static_cast<__half*>(data)[i] = __float2half_rn(x);
+    } else if (dtype == DType::kBF16) {
+      static_cast<__nv_bfloat16*>(data)[i] = __float2bfloat16_rn(x);
+    } else {
+      static_cast<float*>(data)[i] = x;
+    }
+  }
+};
+inline Elements ElementsOf(const ConstActivationView& view) { return {view.data(), view.dtype()}; }
+inline MutableElements ElementsOf(const ActivationView& view) {
+  return {view.data(), view.dtype()};
+}
 
 __device__ inline float Activated(float x, Activation activation) {
   switch (activation) {
@@ -52,10 +101,11 @@ __device__ inline float BlockSum(float x, float* scratch) {
   return WarpSum(lane < warps ? scratch[lane] : 0.0f);
 }
 
-// y = (x - mean) / sqrt(var + eps) * w + b over a row of n, by the whole block; RMS norm where `b`
-// is null.
+// store(c, (x[c] - mean) / sqrt(var + eps) * w[c] + b[c]) over a row of n, by the whole block; RMS
+// norm where `b` is null.
+template <typename Store>
 __device__ inline void NormRow(const float* x, const float* w, const float* b, float eps, int n,
-                               float* y, float* scratch) {
+                               float* scratch, Store store) {
   float sum = 0;
   for (int c = threadIdx.x; c < n; c += blockDim.x) sum += x[c];
   const float mean = b == nullptr ? 0.0f : BlockSum(sum, scratch) / n;
@@ -64,7 +114,7 @@ __device__ inline void NormRow(const float* x, const float* w, const float* b, f
   const float scale = rsqrtf(BlockSum(squares, scratch) / n + eps);
   for (int c = threadIdx.x; c < n; c += blockDim.x) {
     const float normed = (x[c] - mean) * scale * w[c];
-    y[c] = b == nullptr ? normed : normed + b[c];
+    store(c, b == nullptr ? normed : normed + b[c]);
   }
 }
 

@@ -7,12 +7,12 @@
 
 #include "kernels/cpu/token_shift.h"
 
-struct CUstream_st;
-
 namespace skein {
+
+struct CudaContext;
 
 // At most eight inputs.
 absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput> inputs,
-                            CUstream_st* stream);
+                            CudaContext& context);
 
 }  // namespace skein

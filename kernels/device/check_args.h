@@ -21,9 +21,9 @@ class ArgsCheck {
  public:
   explicit ArgsCheck(absl::string_view op) : op_(op) {}
 
-  // InvalidArgument unless `view` is there and has this shape.
-  template <typename T>
-  ArgsCheck& Shape(absl::string_view name, const TensorView<T>& view, const skein::Shape& wanted) {
+  // InvalidArgument unless `view`, of a tensor or of activations, is there and has this shape.
+  template <typename View>
+  ArgsCheck& Shape(absl::string_view name, const View& view, const skein::Shape& wanted) {
     if (view.empty() && NumElements(wanted) != 0) return Fail(name, ": missing");
     if (view.shape() != wanted) {
       return Fail(name, absl::StrCat(": shape ", ShapeString(view.shape()), ", expected ",
@@ -32,9 +32,8 @@ class ArgsCheck {
     return *this;
   }
   // The same for a tensor that may be absent.
-  template <typename T>
-  ArgsCheck& OptionalShape(absl::string_view name, const TensorView<T>& view,
-                           const skein::Shape& wanted) {
+  template <typename View>
+  ArgsCheck& OptionalShape(absl::string_view name, const View& view, const skein::Shape& wanted) {
     return view.empty() ? *this : Shape(name, view, wanted);
   }
   // InvalidArgument, with `rule` as its text, unless `ok`.

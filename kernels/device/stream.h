@@ -1,25 +1,25 @@
-// Where an operation's work goes: a CUDA stream, or the threads of the CPU backend.
+// Where an operation's work goes: to a CUDA stream, or to the threads of the CPU backend.
 #pragma once
 
 #include "kernels/device/parallel_for.h"
 
-struct CUstream_st;
-
 namespace skein {
+
+struct CudaContext;
 
 // A handle to copy around; what it names must outlive it.
 class Stream {
  public:
   explicit Stream(ParallelFor& threads) : threads_(&threads) {}
-  explicit Stream(CUstream_st* cuda) : cuda_(cuda) {}
+  explicit Stream(CudaContext& cuda) : cuda_(&cuda) {}
 
   bool on_cpu() const { return cuda_ == nullptr; }
   ParallelFor& threads() const { return *threads_; }  // on the CPU only
-  CUstream_st* cuda() const { return cuda_; }
+  CudaContext& cuda() const { return *cuda_; }        // on CUDA only
 
  private:
   ParallelFor* threads_ = nullptr;
-  CUstream_st* cuda_ = nullptr;
+  CudaContext* cuda_ = nullptr;
 };
 
 }  // namespace skein

@@ -28,23 +28,24 @@ __global__ void EmbeddingKernel(const Params p) {
   // Each thread norms the elements that it has written itself.
   for (int c = threadIdx.x; c < p.width; c += blockDim.x) x[c] = cuda::Widen(from[c]);
   if (p.norm_weight != nullptr)
-    cuda::NormRow(x, p.norm_weight, p.norm_bias, p.eps, p.width, x, scratch);
+    cuda::NormRow(x, p.norm_weight, p.norm_bias, p.eps, p.width, scratch,
+                  [&](int c, float value) { x[c] = value; });
 }
 
 }  // namespace
 
-absl::Status EmbeddingCuda(const EmbeddingArgs& args, CUstream_st* stream) {
+absl::Status EmbeddingCuda(const EmbeddingArgs& args, CudaContext& context) {
   const unsigned rows = static_cast<unsigned>(args.tokens.dim(0));
   if (rows == 0) return absl::OkStatus();
   const Params params = {args.tokens.data(),    args.table.data, args.norm_weight.data(),
                          args.norm_bias.data(), args.eps,        static_cast<int>(args.table.cols),
                          args.x.data()};
   if (args.table.dtype == DType::kBF16) {
-    EmbeddingKernel<__nv_bfloat16><<<rows, kThreads, 0, stream>>>(params);
+    EmbeddingKernel<__nv_bfloat16><<<rows, kThreads, 0, context.stream>>>(params);
   } else if (args.table.dtype == DType::kF16) {
-    EmbeddingKernel<__half><<<rows, kThreads, 0, stream>>>(params);
+    EmbeddingKernel<__half><<<rows, kThreads, 0, context.stream>>>(params);
   } else {
-    EmbeddingKernel<float><<<rows, kThreads, 0, stream>>>(params);
+    EmbeddingKernel<float><<<rows, kThreads, 0, context.stream>>>(params);
   }
   return LaunchStatus("embedding");
 }

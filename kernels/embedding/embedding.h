@@ -25,7 +25,7 @@ struct EmbeddingArgs {
 };
 
 void EmbeddingCpu(const EmbeddingArgs& args, ParallelFor& threads);
-absl::Status EmbeddingCuda(const EmbeddingArgs& args, CUstream_st* stream);
+absl::Status EmbeddingCuda(const EmbeddingArgs& args, CudaContext& context);
 
 inline absl::Status Embedding(const EmbeddingArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(Embedding, args, stream);

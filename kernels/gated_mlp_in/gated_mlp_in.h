@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
 
@@ -14,9 +15,9 @@ struct GatedMlpInArgs {
   TensorView<const float> x;            // [rows, D], the residual stream
   TensorView<const float> norm_weight;  // [D]
   float eps = 1e-6f;
-  WeightMatrix gate, up;       // [F, D]
-  TensorView<float> normed;    // workspace [rows, D]
-  TensorView<float> gated, h;  // workspace and result [rows, F]
+  WeightMatrix gate, up;    // [F, D]
+  ActivationView normed;    // workspace [rows, D]
+  ActivationView gated, h;  // workspace and result [rows, F]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -24,7 +25,7 @@ struct GatedMlpInArgs {
 
 void GatedMlpInRef(const GatedMlpInArgs& args);
 void GatedMlpInCpu(const GatedMlpInArgs& args, ParallelFor& threads);
-absl::Status GatedMlpInCuda(const GatedMlpInArgs& args, CUstream_st* stream);
+absl::Status GatedMlpInCuda(const GatedMlpInArgs& args, CudaContext& context);
 
 inline absl::Status GatedMlpIn(const GatedMlpInArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(GatedMlpIn, args, stream);

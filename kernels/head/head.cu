@@ -13,23 +13,25 @@ constexpr int kThreads = 256;
 
 // A block per wanted row.
 __global__ void GatherNormKernel(const float* x, const int32_t* rows, const float* w,
-                                 const float* b, float eps, int width, float* normed) {
+                                 const float* b, float eps, int width,
+                                 cuda::MutableElements normed) {
   __shared__ float scratch[cuda::kWarp];
-  cuda::NormRow(x + static_cast<int64_t>(rows[blockIdx.x]) * width, w, b, eps, width,
-                normed + static_cast<int64_t>(blockIdx.x) * width, scratch);
+  const int64_t to = static_cast<int64_t>(blockIdx.x) * width;
+  cuda::NormRow(x + static_cast<int64_t>(rows[blockIdx.x]) * width, w, b, eps, width, scratch,
+                [&](int c, float value) { normed.Store(to + c, value); });
 }
 
 }  // namespace
 
-absl::Status HeadCuda(const HeadArgs& args, CUstream_st* stream) {
+absl::Status HeadCuda(const HeadArgs& args, CudaContext& context) {
   const unsigned outputs = static_cast<unsigned>(args.rows.dim(0));
   if (outputs == 0) return absl::OkStatus();
-  GatherNormKernel<<<outputs, kThreads, 0, stream>>>(
+  GatherNormKernel<<<outputs, kThreads, 0, context.stream>>>(
       args.x.data(), args.rows.data(), args.norm_weight.data(), args.norm_bias.data(), args.eps,
-      static_cast<int>(args.head.cols), args.normed.data());
+      static_cast<int>(args.head.cols), cuda::ElementsOf(args.normed));
   RETURN_IF_ERROR(LaunchStatus("head"));
   const Projection product = {args.head, {}, Activation::kNone, args.normed, args.logits};
-  return ProjectCuda({&product, 1}, stream);
+  return ProjectCuda({&product, 1}, context);
 }
 
 }  // namespace skein

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
 
@@ -19,7 +20,7 @@ struct HeadArgs {
   TensorView<const float> norm_bias;    // [D] or empty
   float eps = 1e-5f;
   WeightMatrix head;         // [vocab, D]
-  TensorView<float> normed;  // workspace [outputs, D]
+  ActivationView normed;     // workspace [outputs, D]
   TensorView<float> logits;  // [outputs, vocab]
 
   // InvalidArgument if a shape disagrees.
@@ -28,7 +29,7 @@ struct HeadArgs {
 
 void HeadRef(const HeadArgs& args);
 void HeadCpu(const HeadArgs& args, ParallelFor& threads);
-absl::Status HeadCuda(const HeadArgs& args, CUstream_st* stream);
+absl::Status HeadCuda(const HeadArgs& args, CudaContext& context);
 
 inline absl::Status Head(const HeadArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(Head, args, stream);

@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
@@ -19,10 +20,10 @@ namespace skein {
 //   = sigmoid(a0 + a2 a_rank) q = k / max(|k|, 1e-12) per head   kt = k (1 - omega + a)   g = g2
 //   g_rank y = (wkv7(r, w, kt, v, q, q a) N^(-1/2) + (sum r kt r_k) v) g
 struct HybridWkvArgs {
-  TensorView<const float> r;                                       // [rows, C]
-  TensorView<const float> k, v;                                    // [rows, E]
-  TensorView<const float> w_rank, a_rank, g_rank, k_rank, v_rank;  // [rows, rank]
-  WeightMatrix w2, a2, g2;                                         // [C, rank]
+  ConstActivationView r;                                       // [rows, C]
+  ConstActivationView k, v;                                    // [rows, E]
+  ConstActivationView w_rank, a_rank, g_rank, k_rank, v_rank;  // [rows, rank]
+  WeightMatrix w2, a2, g2;                                     // [C, rank]
   WeightMatrix k2, v2;                     // [E, rank]; empty in the first RWKV layer
   TensorView<const float> w0, a0;          // [C]
   TensorView<const float> k0, v0;          // [E]; empty in the first RWKV layer
@@ -30,13 +31,14 @@ struct HybridWkvArgs {
   float norm_eps = 1e-6f;
   TensorView<const float> r_k;             // [H, N]
   TensorView<const float> cosines, sines;  // [rows, N / 2]
+  TensorView<const int32_t> positions;     // [rows]; what an fp16 state is rounded by
   SequenceRows sequences;
   StateTensor state;  // [H, N, N], row = value channel; updated
 
-  TensorView<float> u, a, g;           // workspace [rows, C]
-  TensorView<float> k_mix, v_mix;      // workspace [rows, E], empty with k2 and v2
-  TensorView<float> k_first, v_first;  // [rows, E], written in the first layer, read later
-  TensorView<float> y;                 // [rows, C]
+  ActivationView u, a, g;           // workspace [rows, C]
+  ActivationView k_mix, v_mix;      // workspace [rows, E], empty with k2 and v2
+  ActivationView k_first, v_first;  // [rows, E], written in the first layer, read later
+  ActivationView y;                 // [rows, C]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -44,7 +46,7 @@ struct HybridWkvArgs {
 
 void HybridWkvRef(const HybridWkvArgs& args);
 void HybridWkvCpu(const HybridWkvArgs& args, ParallelFor& threads);
-absl::Status HybridWkvCuda(const HybridWkvArgs& args, CUstream_st* stream);
+absl::Status HybridWkvCuda(const HybridWkvArgs& args, CudaContext& context);
 
 inline absl::Status HybridWkv(const HybridWkvArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(HybridWkv, args, stream);

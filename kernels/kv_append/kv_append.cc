@@ -16,11 +16,11 @@ void AppendRow(const KvAppendArgs& args, int64_t row) {
     const int64_t at = args.pages.Offset(sequence, args.positions[row], h);
     const float* k = args.k.row(row) + h * n;
     if (args.k_norm.empty()) {
-      std::copy_n(k, n, args.pages.keys + at);
+      std::copy_n(k, n, args.pages.key_floats() + at);
     } else {
-      SKEIN_ISA(RmsNormRow)(k, args.k_norm.data(), args.norm_eps, n, args.pages.keys + at);
+      SKEIN_ISA(RmsNormRow)(k, args.k_norm.data(), args.norm_eps, n, args.pages.key_floats() + at);
     }
-    std::copy_n(args.v.row(row) + h * n, n, args.pages.values + at);
+    std::copy_n(args.v.row(row) + h * n, n, args.pages.value_floats() + at);
   }
   if (args.q_norm.empty()) return;
   for (int64_t c = 0; c < args.q.dim(1); c += n) {

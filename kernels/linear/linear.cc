@@ -48,10 +48,10 @@ void RunProducts(const Projection& p, int64_t begin, int64_t end) {
   call.weight = p.weight.data;
   call.type = TypeOf(p.weight);
   call.cols = p.weight.cols;
-  call.x = p.x.data();
+  call.x = p.x.floats();
   call.x_stride = p.weight.cols;
   call.rows = p.x.dim(0);
-  call.y = p.y.data();
+  call.y = p.y.floats();
   call.y_stride = p.weight.rows;
   call.begin = begin;
   call.end = end;
@@ -124,13 +124,14 @@ void ProjectRef(const Projection& p) {
       for (int64_t k = 0; k < p.weight.cols; ++k) {
         sum += static_cast<double>(WeightAt(p.weight, o, k)) * p.x.row(m)[k];
       }
-      p.y.row(m)[o] = static_cast<float>(Activated(sum, p.activation));
+      float& y = p.y.row(m)[o];
+      y = static_cast<float>(Activated(sum, p.activation) + (p.accumulate ? y : 0.0));
     }
   }
 }
 
 float WeightAt(const WeightMatrix& weight, int64_t row, int64_t col) {
-  const int64_t at = row * weight.cols + col;
+  const int64_t at = weight.transposed ? col * weight.rows + row : row * weight.cols + col;
   switch (weight.dtype) {
     case DType::kBF16:
       return Bf16ToFloat(static_cast<const uint16_t*>(weight.data)[at]);

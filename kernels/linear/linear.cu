@@ -122,8 +122,9 @@ Task MakeTask(const Projection& p) {
   task.dtype = p.weight.dtype;
   task.bias = p.bias.data();
   task.activation = p.activation;
-  task.x = p.x.data();
-  task.y = p.y.data();
+  task.x = p.x.floats();
+  task.y = p.y.floats();
+  task.add = p.accumulate;
   task.rows = static_cast<int>(p.x.dim(0));
   task.outputs = static_cast<int>(p.weight.rows);
   task.inputs = static_cast<int>(p.weight.cols);
@@ -131,7 +132,7 @@ Task MakeTask(const Projection& p) {
   return task;
 }
 
-absl::Status Launch(TaskGroup& group, CUstream_st* stream) {
+absl::Status Launch(TaskGroup& group, CudaContext& context) {
   int blocks = 0, rows = 0;
   for (int i = 0; i < group.count; ++i) {
     group.tasks[i].first_block = blocks;
@@ -142,39 +143,29 @@ absl::Status Launch(TaskGroup& group, CUstream_st* stream) {
   const int threads = kWarps * cuda::kWarp;
   const auto grid = [&](int tile) { return dim3(blocks, (rows + tile - 1) / tile); };
   if (rows == 1) {
-    ProjectKernel<1><<<grid(1), threads, 0, stream>>>(group);
+    ProjectKernel<1><<<grid(1), threads, 0, context.stream>>>(group);
   } else if (rows == 2) {
-    ProjectKernel<2><<<grid(2), threads, 0, stream>>>(group);
+    ProjectKernel<2><<<grid(2), threads, 0, context.stream>>>(group);
   } else if (rows <= 4) {
-    ProjectKernel<4><<<grid(4), threads, 0, stream>>>(group);
+    ProjectKernel<4><<<grid(4), threads, 0, context.stream>>>(group);
   } else {
-    ProjectKernel<8><<<grid(8), threads, 0, stream>>>(group);
+    ProjectKernel<8><<<grid(8), threads, 0, context.stream>>>(group);
   }
   return LaunchStatus("project");
 }
 
 }  // namespace
 
-absl::Status ProjectCuda(std::span<const Projection> projections, CUstream_st* stream) {
+absl::Status ProjectCuda(std::span<const Projection> projections, CudaContext& context) {
   TaskGroup group;
   for (const Projection& p : projections) {
     group.tasks[group.count++] = MakeTask(p);
     if (group.count == kMaxTasks) {
-      RETURN_IF_ERROR(Launch(group, stream));
+      RETURN_IF_ERROR(Launch(group, context));
       group.count = 0;
     }
   }
-  return Launch(group, stream);
-}
-
-absl::Status ProjectAndAddCuda(const Projection& projection, TensorView<float> residual,
-                               CUstream_st* stream) {
-  TaskGroup group;
-  group.tasks[0] = MakeTask(projection);
-  group.tasks[0].y = residual.data();
-  group.tasks[0].add = true;
-  group.count = 1;
-  return Launch(group, stream);
+  return Launch(group, context);
 }
 
 }  // namespace skein

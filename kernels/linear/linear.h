@@ -10,20 +10,22 @@
 
 #include "common/tensor/tensor_view.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/parallel_for.h"
 #include "kernels/linear/weight_matrix.h"
 
-struct CUstream_st;
-
 namespace skein {
+
+struct CudaContext;
 
 // y = activation(x W^T + bias), row by row.
 struct Projection {
   WeightMatrix weight;           // [outputs, inputs]
   TensorView<const float> bias;  // [outputs], may be empty
   Activation activation = Activation::kNone;
-  TensorView<const float> x;  // [rows, inputs]
-  TensorView<float> y;        // [rows, outputs]; must not overlap x
+  ConstActivationView x;    // [rows, inputs]; on CUDA in the weight's type, or fp32
+  ActivationView y;         // [rows, outputs]; must not overlap x
+  bool accumulate = false;  // CUDA only: y is fp32 and the product is added to it
 
   // InvalidArgument if a shape does not fit, or the element type is not fp32, bf16 or fp16.
   absl::Status Validate() const;
@@ -37,10 +39,9 @@ void ProjectCpu(std::span<const Projection> projections, ParallelFor& threads);
 void ProjectAndAddCpu(const Projection& projection, TensorView<float> residual,
                       ParallelFor& threads);
 
-// The same two on the GPU, enqueued on `stream`.
-absl::Status ProjectCuda(std::span<const Projection> projections, CUstream_st* stream);
-absl::Status ProjectAndAddCuda(const Projection& projection, TensorView<float> residual,
-                               CUstream_st* stream);
+// On the GPU, for projections with the same number of rows. A row's bits depend on the row and on
+// which of the paths for 1 to 4, 5 to 64 or more rows it takes.
+absl::Status ProjectCuda(std::span<const Projection> projections, CudaContext& context);
 
 // Plain loops in double precision, the result rounded once.
 void ProjectRef(const Projection& projection);

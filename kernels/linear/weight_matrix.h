@@ -14,6 +14,7 @@ struct WeightMatrix {
   DType dtype = DType::kF32;  // kF32, kBF16 or kF16
   int64_t rows = 0;           // outputs
   int64_t cols = 0;           // inputs
+  bool transposed = false;    // data is [cols, rows]; on CUDA only
 
   bool empty() const { return data == nullptr; }
   int64_t bytes() const { return rows * cols * DTypeBytes(dtype); }

@@ -22,8 +22,8 @@ void RunRow(const Args& args, int64_t row, int64_t kv_head) {
   call.tokens = int64_t{args.positions[row]} + 1;
   call.scale = 1.0f / std::sqrt(static_cast<float>(n));
   call.q = args.q.row(row) + kv_head * call.heads * n;
-  call.keys = args.pages.keys + kv_head * args.pages.page_tokens * n;
-  call.values = args.pages.values + kv_head * args.pages.page_tokens * n;
+  call.keys = args.pages.key_floats() + kv_head * args.pages.page_tokens * n;
+  call.values = args.pages.value_floats() + kv_head * args.pages.page_tokens * n;
   call.pages = args.pages.table.row(args.sequences.Find(row));
   call.page_tokens = args.pages.page_tokens;
   call.page_stride = args.pages.page_elements();
@@ -40,7 +40,7 @@ void RunHeadRef(const Args& args, int64_t row, int64_t head) {
   std::vector<double> weights(tokens);
   double largest = -std::numeric_limits<double>::infinity();
   for (int64_t t = 0; t < tokens; ++t) {
-    const float* key = args.pages.keys + args.pages.Offset(sequence, t, kv_head);
+    const float* key = args.pages.key_floats() + args.pages.Offset(sequence, t, kv_head);
     for (int64_t i = 0; i < n; ++i) weights[t] += static_cast<double>(q[i]) * key[i];
     weights[t] /= std::sqrt(static_cast<double>(n));
     largest = std::max(largest, weights[t]);
@@ -48,7 +48,7 @@ void RunHeadRef(const Args& args, int64_t row, int64_t head) {
   std::vector<double> out(n);
   double sum = 0;
   for (int64_t t = 0; t < tokens; ++t) {
-    const float* value = args.pages.values + args.pages.Offset(sequence, t, kv_head);
+    const float* value = args.pages.value_floats() + args.pages.Offset(sequence, t, kv_head);
     const double weight = std::exp(weights[t] - largest);
     sum += weight;
     for (int64_t i = 0; i < n; ++i) out[i] += weight * value[i];

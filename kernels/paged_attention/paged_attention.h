@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/kv_pages.h"
 #include "kernels/device/sequences.h"
@@ -19,11 +20,11 @@ namespace skein {
 // On the CPU the sums run over blocks of 64 absolute positions, so neither pages nor chunks change
 // a bit.
 struct PagedAttentionArgs {
-  TensorView<const float> q;            // [rows, H * N]
+  ConstActivationView q;                // [rows, H * N]
   TensorView<const int32_t> positions;  // [rows]
   SequenceRows sequences;
   KvPages pages;
-  TensorView<float> y;  // [rows, H * N]
+  ActivationView y;  // [rows, H * N]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -31,7 +32,7 @@ struct PagedAttentionArgs {
 
 void PagedAttentionRef(const PagedAttentionArgs& args);
 void PagedAttentionCpu(const PagedAttentionArgs& args, ParallelFor& threads);
-absl::Status PagedAttentionCuda(const PagedAttentionArgs& args, CUstream_st* stream);
+absl::Status PagedAttentionCuda(const PagedAttentionArgs& args, CudaContext& context);
 
 inline absl::Status PagedAttention(const PagedAttentionArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(PagedAttention, args, stream);

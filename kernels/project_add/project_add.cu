@@ -3,9 +3,10 @@
 
 namespace skein {
 
-absl::Status ProjectAddCuda(const ProjectAddArgs& args, CUstream_st* stream) {
-  return ProjectAndAddCuda({args.weight, args.bias, Activation::kNone, args.x, args.product},
-                           args.residual, stream);
+absl::Status ProjectAddCuda(const ProjectAddArgs& args, CudaContext& context) {
+  const Projection product = {args.weight, args.bias,     Activation::kNone,
+                              args.x,      args.residual, /*accumulate=*/true};
+  return ProjectCuda({&product, 1}, context);
 }
 
 }  // namespace skein

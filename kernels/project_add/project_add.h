@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
 
@@ -11,7 +12,7 @@ namespace skein {
 
 // residual[m] += W x[m] + bias
 struct ProjectAddArgs {
-  TensorView<const float> x;     // [rows, inputs]
+  ConstActivationView x;         // [rows, inputs]
   WeightMatrix weight;           // [width, inputs]
   TensorView<const float> bias;  // [width], may be empty
   TensorView<float> product;     // workspace [rows, width]
@@ -23,7 +24,7 @@ struct ProjectAddArgs {
 
 void ProjectAddRef(const ProjectAddArgs& args);
 void ProjectAddCpu(const ProjectAddArgs& args, ParallelFor& threads);
-absl::Status ProjectAddCuda(const ProjectAddArgs& args, CUstream_st* stream);
+absl::Status ProjectAddCuda(const ProjectAddArgs& args, CudaContext& context);
 
 inline absl::Status ProjectAdd(const ProjectAddArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(ProjectAdd, args, stream);

@@ -17,13 +17,13 @@ struct RmsProjectArgs {
     WeightMatrix weight;           // [outputs, D]
     TensorView<const float> bias;  // [outputs], may be empty
     Activation activation = Activation::kNone;
-    TensorView<float> y;  // [rows, outputs]
+    ActivationView y;  // [rows, outputs]
   };
 
   TensorView<const float> x;            // [rows, D], the residual stream
   TensorView<const float> norm_weight;  // [D]
   float eps = 1e-6f;
-  TensorView<float> normed;  // workspace [rows, D]
+  ActivationView normed;  // workspace [rows, D]
   absl::InlinedVector<Output, 8> outputs;
 
   // InvalidArgument if a shape disagrees.
@@ -32,7 +32,7 @@ struct RmsProjectArgs {
 
 void RmsProjectRef(const RmsProjectArgs& args);
 void RmsProjectCpu(const RmsProjectArgs& args, ParallelFor& threads);
-absl::Status RmsProjectCuda(const RmsProjectArgs& args, CUstream_st* stream);
+absl::Status RmsProjectCuda(const RmsProjectArgs& args, CudaContext& context);
 
 inline absl::Status RmsProject(const RmsProjectArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(RmsProject, args, stream);

@@ -23,7 +23,7 @@ struct RopeTableArgs {
 
 void RopeTableRef(const RopeTableArgs& args);
 void RopeTableCpu(const RopeTableArgs& args, ParallelFor& threads);
-absl::Status RopeTableCuda(const RopeTableArgs& args, CUstream_st* stream);
+absl::Status RopeTableCuda(const RopeTableArgs& args, CudaContext& context);
 
 inline absl::Status RopeTable(const RopeTableArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(RopeTable, args, stream);

@@ -84,7 +84,7 @@ struct SampleArgs {
 
 // A row per task; a row's result does not depend on the others.
 void SampleCpu(const SampleArgs& args, ParallelFor& threads);
-absl::Status SampleCuda(const SampleArgs& args, CUstream_st* stream);
+absl::Status SampleCuda(const SampleArgs& args, CudaContext& context);
 
 inline absl::Status Sample(const SampleArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(Sample, args, stream);

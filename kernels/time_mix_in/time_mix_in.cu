@@ -4,9 +4,9 @@
 
 namespace skein {
 
-absl::Status TimeMixInCuda(const TimeMixInArgs& args, CUstream_st* stream) {
-  RETURN_IF_ERROR(TokenShiftCuda(TimeMixInShift(args), TimeMixInInputs(args), stream));
-  return ProjectCuda(TimeMixInProducts(args), stream);
+absl::Status TimeMixInCuda(const TimeMixInArgs& args, CudaContext& context) {
+  RETURN_IF_ERROR(TokenShiftCuda(TimeMixInShift(args), TimeMixInInputs(args), context));
+  return ProjectCuda(TimeMixInProducts(args), context);
 }
 
 }  // namespace skein

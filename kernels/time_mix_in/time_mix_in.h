@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
@@ -29,11 +30,11 @@ struct TimeMixInArgs {
   SequenceRows sequences;
   StateTensor shift;  // [D], n of the last token; read, then updated
 
-  TensorView<float> normed;                         // workspace [rows, D]
-  std::array<TensorView<float>, kNumInputs> mixed;  // workspace [rows, D] each
+  TensorView<float> normed;                      // workspace [rows, D]
+  std::array<ActivationView, kNumInputs> mixed;  // workspace [rows, D] each
 
-  TensorView<float> r, k, v;                         // [rows, A]
-  TensorView<float> w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty with v1
+  ActivationView r, k, v;                         // [rows, A]
+  ActivationView w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty with v1
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -41,7 +42,7 @@ struct TimeMixInArgs {
 
 void TimeMixInRef(const TimeMixInArgs& args);
 void TimeMixInCpu(const TimeMixInArgs& args, ParallelFor& threads);
-absl::Status TimeMixInCuda(const TimeMixInArgs& args, CUstream_st* stream);
+absl::Status TimeMixInCuda(const TimeMixInArgs& args, CudaContext& context);
 
 inline absl::Status TimeMixIn(const TimeMixInArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(TimeMixIn, args, stream);

@@ -82,7 +82,7 @@ void FinishRef(const Args& args, const RefInputs& in) {
     for (int64_t j = 0; j < n; ++j) {
       bonus += static_cast<double>(args.r[at + j]) * in.k[at + j] * args.r_k[channel + j];
     }
-    float* y = args.y.data() + at;
+    float* y = args.y.floats() + at;
     LayerNormRef(y, args.norm_weight.data() + channel, args.norm_bias.data() + channel,
                  args.norm_eps, n, y);
     for (int64_t j = 0; j < n; ++j) {
@@ -130,9 +130,9 @@ void TimeMixWkvRef(const TimeMixWkvArgs& args) {
   PrepareRef(args, in);
   const Shape heads = {args.r.dim(0), args.r_k.dim(0), args.r_k.dim(1)};
   const auto view = [&](const float* data) { return TensorView<const float>(data, heads); };
-  Wkv7Ref({view(args.r.data()), view(args.w.data()), view(in.k.data()), view(in.v.data()),
+  Wkv7Ref({view(args.r.floats()), view(args.w.floats()), view(in.k.data()), view(in.v.data()),
            view(in.q.data()), view(in.b.data()), args.sequences, args.state,
-           TensorView<float>(args.y.data(), heads)});
+           TensorView<float>(args.y.floats(), heads)});
   FinishRef(args, in);
 }
 

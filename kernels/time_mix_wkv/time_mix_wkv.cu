@@ -10,8 +10,9 @@ namespace skein {
 namespace {
 
 struct Params {
-  const float *r, *k, *v, *w, *a, *g, *v_mix;
-  float *v_first, *y, *state;
+  cuda::Elements r, k, v, w, a, g, v_mix;  // v_mix without data in layer 0
+  cuda::MutableElements v_first, y;
+  char* state;
   const float *k_k, *k_a, *r_k, *norm_weight, *norm_bias;
   float norm_eps;
   int64_t slot_stride;
@@ -28,7 +29,9 @@ __global__ void TimeMixWkvKernel(const Params p) {
   const bool owner = i < n;
   const cuda::SharedHead inputs = {shared, cuda::VectorStride(n)};
   const int c = head * n + i;  // channel
-  float* memory = p.state + p.slots[sequence] * p.slot_stride + static_cast<int64_t>(c) * n;
+  if (p.slots[sequence] < 0) return;
+  float* memory = reinterpret_cast<float*>(p.state + p.slots[sequence] * p.slot_stride) +
+                  static_cast<int64_t>(c) * n;
   cuda::StateRow<kN> s;
   if (owner) s.Load(memory);
   const float k_k = owner ? p.k_k[c] : 0.0f, k_a = owner ? p.k_a[c] : 0.0f,
@@ -37,8 +40,8 @@ __global__ void TimeMixWkvKernel(const Params p) {
     const int64_t at = static_cast<int64_t>(row) * p.heads * n + c;
     const float r = owner ? p.r[at] : 0.0f, k = owner ? p.k[at] : 0.0f, a = owner ? p.a[at] : 0.0f;
     float v = owner ? p.v[at] : 0.0f;
-    if (owner && p.v_mix == nullptr) p.v_first[at] = v;
-    if (owner && p.v_mix != nullptr) v = fmaf(p.v_first[at] - v, p.v_mix[at], v);
+    if (owner && p.v_mix.data == nullptr) p.v_first.Store(at, v);
+    if (owner && p.v_mix.data != nullptr) v = fmaf(p.v_first[at] - v, p.v_mix[at], v);
     const float removal = k * k_k;
     const float q = removal / fmaxf(sqrtf(cuda::BlockSum(removal * removal, scratch)), 1e-12f);
     const float scaled = k * fmaf(a - 1.0f, k_a, 1.0f);
@@ -50,7 +53,8 @@ __global__ void TimeMixWkvKernel(const Params p) {
     const float scale = rsqrtf(cuda::BlockSum(centred * centred, scratch) / n + p.norm_eps);
     const float bonus = cuda::BlockSum(r * scaled * r_k, scratch);
     if (owner) {
-      p.y[at] = (fmaf(centred * scale, p.norm_weight[c], p.norm_bias[c]) + bonus * v) * p.g[at];
+      p.y.Store(at,
+                (fmaf(centred * scale, p.norm_weight[c], p.norm_bias[c]) + bonus * v) * p.g[at]);
     }
   }
   if (owner) s.Store(memory);
@@ -58,19 +62,19 @@ __global__ void TimeMixWkvKernel(const Params p) {
 
 }  // namespace
 
-absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CUstream_st* stream) {
-  RETURN_IF_ERROR(ProjectCuda(TimeMixWkvProducts(args), stream));
+absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CudaContext& context) {
+  RETURN_IF_ERROR(ProjectCuda(TimeMixWkvProducts(args), context));
   const int heads = static_cast<int>(args.r_k.dim(0)), n = static_cast<int>(args.r_k.dim(1));
-  const Params params = {args.r.data(),
-                         args.k.data(),
-                         args.v.data(),
-                         args.w.data(),
-                         args.a.data(),
-                         args.g.data(),
-                         args.v_mix.data(),
-                         args.v_first.data(),
-                         args.y.data(),
-                         args.state.base,
+  const Params params = {cuda::ElementsOf(args.r),
+                         cuda::ElementsOf(args.k),
+                         cuda::ElementsOf(args.v),
+                         cuda::ElementsOf(args.w),
+                         cuda::ElementsOf(args.a),
+                         cuda::ElementsOf(args.g),
+                         cuda::ElementsOf(args.v_mix),
+                         cuda::ElementsOf(args.v_first),
+                         cuda::ElementsOf(args.y),
+                         static_cast<char*>(args.state.base),
                          args.k_k.data(),
                          args.k_a.data(),
                          args.r_k.data(),
@@ -86,9 +90,9 @@ absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CUstream_st* stream) {
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   const size_t shared = cuda::SharedHead::Bytes(n);
   if (n == 64) {
-    TimeMixWkvKernel<64><<<grid, threads, shared, stream>>>(params);
+    TimeMixWkvKernel<64><<<grid, threads, shared, context.stream>>>(params);
   } else {
-    TimeMixWkvKernel<0><<<grid, threads, shared, stream>>>(params);
+    TimeMixWkvKernel<0><<<grid, threads, shared, context.stream>>>(params);
   }
   return LaunchStatus("time_mix_wkv");
 }

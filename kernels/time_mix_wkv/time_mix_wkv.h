@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
@@ -17,20 +18,21 @@ namespace skein {
 // per head the removal key, the scaled key, one step of wkv7, group norm and bonus; y is multiplied
 // by g.
 struct TimeMixWkvArgs {
-  TensorView<const float> r, k, v;                         // [rows, A]
-  TensorView<const float> w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty in layer 0
-  WeightMatrix w2, a2, v2, g2;                             // [A, rank]; v2 empty in layer 0
-  TensorView<const float> w0, a0, v0;                      // [A]; v0 empty in layer 0
-  TensorView<const float> k_k, k_a;                        // [A]
-  TensorView<const float> r_k;                             // [H, N]
-  TensorView<const float> norm_weight, norm_bias;          // [A]
+  ConstActivationView r, k, v;                         // [rows, A]
+  ConstActivationView w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty in layer 0
+  WeightMatrix w2, a2, v2, g2;                         // [A, rank]; v2 empty in layer 0
+  TensorView<const float> w0, a0, v0;                  // [A]; v0 empty in layer 0
+  TensorView<const float> k_k, k_a;                    // [A]
+  TensorView<const float> r_k;                         // [H, N]
+  TensorView<const float> norm_weight, norm_bias;      // [A]
   float norm_eps = 64e-5f;
+  TensorView<const int32_t> positions;  // [rows]; what an fp16 state is rounded by
   SequenceRows sequences;
   StateTensor state;  // [H, N, N], row = value channel; updated
 
-  TensorView<float> w, a, g, v_mix;  // workspace [rows, A]; v_mix empty in layer 0
-  TensorView<float> v_first;         // [rows, A], written in layer 0, read later
-  TensorView<float> y;               // [rows, A]
+  ActivationView w, a, g, v_mix;  // workspace [rows, A]; v_mix empty in layer 0
+  ActivationView v_first;         // [rows, A], written in layer 0, read later
+  ActivationView y;               // [rows, A]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
@@ -38,7 +40,7 @@ struct TimeMixWkvArgs {
 
 void TimeMixWkvRef(const TimeMixWkvArgs& args);
 void TimeMixWkvCpu(const TimeMixWkvArgs& args, ParallelFor& threads);
-absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CUstream_st* stream);
+absl::Status TimeMixWkvCuda(const TimeMixWkvArgs& args, CudaContext& context);
 
 inline absl::Status TimeMixWkv(const TimeMixWkvArgs& args, const Stream& stream) {
   SKEIN_DISPATCH(TimeMixWkv, args, stream);

@@ -9,7 +9,8 @@ namespace {
 
 struct Params {
   const float *r, *w, *k, *v, *q, *b;
-  float *y, *state;
+  float* y;
+  char* state;
   int64_t slot_stride;
   const int32_t *row_begin, *slots;
   int heads, n;
@@ -22,8 +23,9 @@ __global__ void Wkv7Kernel(const Params p) {
   const int i = threadIdx.x, head = blockIdx.x, sequence = blockIdx.y;
   const bool owner = i < p.n;
   const cuda::SharedHead inputs = {shared, cuda::VectorStride(p.n)};
-  float* memory =
-      p.state + p.slots[sequence] * p.slot_stride + (static_cast<int64_t>(head) * p.n + i) * p.n;
+  if (p.slots[sequence] < 0) return;
+  float* memory = reinterpret_cast<float*>(p.state + p.slots[sequence] * p.slot_stride) +
+                  (static_cast<int64_t>(head) * p.n + i) * p.n;
   cuda::StateRow<kN> s;
   if (owner) s.Load(memory);
   for (int row = p.row_begin[sequence]; row < p.row_begin[sequence + 1]; ++row) {
@@ -38,7 +40,7 @@ __global__ void Wkv7Kernel(const Params p) {
 
 }  // namespace
 
-absl::Status Wkv7Cuda(const Wkv7Args& args, CUstream_st* stream) {
+absl::Status Wkv7Cuda(const Wkv7Args& args, CudaContext& context) {
   const int heads = static_cast<int>(args.r.dim(1)), n = static_cast<int>(args.r.dim(2));
   const Params params = {args.r.data(),
                          args.w.data(),
@@ -47,7 +49,7 @@ absl::Status Wkv7Cuda(const Wkv7Args& args, CUstream_st* stream) {
                          args.q.data(),
                          args.b.data(),
                          args.y.data(),
-                         args.state.base,
+                         static_cast<char*>(args.state.base),
                          args.state.slot_stride,
                          args.sequences.row_begin.data(),
                          args.sequences.slots.data(),
@@ -57,9 +59,9 @@ absl::Status Wkv7Cuda(const Wkv7Args& args, CUstream_st* stream) {
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   const size_t shared = cuda::SharedHead::Bytes(n);
   if (n == 64) {
-    Wkv7Kernel<64><<<grid, threads, shared, stream>>>(params);
+    Wkv7Kernel<64><<<grid, threads, shared, context.stream>>>(params);
   } else {
-    Wkv7Kernel<0><<<grid, threads, shared, stream>>>(params);
+    Wkv7Kernel<0><<<grid, threads, shared, context.stream>>>(params);
   }
   return LaunchStatus("wkv7");
 }

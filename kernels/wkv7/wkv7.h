@@ -27,7 +27,7 @@ struct Wkv7Args {
 
 void Wkv7Ref(const Wkv7Args& args);
 void Wkv7Cpu(const Wkv7Args& args, ParallelFor& threads);
-absl::Status Wkv7Cuda(const Wkv7Args& args, CUstream_st* stream);
+absl::Status Wkv7Cuda(const Wkv7Args& args, CudaContext& context);
 
 inline absl::Status Wkv7(const Wkv7Args& args, const Stream& stream) {
   SKEIN_DISPATCH(Wkv7, args, stream);

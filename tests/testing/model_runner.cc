@@ -58,6 +58,9 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
   batch.kv = {pages_.data(), static_cast<int64_t>(seen_.size()) * pages_per_sequence_,
               options_.page_tokens};
   batch.logits = {logits.data(), {outputs, vocab}};
+  for (const Part& part : parts) {
+    batch.max_rows = std::max(batch.max_rows, static_cast<int64_t>(part.tokens.size()));
+  }
   status_ = model_.Forward(batch, stream_);
   return logits;
 }

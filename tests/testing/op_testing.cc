@@ -9,6 +9,16 @@ namespace {
 
 constexpr int64_t kSlotGap = 7;  // elements between records
 
+uint16_t Bits(float value, DType dtype) {
+  return dtype == DType::kBF16 ? FloatToBf16(value) : FloatToFp16(value);
+}
+float FromBits(uint16_t bits, DType dtype) {
+  return dtype == DType::kBF16 ? Bf16ToFloat(bits) : Fp16ToFloat(bits);
+}
+float Rounded(float value, DType dtype) {
+  return dtype == DType::kF32 ? value : FromBits(Bits(value, dtype), dtype);
+}
+
 }  // namespace
 
 std::shared_ptr<void> HostAllocate(size_t bytes) {
@@ -34,6 +44,23 @@ TensorView<float> TestTensors::Output(const Shape& shape) {
   return {data, shape};
 }
 
+ActivationView TestTensors::RandomOperand(const Shape& shape, float low, float high) {
+  const TensorView<float> values = Random(shape, low, high);
+  for (int64_t i = 0; i < values.size(); ++i) values[i] = Rounded(values[i], operand_);
+  if (stored_ == DType::kF32) return values;
+  uint16_t* bits = New<uint16_t>(values.size());
+  for (int64_t i = 0; i < values.size(); ++i) bits[i] = Bits(values[i], stored_);
+  return {bits, stored_, shape};
+}
+
+ActivationView TestTensors::OutputOperand(const Shape& shape) {
+  if (stored_ == DType::kF32) return Output(shape);
+  const int64_t size = NumElements(shape);
+  uint16_t* bits = New<uint16_t>(size);
+  std::fill_n(bits, size, Bits(std::numeric_limits<float>::quiet_NaN(), stored_));
+  return {bits, stored_, shape};
+}
+
 TensorView<const int32_t> TestTensors::Ints(const std::vector<int32_t>& values) {
   int32_t* data = New<int32_t>(static_cast<int64_t>(values.size()));
   std::copy(values.begin(), values.end(), data);
@@ -46,7 +73,7 @@ WeightMatrix TestTensors::Matrix(int64_t rows, int64_t cols, DType dtype) {
   if (dtype == DType::kF32) return {values.data(), dtype, rows, cols};
   uint16_t* bits = New<uint16_t>(rows * cols);
   for (int64_t i = 0; i < rows * cols; ++i) {
-    bits[i] = dtype == DType::kBF16 ? FloatToBf16(values[i]) : FloatToFp16(values[i]);
+    bits[i] = Bits(values[i], dtype);
   }
   return {bits, dtype, rows, cols};
 }
@@ -57,25 +84,33 @@ SequenceRows TestTensors::Sequences(const std::vector<int32_t>& lengths) {
     row_begin.push_back(row_begin.back() + lengths[i]);
     slots.push_back(static_cast<int32_t>(2 * (lengths.size() - i)));
   }
-  return {Ints(row_begin), Ints(slots)};
+  const int32_t longest = *std::max_element(lengths.begin(), lengths.end());
+  return {Ints(row_begin), Ints(slots), row_begin.back(), longest};
 }
 
 StateTensor TestTensors::State(const SequenceRows& sequences, int64_t elements) {
   const int64_t stride = elements + kSlotGap;
-  return {Random({2 * sequences.count() + 1, stride}).data(), stride};
+  return {Random({2 * sequences.count() + 1, stride}).data(),
+          stride * static_cast<int64_t>(sizeof(float))};
 }
 
 TensorView<float> TestTensors::All(const StateTensor& state) const {
   for (const Buffer& buffer : buffers_) {
-    if (buffer.data.get() == state.base) return {state.base, {buffer.elements}};
+    if (buffer.data.get() == state.base) {
+      return {static_cast<float*>(state.base), {buffer.elements}};
+    }
   }
   return {};
 }
 
 std::vector<float> Collect(const Outputs& outputs) {
   std::vector<float> all;
-  for (const TensorView<float>& output : outputs) {
-    all.insert(all.end(), output.data(), output.data() + output.size());
+  for (const ConstActivationView& output : outputs) {
+    for (int64_t i = 0; i < output.size(); ++i) {
+      all.push_back(output.dtype() == DType::kF32
+                        ? output[i]
+                        : FromBits(static_cast<const uint16_t*>(output.data())[i], output.dtype()));
+    }
   }
   return all;
 }

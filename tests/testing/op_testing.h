@@ -18,11 +18,11 @@
 #include "common/tensor/dtype.h"
 #include "common/tensor/tensor_view.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/device/activation_view.h"
+#include "kernels/device/cuda_context.h"
 #include "kernels/device/parallel_for.h"
 #include "kernels/device/sequences.h"
 #include "kernels/linear/weight_matrix.h"
-
-struct CUstream_st;
 
 namespace skein {
 
@@ -33,12 +33,18 @@ std::shared_ptr<void> HostAllocate(size_t bytes);
 // Owns what the views that it hands out show. The same seed gives the same values.
 class TestTensors {
  public:
-  explicit TestTensors(uint32_t seed, Allocate allocate = HostAllocate)
-      : random_(seed), allocate_(std::move(allocate)) {}
+  // What products read and write is rounded to `operand`, and stored as `stored`: the same values
+  // for a reference in fp32 and for a CUDA body.
+  explicit TestTensors(uint32_t seed, Allocate allocate = HostAllocate, DType operand = DType::kF32,
+                       DType stored = DType::kF32)
+      : random_(seed), allocate_(std::move(allocate)), operand_(operand), stored_(stored) {}
 
   TensorView<float> Random(const Shape& shape, float low = -1.0f, float high = 1.0f);
   // Poisoned with NaN, so that reading before writing shows.
   TensorView<float> Output(const Shape& shape);
+  // The same as activations in the operand type.
+  ActivationView RandomOperand(const Shape& shape, float low = -1.0f, float high = 1.0f);
+  ActivationView OutputOperand(const Shape& shape);
   TensorView<const int32_t> Ints(const std::vector<int32_t>& values);
   // Values of about 1 / sqrt(cols), rounded to `dtype`.
   WeightMatrix Matrix(int64_t rows, int64_t cols, DType dtype);
@@ -60,11 +66,12 @@ class TestTensors {
   std::mt19937 random_;
   Allocate allocate_;
   std::vector<Buffer> buffers_;
+  DType operand_, stored_;
 };
 
-using Outputs = std::vector<TensorView<float>>;
+using Outputs = std::vector<ConstActivationView>;
 
-// Everything in `outputs`, one behind the other.
+// Everything in `outputs` as fp32, one behind the other.
 std::vector<float> Collect(const Outputs& outputs);
 // The largest |found - expected| relative to max(1, largest |expected|).
 double WorstError(const std::vector<float>& found, const std::vector<float>& expected);
@@ -114,24 +121,27 @@ bool HasGpu();
 // Host memory that the GPU reads and writes in place.
 std::shared_ptr<void> PinnedAllocate(size_t bytes);
 absl::Status Synchronize();
+// On the default stream, with workspace and counters of its own.
+CudaContext& TestCudaContext();
 
-// The CUDA body against the reference; twice, which must give the same bits.
+// The CUDA body with operands of this type against the reference; twice, which must give the same
+// bits.
 template <typename Args>
 void ExpectNearReferenceOnCuda(const std::function<Args(TestTensors&)>& make,
-                               absl::Status (*cuda)(const Args&, CUstream_st*),
+                               absl::Status (*cuda)(const Args&, CudaContext&),
                                void (*reference)(const Args&),
-                               const std::function<Outputs(const Args&)>& outputs,
-                               double tolerance) {
+                               const std::function<Outputs(const Args&)>& outputs, double tolerance,
+                               DType operand = DType::kF32) {
   if (!HasGpu()) return;
-  TestTensors reference_tensors(1);
+  TestTensors reference_tensors(1, HostAllocate, operand);
   const Args reference_args = make(reference_tensors);
   reference(reference_args);
   std::vector<float> first;
   for (int run = 0; run < 2; ++run) {
-    TestTensors tensors(1, PinnedAllocate);
+    TestTensors tensors(1, PinnedAllocate, operand, operand);
     const Args args = make(tensors);
     ASSERT_TRUE(args.Validate().ok()) << args.Validate();
-    const absl::Status launched = cuda(args, nullptr);
+    const absl::Status launched = cuda(args, TestCudaContext());
     ASSERT_TRUE(launched.ok()) << launched;
     const absl::Status ran = Synchronize();
     ASSERT_TRUE(ran.ok()) << ran;

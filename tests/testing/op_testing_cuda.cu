@@ -22,6 +22,25 @@ std::shared_ptr<void> PinnedAllocate(size_t bytes) {
   return {data, cudaFreeHost};
 }
 
+CudaContext& TestCudaContext() {
+  static CudaContext* const context = [] {
+    constexpr size_t kWorkspaceBytes = size_t{256} << 20;
+    constexpr int64_t kCounters = 1 << 16;
+    auto* made = new CudaContext();
+    cudaDeviceProp properties;
+    SKEIN_CHECK(cudaGetDeviceProperties(&properties, 0) == cudaSuccess);
+    made->sm_count = properties.multiProcessorCount;
+    made->compute_capability = 10 * properties.major + properties.minor;
+    SKEIN_CHECK(cudaMalloc(&made->workspace, kWorkspaceBytes) == cudaSuccess);
+    made->workspace_bytes = kWorkspaceBytes;
+    SKEIN_CHECK(cudaMalloc(&made->counters, kCounters * sizeof(uint32_t)) == cudaSuccess);
+    SKEIN_CHECK(cudaMemset(made->counters, 0, kCounters * sizeof(uint32_t)) == cudaSuccess);
+    made->num_counters = kCounters;
+    return made;
+  }();
+  return *context;
+}
+
 absl::Status Synchronize() {
   const cudaError_t error = cudaDeviceSynchronize();
   if (error == cudaSuccess) return absl::OkStatus();

@@ -117,6 +117,7 @@ absl::Status SequenceRunner::Step(std::span<const int32_t> tokens) {
     batch.kv = {pages_->base(), pages_->num_pages(), kPageTokens};
   }
   batch.logits = {logits_.data(), {rows, model_->description().vocab_size}};
+  batch.max_rows = rows;
   seen_ += rows;
   return model_->Forward(batch, Stream(threads_));
 }

@@ -33,6 +33,7 @@ void BatchBuilder::Clear() {
   plan_.slots.clear();
   plan_.pages.clear();
   plan_.max_pages = 0;
+  plan_.max_rows = 0;
   plan_.logit_rows.clear();
   plan_.copied_outputs.clear();
   plan_.samples.clear();
@@ -53,6 +54,7 @@ void BatchBuilder::AddRows(Sequence& sequence, int rows) {
   }
   plan_.row_begin.push_back(static_cast<int32_t>(plan_.tokens.size()));
   plan_.slots.push_back(sequence.memory.slot);
+  plan_.max_rows = std::max<int64_t>(plan_.max_rows, rows);
   const PageList& pages = sequence.memory.pages;
   plan_.pages.insert(plan_.pages.end(), pages.begin(), pages.end());
   plan_.pages.resize(plan_.slots.size() * plan_.max_pages);

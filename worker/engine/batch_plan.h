@@ -33,6 +33,7 @@ struct BatchPlan {
   std::vector<int32_t> slots;              // [entries]
   std::vector<int32_t> pages;              // [entries, max_pages], filled up with 0
   int64_t max_pages = 0;
+  int64_t max_rows = 0;             // of the longest entry
   std::vector<int32_t> logit_rows;  // [model outputs]
 
   // The fields of SampleArgs, for the model's outputs and after them the copies.

@@ -61,6 +61,7 @@ absl::Status StepRunner::Forward(const BatchPlan& plan) {
               .num_pages = pages_.num_pages(),
               .page_tokens = pages_.layout().page_tokens};
   batch.logits = logits_.Rows(0, num_outputs);
+  batch.max_rows = plan.max_rows;
   return model_.Forward(batch, stream_);
 }
 

@@ -7,12 +7,14 @@
 namespace skein {
 
 void ChannelMixV7Buffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& plan) {
-  for (Buffer* buffer : {&normed, &mixed, &product}) plan.Add(width, buffer);
-  plan.Add(ffn_width, &h);
+  for (Buffer* buffer : {&normed, &product}) plan.AddFloats(width, buffer);
+  plan.AddOperand(width, &mixed);
+  plan.AddOperand(ffn_width, &h);
 }
 
-absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, const Step& step,
-                          const ChannelMixV7Buffers& buffers, const TensorView<float>& residual) {
+absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, const StatePart& shift,
+                          const Step& step, const ChannelMixV7Buffers& buffers,
+                          const TensorView<float>& residual) {
   const int64_t rows = step.rows();
   const int64_t width = weights.key.cols;
   ChannelMixInArgs in;
@@ -24,11 +26,11 @@ absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, con
   in.key = weights.key;
   in.sequences = step.sequences;
   in.shift = step.State(shift);
-  in.normed = buffers.normed.View(rows, width);
-  in.mixed = buffers.mixed.View(rows, width);
-  in.h = buffers.h.View(rows, weights.key.rows);
+  in.normed = buffers.normed.Floats(rows, width);
+  in.mixed = buffers.mixed.View(rows, width, step.types.operand);
+  in.h = buffers.h.View(rows, weights.key.rows, step.types.operand);
   RETURN_IF_ERROR(ChannelMixIn(in, step.stream));
-  return ChannelMixOut({in.h, weights.value, buffers.product.View(rows, width), residual},
+  return ChannelMixOut({in.h, weights.value, buffers.product.Floats(rows, width), residual},
                        step.stream);
 }
 

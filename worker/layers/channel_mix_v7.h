@@ -26,9 +26,10 @@ struct ChannelMixV7Buffers {
   void Plan(int64_t width, int64_t ffn_width, BufferPlan& plan);
 };
 
-// residual += ChannelMix(LN2(residual)); `shift` is the offset of the layer's field [D] in the
-// state record.
-absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, int64_t shift, const Step& step,
-                          const ChannelMixV7Buffers& buffers, const TensorView<float>& residual);
+// residual += ChannelMix(LN2(residual)); `shift` is the layer's field [D] of the state
+// record.
+absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, const StatePart& shift,
+                          const Step& step, const ChannelMixV7Buffers& buffers,
+                          const TensorView<float>& residual);
 
 }  // namespace skein

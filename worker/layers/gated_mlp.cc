@@ -7,8 +7,10 @@
 namespace skein {
 
 void GatedMlpBuffers::Plan(int64_t width, int64_t ffn_width, BufferPlan& plan) {
-  for (Buffer* buffer : {&normed, &product}) plan.Add(width, buffer);
-  for (Buffer* buffer : {&gated, &h}) plan.Add(ffn_width, buffer);
+  plan.AddOperand(width, &normed);
+  plan.AddFloats(width, &product);
+  plan.AddResult(ffn_width, &gated);
+  plan.AddOperand(ffn_width, &h);
 }
 
 absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step,
@@ -21,11 +23,11 @@ absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step,
   in.eps = weights.norm_eps;
   in.gate = weights.gate;
   in.up = weights.up;
-  in.normed = buffers.normed.View(rows, width);
-  in.gated = buffers.gated.View(rows, weights.gate.rows);
-  in.h = buffers.h.View(rows, weights.gate.rows);
+  in.normed = buffers.normed.View(rows, width, step.types.operand);
+  in.gated = buffers.gated.View(rows, weights.gate.rows, step.types.result(rows));
+  in.h = buffers.h.View(rows, weights.gate.rows, step.types.operand);
   RETURN_IF_ERROR(GatedMlpIn(in, step.stream));
-  return ProjectAdd({in.h, weights.down, {}, buffers.product.View(rows, width), residual},
+  return ProjectAdd({in.h, weights.down, {}, buffers.product.Floats(rows, width), residual},
                     step.stream);
 }
 

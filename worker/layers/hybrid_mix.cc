@@ -15,20 +15,25 @@ RmsProjectArgs InArgs(const HybridMixWeights& w, const Step& step, const HybridM
   args.x = residual;
   args.norm_weight = w.norm_weight;
   args.eps = w.norm_eps;
-  args.normed = b.normed.View(rows, w.receptance.cols);
+  args.normed = b.normed.View(rows, w.receptance.cols, step.types.operand);
   const auto add = [&](const WeightMatrix& weight, const TensorView<const float>& bias,
-                       Activation activation, const Buffer& out) {
-    if (weight.empty()) return;
-    args.outputs.push_back({weight, bias, activation, out.View(rows, weight.rows)});
+                       const Buffer& out) {
+    const DType dtype = step.types.result(rows);
+    args.outputs.push_back({weight, bias, Activation::kNone, out.View(rows, weight.rows, dtype)});
   };
-  add(w.receptance, w.receptance_bias, Activation::kNone, b.r);
-  add(w.key, w.key_bias, Activation::kNone, b.k);
-  add(w.value, w.value_bias, Activation::kNone, b.v);
-  add(w.w1, {}, Activation::kTanh, b.w_rank);
-  add(w.a1, {}, Activation::kNone, b.a_rank);
-  add(w.g1, {}, Activation::kSigmoid, b.g_rank);
-  add(w.k1, {}, Activation::kNone, b.k_rank);
-  add(w.v1, {}, Activation::kNone, b.v_rank);
+  const auto add_rank = [&](const WeightMatrix& weight, Activation activation, const Buffer& out) {
+    if (weight.empty()) return;
+    const DType dtype = step.types.operand;
+    args.outputs.push_back({weight, {}, activation, out.View(rows, weight.rows, dtype)});
+  };
+  add(w.receptance, w.receptance_bias, b.r);
+  add(w.key, w.key_bias, b.k);
+  add(w.value, w.value_bias, b.v);
+  add_rank(w.w1, Activation::kTanh, b.w_rank);
+  add_rank(w.a1, Activation::kNone, b.a_rank);
+  add_rank(w.g1, Activation::kSigmoid, b.g_rank);
+  add_rank(w.k1, Activation::kNone, b.k_rank);
+  add_rank(w.v1, Activation::kNone, b.v_rank);
   return args;
 }
 
@@ -47,55 +52,60 @@ void SetWeights(const HybridMixWeights& w, HybridWkvArgs& args) {
   args.r_k = w.r_k;
 }
 
-void SetBuffers(const HybridMixWeights& w, int64_t rows, const HybridMixBuffers& b,
+void SetBuffers(const HybridMixWeights& w, const Step& step, const HybridMixBuffers& b,
                 HybridWkvArgs& args) {
+  const int64_t rows = step.rows();
+  const DType operand = step.types.operand, result = step.types.result(rows);
   const int64_t wide = w.receptance.rows, narrow = w.key.rows;
-  args.r = b.r.View(rows, wide);
-  args.k = b.k.View(rows, narrow);
-  args.v = b.v.View(rows, narrow);
-  args.w_rank = b.w_rank.View(rows, w.w1.rows);
-  args.a_rank = b.a_rank.View(rows, w.a1.rows);
-  args.g_rank = b.g_rank.View(rows, w.g1.rows);
-  args.u = b.u.View(rows, wide);
-  args.a = b.a.View(rows, wide);
-  args.g = b.g.View(rows, wide);
-  args.k_first = b.k_first.View(rows, narrow);
-  args.v_first = b.v_first.View(rows, narrow);
-  args.y = b.y.View(rows, wide);
+  args.r = b.r.View(rows, wide, result);
+  args.k = b.k.View(rows, narrow, result);
+  args.v = b.v.View(rows, narrow, result);
+  args.w_rank = b.w_rank.View(rows, w.w1.rows, operand);
+  args.a_rank = b.a_rank.View(rows, w.a1.rows, operand);
+  args.g_rank = b.g_rank.View(rows, w.g1.rows, operand);
+  args.u = b.u.View(rows, wide, result);
+  args.a = b.a.View(rows, wide, result);
+  args.g = b.g.View(rows, wide, result);
+  args.k_first = b.k_first.View(rows, narrow, result);
+  args.v_first = b.v_first.View(rows, narrow, result);
+  args.y = b.y.View(rows, wide, operand);
   if (w.k2.empty()) return;
-  args.k_rank = b.k_rank.View(rows, w.k1.rows);
-  args.v_rank = b.v_rank.View(rows, w.v1.rows);
-  args.k_mix = b.k_mix.View(rows, narrow);
-  args.v_mix = b.v_mix.View(rows, narrow);
+  args.k_rank = b.k_rank.View(rows, w.k1.rows, operand);
+  args.v_rank = b.v_rank.View(rows, w.v1.rows, operand);
+  args.k_mix = b.k_mix.View(rows, narrow, result);
+  args.v_mix = b.v_mix.View(rows, narrow, result);
 }
 
 }  // namespace
 
 void HybridMixBuffers::Plan(const HybridMixSizes& sizes, BufferPlan& plan) {
-  for (Buffer* buffer : {&normed, &product}) plan.Add(sizes.width, buffer);
-  for (Buffer* buffer : {&r, &u, &a, &g, &y}) plan.Add(sizes.r_width, buffer);
+  plan.AddOperand(sizes.width, &normed);
+  plan.AddFloats(sizes.width, &product);
+  for (Buffer* buffer : {&r, &u, &a, &g}) plan.AddResult(sizes.r_width, buffer);
+  plan.AddOperand(sizes.r_width, &y);
   for (Buffer* buffer : {&k, &v, &k_mix, &v_mix, &k_first, &v_first}) {
-    plan.Add(sizes.kv_width, buffer);
+    plan.AddResult(sizes.kv_width, buffer);
   }
   for (Buffer* buffer : {&w_rank, &a_rank, &g_rank, &k_rank, &v_rank}) {
-    plan.Add(sizes.max_rank, buffer);
+    plan.AddOperand(sizes.max_rank, buffer);
   }
 }
 
-absl::Status HybridMix(const HybridMixWeights& weights, int64_t wkv, const RopeAngles& angles,
-                       const Step& step, const HybridMixBuffers& buffers,
+absl::Status HybridMix(const HybridMixWeights& weights, const StatePart& wkv,
+                       const RopeAngles& angles, const Step& step, const HybridMixBuffers& buffers,
                        const TensorView<float>& residual) {
   RETURN_IF_ERROR(RmsProject(InArgs(weights, step, buffers, residual), step.stream));
   HybridWkvArgs args;
   SetWeights(weights, args);
-  SetBuffers(weights, step.rows(), buffers, args);
+  SetBuffers(weights, step, buffers, args);
   args.norm_eps = weights.norm_eps;
   args.cosines = angles.cosines;
   args.sines = angles.sines;
+  args.positions = step.positions;
   args.sequences = step.sequences;
   args.state = step.State(wkv);
   RETURN_IF_ERROR(HybridWkv(args, step.stream));
-  const auto product = buffers.product.View(step.rows(), weights.output.rows);
+  const auto product = buffers.product.Floats(step.rows(), weights.output.rows);
   return ProjectAdd({args.y, weights.output, weights.output_bias, product, residual}, step.stream);
 }
 

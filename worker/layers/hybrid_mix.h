@@ -47,10 +47,9 @@ struct RopeAngles {
   TensorView<const float> cosines, sines;
 };
 
-// residual += Mixer(rms(residual)); `wkv` is the offset of the layer's field [H, N, N] in the state
-// record.
-absl::Status HybridMix(const HybridMixWeights& weights, int64_t wkv, const RopeAngles& angles,
-                       const Step& step, const HybridMixBuffers& buffers,
+// residual += Mixer(rms(residual)); `wkv` is the layer's field [H, N, N] of the state record.
+absl::Status HybridMix(const HybridMixWeights& weights, const StatePart& wkv,
+                       const RopeAngles& angles, const Step& step, const HybridMixBuffers& buffers,
                        const TensorView<float>& residual);
 
 }  // namespace skein

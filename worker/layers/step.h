@@ -8,29 +8,36 @@
 #include "common/tensor/tensor_view.h"
 #include "kernels/device/sequences.h"
 #include "kernels/device/stream.h"
+#include "worker/layers/step_types.h"
 #include "worker/models/model.h"
 
 namespace skein {
+
+// Where a field lies in the state record.
+struct StatePart {
+  int64_t offset = 0;  // in bytes
+  DType dtype = DType::kF32;
+};
 
 struct Step {
   SequenceRows sequences;
   TensorView<const int32_t> positions;  // [rows]
   std::byte* states = nullptr;          // [slots, state_bytes]
   int64_t state_bytes = 0;
+  StepTypes types;
   Stream stream;
 
   int64_t rows() const { return positions.dim(0); }
-  // The fp32 field that begins `offset` bytes into each state record.
-  StateTensor State(int64_t offset) const {
-    return {reinterpret_cast<float*>(states + offset),
-            state_bytes / static_cast<int64_t>(sizeof(float))};
+  StateTensor State(const StatePart& part) const {
+    return {states + part.offset, state_bytes, part.dtype};
   }
 };
 
-Step MakeStep(const ModelBatch& batch, const StateLayout& layout, const Stream& stream);
+Step MakeStep(const ModelBatch& batch, const StateLayout& layout, const StepTypes& types,
+              const Stream& stream);
 
-// Appends an fp32 field and returns its offset. Fields are aligned to 64 bytes, and so is the
-// record.
-int64_t AddStateField(StateLayout& layout, std::string name, int layer, Shape shape);
+// Appends a field. Fields are aligned to 256 bytes, and so is the record.
+StatePart AddStateField(StateLayout& layout, std::string name, int layer, Shape shape,
+                        DType dtype = DType::kF32);
 
 }  // namespace skein

@@ -7,9 +7,9 @@
 namespace skein {
 namespace {
 
-TensorView<float> OptionalView(const Buffer& buffer, int64_t rows, const WeightMatrix& weight,
-                               int64_t cols) {
-  return weight.empty() ? TensorView<float>() : buffer.View(rows, cols);
+ActivationView OptionalView(const Buffer& buffer, int64_t rows, const WeightMatrix& weight,
+                            int64_t cols, DType dtype) {
+  return weight.empty() ? ActivationView() : buffer.View(rows, cols, dtype);
 }
 
 TimeMixInArgs InArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, const Step& step,
@@ -29,17 +29,17 @@ TimeMixInArgs InArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, con
   args.g1 = w.g1;
   args.sequences = step.sequences;
   args.shift = step.State(state.shift);
-  args.normed = b.normed.View(rows, w.receptance.cols);
+  args.normed = b.normed.Floats(rows, w.receptance.cols);
   for (size_t i = 0; i < b.mixed.size(); ++i) {
-    args.mixed[i] = b.mixed[i].View(rows, w.receptance.cols);
+    args.mixed[i] = b.mixed[i].View(rows, w.receptance.cols, step.types.operand);
   }
-  args.r = b.r.View(rows, w.receptance.rows);
-  args.k = b.k.View(rows, w.receptance.rows);
-  args.v = b.v.View(rows, w.receptance.rows);
-  args.w_rank = b.w_rank.View(rows, w.w1.rows);
-  args.a_rank = b.a_rank.View(rows, w.a1.rows);
-  args.g_rank = b.g_rank.View(rows, w.g1.rows);
-  args.v_rank = OptionalView(b.v_rank, rows, w.v1, w.v1.rows);
+  args.r = b.r.View(rows, w.receptance.rows, step.types.result(rows));
+  args.k = b.k.View(rows, w.receptance.rows, step.types.result(rows));
+  args.v = b.v.View(rows, w.receptance.rows, step.types.result(rows));
+  args.w_rank = b.w_rank.View(rows, w.w1.rows, step.types.operand);
+  args.a_rank = b.a_rank.View(rows, w.a1.rows, step.types.operand);
+  args.g_rank = b.g_rank.View(rows, w.g1.rows, step.types.operand);
+  args.v_rank = OptionalView(b.v_rank, rows, w.v1, w.v1.rows, step.types.operand);
   return args;
 }
 
@@ -47,6 +47,7 @@ TimeMixWkvArgs WkvArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, c
                        const TimeMixInArgs& in, const TimeMixV7Buffers& b) {
   const int64_t rows = step.rows();
   const int64_t width = w.receptance.rows;
+  const DType result = step.types.result(rows);
   TimeMixWkvArgs args;
   args.r = in.r;
   args.k = in.k;
@@ -67,27 +68,31 @@ TimeMixWkvArgs WkvArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, c
   args.r_k = w.r_k;
   args.norm_weight = w.group_norm_weight;
   args.norm_bias = w.group_norm_bias;
+  args.positions = step.positions;
   args.sequences = step.sequences;
   args.state = step.State(state.wkv);
-  args.w = b.w.View(rows, width);
-  args.a = b.a.View(rows, width);
-  args.g = b.g.View(rows, width);
-  args.v_mix = OptionalView(b.v_mix, rows, w.v2, width);
-  args.v_first = b.v_first.View(rows, width);
-  args.y = b.y.View(rows, width);
+  args.w = b.w.View(rows, width, result);
+  args.a = b.a.View(rows, width, result);
+  args.g = b.g.View(rows, width, result);
+  args.v_mix = OptionalView(b.v_mix, rows, w.v2, width, result);
+  args.v_first = b.v_first.View(rows, width, result);
+  args.y = b.y.View(rows, width, step.types.operand);
   return args;
 }
 
 }  // namespace
 
 void TimeMixV7Buffers::Plan(const TimeMixV7Sizes& sizes, BufferPlan& plan) {
-  plan.Add(sizes.width, &normed);
-  plan.Add(sizes.width, &product);
-  for (Buffer& buffer : mixed) plan.Add(sizes.width, &buffer);
-  for (Buffer* buffer : {&r, &k, &v, &w, &a, &g, &v_mix, &v_first, &y}) {
-    plan.Add(sizes.att_width, buffer);
+  plan.AddFloats(sizes.width, &normed);
+  plan.AddFloats(sizes.width, &product);
+  for (Buffer& buffer : mixed) plan.AddOperand(sizes.width, &buffer);
+  for (Buffer* buffer : {&r, &k, &v, &w, &a, &g, &v_mix, &v_first}) {
+    plan.AddResult(sizes.att_width, buffer);
   }
-  for (Buffer* buffer : {&w_rank, &a_rank, &v_rank, &g_rank}) plan.Add(sizes.max_rank, buffer);
+  plan.AddOperand(sizes.att_width, &y);
+  for (Buffer* buffer : {&w_rank, &a_rank, &v_rank, &g_rank}) {
+    plan.AddOperand(sizes.max_rank, buffer);
+  }
 }
 
 absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& state,
@@ -99,7 +104,7 @@ absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& st
   TimeMixWkvArgs wkv = WkvArgs(weights, state, step, in, buffers);
   wkv.norm_eps = weights.group_norm_eps;
   RETURN_IF_ERROR(TimeMixWkv(wkv, step.stream));
-  const auto product = buffers.product.View(step.rows(), weights.output.rows);
+  const auto product = buffers.product.Floats(step.rows(), weights.output.rows);
   return ProjectAdd({wkv.y, weights.output, {}, product, residual}, step.stream);
 }
 

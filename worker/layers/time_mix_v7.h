@@ -43,10 +43,10 @@ struct TimeMixV7Buffers {
   void Plan(const TimeMixV7Sizes& sizes, BufferPlan& plan);
 };
 
-// Offsets of the layer's fields in the state record.
+// The layer's fields in the state record.
 struct TimeMixV7State {
-  int64_t shift = 0;  // [D]
-  int64_t wkv = 0;    // [H, N, N]
+  StatePart shift;  // [D]
+  StatePart wkv;    // [H, N, N]
 };
 
 // residual += TimeMix(LN1(residual))

@@ -54,7 +54,7 @@ struct KvView {
 
 // One step: rows of several sequences, each sequence's rows adjacent and in order. A decode is a
 // sequence with one row, a chunk of a prompt one with many. All arrays are where the stream
-// computes.
+// computes. On CUDA sequences with the slot -1 fill up a step of fixed size (SequenceRows).
 struct ModelBatch {
   TensorView<const int32_t> tokens;     // [rows], ids in [0, vocab)
   TensorView<const int32_t> positions;  // [rows], the token's index in its sequence, from 0
@@ -67,6 +67,7 @@ struct ModelBatch {
   StateView state;
   KvView kv;
   TensorView<float> logits;  // [outputs, vocab], written
+  int64_t max_rows = 0;      // of the longest sequence
 
   int64_t num_rows() const { return tokens.dim(0); }
   int64_t num_sequences() const { return slots.dim(0); }

@@ -74,7 +74,7 @@ TEST(LinearTest, ARowHasTheSameBitsAloneAndInAnyBatch) {
           part.x = TensorView<const float>(all.x.row(begin), {count, inputs});
           part.y = tensors.Output({count, 31});
           RunOne(part, threads);
-          const TensorView<float> expected = all.y.Rows(begin, count);
+          const ActivationView expected = all.y.Rows(begin, count);
           ASSERT_TRUE(SameBits(Collect({part.y}), Collect({expected})))
               << DTypeName(dtype) << " " << inputs << ": rows " << begin << " + " << count;
         }

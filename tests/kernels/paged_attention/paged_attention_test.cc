@@ -64,8 +64,8 @@ PagedAttentionArgs Make(TestTensors& t, const Sizes& s) {
     for (int64_t token = 0; token < tokens; ++token) {
       for (int64_t h = 0; h < s.kv_heads; ++h) {
         const int64_t at = args.pages.Offset(static_cast<int64_t>(i), token, h);
-        std::copy_n(k.row(token) + h * s.n, s.n, args.pages.keys + at);
-        std::copy_n(v.row(token) + h * s.n, s.n, args.pages.values + at);
+        std::copy_n(k.row(token) + h * s.n, s.n, args.pages.key_floats() + at);
+        std::copy_n(v.row(token) + h * s.n, s.n, args.pages.value_floats() + at);
       }
     }
   }
@@ -134,10 +134,11 @@ TEST(KvAppendTest, PutsNormedKeysAndPlainValuesAtTheirPositions) {
         const int64_t at = args.pages.Offset(row / 2, args.positions[row], h);
         std::vector<float> key(args.k.row(row) + h * 20, args.k.row(row) + h * 20 + 20);
         if (norms) RmsNormRef(key.data(), args.k_norm.data(), 1e-6, 20, key.data());
-        const std::vector<float> found(args.pages.keys + at, args.pages.keys + at + 20);
+        const std::vector<float> found(args.pages.key_floats() + at,
+                                       args.pages.key_floats() + at + 20);
         EXPECT_LE(WorstError(found, key), norms ? 1e-6 : 0.0);
         EXPECT_TRUE(std::equal(args.v.row(row) + h * 20, args.v.row(row) + h * 20 + 20,
-                               args.pages.values + at));
+                               args.pages.value_floats() + at));
       }
       for (int64_t h = 0; h < 4 && norms; ++h) {
         float* head = q.data() + row * 80 + h * 20;

@@ -25,7 +25,7 @@ namespace {
 
 // Where a layer's memory is: a field of the state record, or a layer of the KV pages.
 struct LayerMemory {
-  int64_t wkv = 0;
+  StatePart wkv;
   int64_t attention_index = 0;
 };
 
@@ -54,11 +54,11 @@ class HybridModel : public Model {
   absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
     RETURN_IF_ERROR(
         CheckBatch(batch, {max_rows_, spec_.vocab_size, kv_layout_.num_layers > 0}, stream));
-    const Step step = MakeStep(batch, state_layout_, stream);
+    const Step step = MakeStep(batch, state_layout_, types_, stream);
     const float eps = spec_.rms_norm_eps;
-    const auto x = activations_.residual.View(batch.num_rows(), spec_.width);
-    const RopeAngles angles = {activations_.cosines.View(batch.num_rows(), spec_.head_dim / 2),
-                               activations_.sines.View(batch.num_rows(), spec_.head_dim / 2)};
+    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
+    const RopeAngles angles = {activations_.cosines.Floats(batch.num_rows(), spec_.head_dim / 2),
+                               activations_.sines.Floats(batch.num_rows(), spec_.head_dim / 2)};
     RETURN_IF_ERROR(ComputeAngles(batch, stream));
     RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, {}, {}, eps, x}, stream));
     for (size_t i = 0; i < weights_.layers.size(); ++i) {
@@ -79,7 +79,7 @@ class HybridModel : public Model {
                  {},
                  eps,
                  weights_.head,
-                 activations_.head_norm.View(outputs, spec_.width),
+                 activations_.head_norm.View(outputs, spec_.width, types_.operand),
                  batch.logits},
                 stream);
   }
@@ -117,11 +117,11 @@ class HybridModel : public Model {
   }
 
   absl::Status AllocateActivations() {
-    BufferPlan plan(max_rows_);
-    plan.Add(spec_.width, &activations_.residual);
-    plan.Add(spec_.width, &activations_.head_norm);
-    plan.Add(spec_.head_dim / 2, &activations_.cosines);
-    plan.Add(spec_.head_dim / 2, &activations_.sines);
+    BufferPlan plan(max_rows_, types_);
+    plan.AddFloats(spec_.width, &activations_.residual);
+    plan.AddOperand(spec_.width, &activations_.head_norm);
+    plan.AddFloats(spec_.head_dim / 2, &activations_.cosines);
+    plan.AddFloats(spec_.head_dim / 2, &activations_.sines);
     activations_.mix.Plan({spec_.width, spec_.r_width(), spec_.kv_width(), spec_.max_rank()}, plan);
     activations_.attention.Plan(spec_.width, spec_.r_width(), spec_.kv_width(), plan);
     activations_.mlp.Plan(spec_.width, spec_.ffn_width, plan);
@@ -132,21 +132,31 @@ class HybridModel : public Model {
   absl::Status ComputeAngles(const ModelBatch& batch, const Stream& stream) const {
     const int64_t half = spec_.head_dim / 2;
     return RopeTable(
-        {batch.positions, spec_.rope_theta, activations_.cosines.View(batch.num_rows(), half),
-         activations_.sines.View(batch.num_rows(), half)},
+        {batch.positions, spec_.rope_theta, activations_.cosines.Floats(batch.num_rows(), half),
+         activations_.sines.Floats(batch.num_rows(), half)},
         stream);
   }
 
   KvPages Pages(const ModelBatch& batch, int64_t attention_index) const {
     const int64_t plane =
         batch.kv.num_pages * spec_.kv_heads * batch.kv.page_tokens * spec_.head_dim;
-    float* keys = static_cast<float*>(batch.kv.base) + 2 * attention_index * plane;
-    return {keys,           keys + plane,   batch.kv.num_pages, batch.kv.page_tokens,
-            spec_.kv_heads, spec_.head_dim, batch.pages};
+    const int64_t plane_bytes = plane * DTypeBytes(kv_layout_.dtype);
+    std::byte* keys = static_cast<std::byte*>(batch.kv.base) + 2 * attention_index * plane_bytes;
+    KvPages pages;
+    pages.keys = keys;
+    pages.values = keys + plane_bytes;
+    pages.dtype = kv_layout_.dtype;
+    pages.num_pages = batch.kv.num_pages;
+    pages.page_tokens = batch.kv.page_tokens;
+    pages.kv_heads = spec_.kv_heads;
+    pages.head_dim = spec_.head_dim;
+    pages.table = batch.pages;
+    return pages;
   }
 
   const Spec spec_;
   const int64_t max_rows_;
+  StepTypes types_;
   ModelDescription description_;
   StateLayout state_layout_;
   KvLayout kv_layout_;

@@ -24,7 +24,7 @@ namespace {
 // Offsets in the state record.
 struct LayerState {
   TimeMixV7State time_mix;
-  int64_t channel_shift = 0;
+  StatePart channel_shift;
 };
 
 struct Activations {
@@ -50,8 +50,8 @@ class Rwkv7Model : public Model {
 
   absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
     RETURN_IF_ERROR(CheckBatch(batch, {max_rows_, spec_.vocab_size, false}, stream));
-    const Step step = MakeStep(batch, state_layout_, stream);
-    const auto x = activations_.residual.View(batch.num_rows(), spec_.width);
+    const Step step = MakeStep(batch, state_layout_, types_, stream);
+    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
     RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, weights_.first_norm_weight,
                                weights_.first_norm_bias, spec_.norm_eps, x},
                               stream));
@@ -64,10 +64,10 @@ class Rwkv7Model : public Model {
     }
     const int64_t outputs = batch.logit_rows.dim(0);
     if (outputs == 0) return absl::OkStatus();
-    return Head(
-        {x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias, spec_.norm_eps,
-         weights_.head, activations_.head_norm.View(outputs, spec_.width), batch.logits},
-        stream);
+    return Head({x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias,
+                 spec_.norm_eps, weights_.head,
+                 activations_.head_norm.View(outputs, spec_.width, types_.operand), batch.logits},
+                stream);
   }
 
  private:
@@ -98,9 +98,9 @@ class Rwkv7Model : public Model {
   }
 
   absl::Status AllocateActivations() {
-    BufferPlan plan(max_rows_);
-    plan.Add(spec_.width, &activations_.residual);
-    plan.Add(spec_.width, &activations_.head_norm);
+    BufferPlan plan(max_rows_, types_);
+    plan.AddFloats(spec_.width, &activations_.residual);
+    plan.AddOperand(spec_.width, &activations_.head_norm);
     activations_.time_mix.Plan({spec_.width, spec_.att_width(), spec_.max_rank()}, plan);
     activations_.channel_mix.Plan(spec_.width, spec_.ffn_width, plan);
     ASSIGN_OR_RETURN(activation_arena_, Arena::Create(plan.bytes()));
@@ -109,6 +109,7 @@ class Rwkv7Model : public Model {
 
   const Spec spec_;
   const int64_t max_rows_;
+  StepTypes types_;
   ModelDescription description_;
   StateLayout state_layout_;
   KvLayout kv_layout_;
