@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <cuda_runtime.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "kernels/linear/matmul.h"
+#include "kernels/linear/product_timer.h"
+
+namespace skein {
+namespace {
+
+constexpr int kMaxAlgorithms = 32;
+// A candidate whose first run takes this much longer than the best is not measured further.
+constexpr double kHopeless = 1.6;
+
+ProductGroup BucketOf(const ProductGroup& group) {
+  ProductGroup bucket = group;
+  bucket.rows = RowBucket(group.rows);
+  return bucket;
+}
+
+absl::StatusOr<std::string> Fingerprint(const LibraryProducts& library) {
+  int device = 0, driver = 0;
+  cudaDeviceProp properties;
+  if (cudaGetDevice(&device) != cudaSuccess || cudaDriverGetVersion(&driver) != cudaSuccess ||
+      cudaGetDeviceProperties(&properties, device) != cudaSuccess) {
+    return absl::UnavailableError("products: no CUDA device");
+  }
+  return absl::StrCat("gpu=", properties.name, " sms=", properties.multiProcessorCount,
+                      " driver=", driver, " cublaslt=", library.version(), " tiles=", kTileVersion);
+}
+
+bool Capturing(CUstream_st* stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  return cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
+         status != cudaStreamCaptureStatusNone;
+}
+
+}  // namespace
+
+Matmul::Matmul(MatmulOptions options, std::unique_ptr<LibraryProducts> library,
+               std::string fingerprint)
+    : options_(std::move(options)),
+      library_(std::move(library)),
+      cache_(options_.cache_directory, std::move(fingerprint)) {}
+
+absl::StatusOr<std::unique_ptr<Matmul>> Matmul::Create(MatmulOptions options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LibraryProducts> library, LibraryProducts::Create());
+  ASSIGN_OR_RETURN(std::string fingerprint, Fingerprint(*library));
+  return std::unique_ptr<Matmul>(
+      new Matmul(std::move(options), std::move(library), std::move(fingerprint)));
+}
+
+std::optional<ProductPlan> Matmul::PlanOf(const ProductGroup& group) const {
+  const auto found = plans_.find(BucketOf(group));
+  if (found == plans_.end()) return std::nullopt;
+  return found->second;
+}
+
+absl::StatusOr<ProductPlan> Matmul::Unmeasured(const ProductGroup& bucket,
+                                               const CudaContext& context) {
+  const auto found = unmeasured_.find(bucket);
+  if (found != unmeasured_.end()) return found->second;
+  ProductPlan plan;
+  if (TileProductsTake(bucket, context)) {
+    plan.tiles = true;
+    plan.tile = PickTile(bucket, context.sm_count);
+  } else if (bucket.count == 1) {
+    ASSIGN_OR_RETURN(const std::vector<LibraryProducts::Algorithm> first,
+                     library_->Algorithms(bucket, context.workspace_bytes, 1));
+    plan.algorithm = first[0];
+  }
+  unmeasured_[bucket] = plan;
+  return plan;
+}
+
+absl::StatusOr<ProductPlan> Matmul::PlanFor(const ProductGroup& bucket,
+                                            const CudaContext& context) {
+  const auto found = plans_.find(bucket);
+  if (found != plans_.end()) return found->second;
+  const std::optional<std::string> kept = cache_.Find(GroupName(bucket));
+  const std::optional<ProductPlan> plan = kept ? ParsePlan(*kept) : std::nullopt;
+  if (plan.has_value()) return plans_[bucket] = *plan;
+  if (tuning_ && options_.autotune && !Capturing(context.stream)) {
+    RETURN_IF_ERROR(Prepare({&bucket, 1}, context));
+    const auto prepared = plans_.find(bucket);
+    if (prepared != plans_.end()) return prepared->second;
+  }
+  return Unmeasured(bucket, context);
+}
+
+absl::Status Matmul::Run(const ProductGroup& group, std::span<const ProductOperands> operands,
+                         CudaContext& context) {
+  ASSIGN_OR_RETURN(const ProductPlan plan, PlanFor(BucketOf(group), context));
+  return RunPlan(plan, group, operands, context);
+}
+
+absl::Status Matmul::RunPlan(const ProductPlan& plan, const ProductGroup& group,
+                             std::span<const ProductOperands> operands, CudaContext& context) {
+  if (plan.tiles) return TileProducts(group, operands, plan.tile, context);
+  if (group.count == 1) return library_->Run(group, operands[0], plan.algorithm, context);
+  for (int i = 0; i < group.count; ++i) {
+    RETURN_IF_ERROR(Run(group.Single(i), operands.subspan(i, 1), context));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ProductPlan> Matmul::Measured(const ProductGroup& bucket,
+                                             const CudaContext& context) {
+  std::vector<ProductPlan> candidates;
+  if (bucket.count > 1) {
+    candidates.emplace_back();
+  } else if (const auto algorithms =
+                 library_->Algorithms(bucket, context.workspace_bytes, kMaxAlgorithms);
+             algorithms.ok()) {
+    for (const LibraryProducts::Algorithm& algorithm : *algorithms) {
+      candidates.emplace_back().algorithm = algorithm;
+    }
+  }
+  if (TileProductsTake(bucket, context)) {
+    for (const ProductTile& tile : ProductTiles()) candidates.push_back({true, tile, {}});
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<ProductTimer> timer,
+                   ProductTimer::Create(bucket, context));
+  ProductPlan best;
+  double best_us = std::numeric_limits<double>::infinity();
+  for (const ProductPlan& plan : candidates) {
+    const absl::StatusOr<double> us =
+        timer->Time([&](std::span<const ProductOperands> operands,
+                        CudaContext& timed) { return RunPlan(plan, bucket, operands, timed); },
+                    kHopeless * best_us);
+    if (absl::IsInternal(us.status())) return us.status();
+    if (us.ok() && *us < best_us) best = plan, best_us = *us;
+  }
+  if (best_us == std::numeric_limits<double>::infinity()) {
+    return absl::UnimplementedError(absl::StrCat("products: nothing runs ", GroupName(bucket)));
+  }
+  LogDebug("products tuned",
+           {{"group", GroupName(bucket)}, {"plan", PlanText(best)}, {"us", absl::StrCat(best_us)}});
+  return best;
+}
+
+absl::Status Matmul::PrepareOne(const ProductGroup& bucket, const CudaContext& context) {
+  if (plans_.contains(bucket) || !WholeVectors(bucket)) return absl::OkStatus();
+  const std::optional<std::string> kept = cache_.Find(GroupName(bucket));
+  if (const auto plan = kept ? ParsePlan(*kept) : std::nullopt; plan.has_value()) {
+    plans_[bucket] = *plan;
+    return absl::OkStatus();
+  }
+  if (!options_.autotune) return absl::OkStatus();
+  for (int i = 0; bucket.count > 1 && i < bucket.count; ++i) {
+    RETURN_IF_ERROR(PrepareOne(bucket.Single(i), context));
+  }
+  const absl::StatusOr<ProductPlan> plan = Measured(bucket, context);
+  if (absl::IsResourceExhausted(plan.status()) || absl::IsUnimplemented(plan.status())) {
+    LogWarning("products not tuned",
+               {{"group", GroupName(bucket)}, {"reason", std::string(plan.status().message())}});
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(plan.status());
+  plans_[bucket] = *plan;
+  cache_.Put(GroupName(bucket), PlanText(*plan));
+  return absl::OkStatus();
+}
+
+absl::Status Matmul::Prepare(std::span<const ProductGroup> groups, const CudaContext& context) {
+  for (const ProductGroup& group : groups) RETURN_IF_ERROR(PrepareOne(BucketOf(group), context));
+  const absl::Status saved = cache_.Save();
+  if (!saved.ok()) {
+    LogWarning("tuning file not written", {{"reason", std::string(saved.message())}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace skein

@@ -1,0 +1,80 @@
+#include "kernels/linear/product_group.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace skein {
+namespace {
+
+constexpr int64_t kBuckets[] = {64,  80,  96,  112, 128, 160, 192, 224, 256,
+                                320, 384, 448, 512, 640, 768, 896, 1024};
+constexpr int64_t kLargeStep = 256;
+
+absl::string_view ActivationName(Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return "";
+    case Activation::kTanh:
+      return ",tanh";
+    case Activation::kSigmoid:
+      return ",sigmoid";
+    case Activation::kReluSquared:
+      return ",relu2";
+    case Activation::kDecay:
+      return ",decay";
+  }
+  return "";
+}
+
+}  // namespace
+
+int64_t ProductGroup::outputs() const {
+  int64_t sum = 0;
+  for (const ProductShape& shape : shapes()) sum += shape.outputs;
+  return sum;
+}
+
+int64_t ProductGroup::weights() const {
+  int64_t sum = 0;
+  for (const ProductShape& shape : shapes()) sum += shape.inputs * shape.outputs;
+  return sum;
+}
+
+ProductGroup ProductGroup::Single(int index) const {
+  ProductGroup one = *this;
+  one.products = {products[index]};
+  one.count = 1;
+  return one;
+}
+
+bool WholeVectors(const ProductGroup& group) {
+  const bool halves = group.operand == DType::kF16 || group.operand == DType::kBF16;
+  return halves && group.rows > 0 &&
+         std::all_of(group.shapes().begin(), group.shapes().end(), [&](const ProductShape& p) {
+           return p.inputs > 0 && p.inputs % 8 == 0 && p.outputs > 0 && p.outputs % 8 == 0 &&
+                  (p.result == DType::kF32 || p.result == group.operand) &&
+                  (!p.accumulate ||
+                   (p.result == DType::kF32 && !p.bias && p.activation == Activation::kNone));
+         });
+}
+
+std::string GroupName(const ProductGroup& group) {
+  std::string name = absl::StrCat(group.rows, " ", DTypeName(group.operand),
+                                  group.transposed ? " transposed" : "");
+  for (const ProductShape& p : group.shapes()) {
+    absl::StrAppend(&name, " ", p.inputs, "x", p.outputs, ":", DTypeName(p.result),
+                    p.accumulate ? "+" : "", p.bias ? ",bias" : "", ActivationName(p.activation));
+  }
+  return name;
+}
+
+int64_t RowBucket(int64_t rows) {
+  const int64_t* bucket = std::lower_bound(std::begin(kBuckets), std::end(kBuckets), rows);
+  if (bucket != std::end(kBuckets)) return *bucket;
+  return (rows + kLargeStep - 1) / kLargeStep * kLargeStep;
+}
+
+}  // namespace skein

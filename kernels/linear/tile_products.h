@@ -1,0 +1,48 @@
+// Products with many rows, written for the tensor cores of compute capability 9.0a: all products of
+// a group in one launch, with bias, activation and residual sum where the result leaves the
+// registers. Sums run in a fixed order that depends on the tile alone.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+
+#include "kernels/device/cuda_context.h"
+#include "kernels/linear/product_group.h"
+
+namespace skein {
+
+// How the results are cut into tiles, and what a cluster of blocks does.
+struct ProductTile {
+  int rows = 128;
+  int outputs = 128;
+  // Blocks of a cluster that split the inputs of one tile among them and add up their sums.
+  int split = 1;
+  // Otherwise: two blocks with neighbouring rows that load their common weights once.
+  bool pair = false;
+  // Blocks on a multiprocessor at a time. With two, one multiplies while the other finishes, and
+  // the next kernel's begin to load while these still run.
+  int blocks = 1;
+
+  bool operator==(const ProductTile&) const = default;
+};
+
+// All tiles that there are kernels for.
+std::span<const ProductTile> ProductTiles();
+
+// Rises whenever the kernels change so that earlier measurements mislead.
+inline constexpr int kTileVersion = 1;
+
+// True if the kernels run on this device and the group has whole vectors.
+bool TileProductsTake(const ProductGroup& group, const CudaContext& context);
+
+// The tile that is fastest by a model of the device: what is taken without measurement.
+ProductTile PickTile(const ProductGroup& group, int sm_count);
+
+// Enqueues the group, which TileProductsTake must have allowed. Operands are 16-byte aligned.
+// InvalidArgument if `tile` is none of ProductTiles.
+absl::Status TileProducts(const ProductGroup& group, std::span<const ProductOperands> operands,
+                          const ProductTile& tile, CudaContext& context);
+
+}  // namespace skein

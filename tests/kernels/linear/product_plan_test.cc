@@ -1,0 +1,124 @@
+#include "kernels/linear/product_plan.h"
+
+#include <set>
+#include <string>
+
+#include "gtest/gtest.h"
+
+#include "kernels/linear/product_group.h"
+
+namespace skein {
+namespace {
+
+ProductGroup Group(int64_t rows, int64_t inputs, std::initializer_list<int64_t> outputs) {
+  ProductGroup group;
+  group.rows = rows;
+  for (const int64_t o : outputs) {
+    group.products[group.count].inputs = inputs;
+    group.products[group.count++].outputs = o;
+  }
+  return group;
+}
+
+TEST(ProductPlanTest, TextGivesThePlanBack) {
+  for (const ProductTile& tile : ProductTiles()) {
+    ProductPlan plan;
+    plan.tiles = true;
+    plan.tile = tile;
+    EXPECT_EQ(ParsePlan(PlanText(plan)), plan) << PlanText(plan);
+  }
+  ProductPlan library;
+  library.algorithm = {1, 0, ~uint64_t{0}, 0x123456789abcdef0, 5, 6, 7, 8};
+  EXPECT_EQ(ParsePlan(PlanText(library)), library);
+}
+
+TEST(ProductPlanTest, TextThatIsNoPlanIsRefused) {
+  for (const char* text : {"", "tile", "tile 128 128 1", "tile 128 128 1 0", "tile 128 128 1 0 1 1",
+                           "tile 100 128 1 0 1", "tile 128 128 99 0", "tile a 128 1 0", "library",
+                           "library 0", "library xyz", "other 128 128 1 0"}) {
+    EXPECT_FALSE(ParsePlan(text).has_value()) << text;
+  }
+  EXPECT_FALSE(ParsePlan("library " + std::string(128, 'g')).has_value());
+}
+
+TEST(ProductPlanTest, NamesTellGroupsApart) {
+  std::set<std::string> names;
+  int groups = 0;
+  const auto add = [&](const ProductGroup& group) {
+    ++groups;
+    names.insert(GroupName(group));
+  };
+  ProductGroup group = Group(128, 64, {8});
+  add(group);
+  add(Group(128, 64, {8, 8}));
+  add(Group(128, 72, {8}));
+  add(Group(256, 64, {8}));
+  group.transposed = true;
+  add(group);
+  group.operand = DType::kBF16;
+  add(group);
+  group.products[0].bias = true;
+  add(group);
+  group.products[0].activation = Activation::kReluSquared;
+  add(group);
+  group.products[0].result = DType::kBF16;
+  add(group);
+  group.products[0] = {.inputs = 64, .outputs = 8, .accumulate = true};
+  add(group);
+  EXPECT_EQ(names.size(), groups);
+}
+
+TEST(ProductPlanTest, RowsShareBuckets) {
+  struct Case {
+    int64_t rows, bucket;
+  };
+  for (const Case& c : {Case{1, 64},
+                        {64, 64},
+                        {65, 80},
+                        {128, 128},
+                        {129, 160},
+                        {1024, 1024},
+                        {1025, 1280},
+                        {4096, 4096}}) {
+    EXPECT_EQ(RowBucket(c.rows), c.bucket) << c.rows;
+  }
+}
+
+TEST(ProductPlanTest, OnlyWholeVectorsAreTaken) {
+  EXPECT_TRUE(WholeVectors(Group(1, 8, {8, 4096})));
+  EXPECT_FALSE(WholeVectors(Group(128, 20, {8})));
+  EXPECT_FALSE(WholeVectors(Group(128, 64, {8, 97})));
+  ProductGroup group = Group(128, 64, {8});
+  group.operand = DType::kF32;
+  EXPECT_FALSE(WholeVectors(group));
+  group = Group(128, 64, {8});
+  group.products[0].result = DType::kBF16;  // of fp16 operands
+  EXPECT_FALSE(WholeVectors(group));
+  group.products[0] = {
+      .inputs = 64, .outputs = 8, .activation = Activation::kTanh, .accumulate = true};
+  EXPECT_FALSE(WholeVectors(group));
+}
+
+// No wave of blocks leaves most of an H100 idle, whatever the model's size.
+TEST(ProductPlanTest, PickedTilesFillTheDevice) {
+  constexpr int kMultiprocessors = 132;
+  for (const int64_t rows : {65, 128, 256, 512, 1024, 2048, 4096}) {
+    for (const ProductGroup& group :
+         {Group(rows, 4096, {4096, 4096, 4096}), Group(rows, 4096, {16384}),
+          Group(rows, 16384, {4096}), Group(rows, 2048, {2048}), Group(rows, 2560, {10240})}) {
+      SCOPED_TRACE(GroupName(group));
+      const ProductTile tile = PickTile(group, kMultiprocessors);
+      int64_t blocks = 0;
+      for (const ProductShape& shape : group.shapes()) {
+        blocks += (rows + tile.rows - 1) / tile.rows *
+                  ((shape.outputs + tile.outputs - 1) / tile.outputs) * tile.split;
+      }
+      const int64_t wave = kMultiprocessors * tile.blocks;
+      const int64_t waves = (blocks + wave - 1) / wave;
+      EXPECT_GE(blocks, waves * wave * 4 / 10) << tile.rows << "x" << tile.outputs;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace skein
