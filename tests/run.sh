@@ -32,7 +32,7 @@ compile_cuda() {
   say 'compiling CUDA code for sm_90a'
   mkdir -p build/cuda-objects
   # shellcheck disable=SC2016  # $1 and $2 are the inner shell's
-  find kernels worker tests -name '*.cu' -print0 | xargs -0 -r -I SOURCE -P "$jobs" bash -euc '
+  find kernels worker tools tests -name '*.cu' -print0 | xargs -0 -r -I SOURCE -P "$jobs" bash -euc '
     object=build/cuda-objects/${2//\//_}.o
     ccache "$1" -std=c++20 -arch=sm_90a -Xcompiler=-Wall,-Wextra --Werror=all-warnings -DSKEIN_CUDA=1 -I. \
       -c "$2" -o "$object"' compile "$nvcc" SOURCE

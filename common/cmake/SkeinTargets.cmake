@@ -21,11 +21,19 @@ function(skein_library)
   add_library(skein::${ARG_NAME} ALIAS ${target})
 endfunction()
 
+# Lets tools/bundle.sh move the program: its libraries may lie in ../lib. The old kind of path serves the libraries' own
+# needs, too.
+function(skein_movable target)
+  set_target_properties(${target} PROPERTIES BUILD_RPATH "$ORIGIN/../lib")
+  target_link_options(${target} PRIVATE -Wl,--disable-new-dtags)
+endfunction()
+
 # skein_binary(NAME skein-worker SRCS main.cc DEPS ...)
 function(skein_binary)
   cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
   add_executable(${ARG_NAME} ${ARG_SRCS})
   skein_warnings(${ARG_NAME})
+  skein_movable(${ARG_NAME})
   target_include_directories(${ARG_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
 endfunction()
@@ -53,6 +61,7 @@ function(skein_test)
   set(target ${ARG_NAME}_test)
   add_executable(${target} ${ARG_SRCS})
   skein_warnings(${target})
+  skein_movable(${target})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${target} PRIVATE -O0)  # compiling tests takes longer than running them
   target_compile_definitions(${target} PRIVATE SKEIN_CUDA=$<BOOL:${SKEIN_CUDA_ENABLED}>)

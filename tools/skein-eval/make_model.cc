@@ -11,13 +11,16 @@
 #include "absl/strings/str_format.h"
 
 #include "common/base/status_macros.h"
-#include "tools/skein-eval/model_config.h"
-#include "tools/skein-eval/random_weights.h"
+#include "tools/random_model/config.h"
+#include "tools/random_model/weights.h"
 #include "tools/skein-eval/safetensors_writer.h"
 #include "tools/skein-eval/synthetic_vocab.h"
 
 namespace skein::eval {
 namespace {
+
+using random_model::PlannedTensor;
+using random_model::RandomWeights;
 
 constexpr int64_t kPieceElements = 1 << 18;
 
@@ -65,11 +68,12 @@ std::string IndexJson(const std::vector<Shard>& shards, int64_t total_bytes) {
 class ModelMaker {
  public:
   explicit ModelMaker(const MakeModelOptions& options)
-      : options_(options), floats_(kPieceElements) {}
+      : options_(options),
+        bytes_(kPieceElements * static_cast<size_t>(DTypeBytes(options.dtype))) {}
 
   absl::Status Run() {
-    const std::vector<Shard> shards =
-        CutIntoShards(PlanTensors(options_.shape), options_.dtype, options_.max_file_bytes);
+    const std::vector<Shard> shards = CutIntoShards(random_model::PlanTensors(options_.shape),
+                                                    options_.dtype, options_.max_file_bytes);
     for (const Shard& shard : shards) {
       for (const PlannedTensor& tensor : shard.tensors) {
         total_bytes_ += Bytes(tensor, options_.dtype);
@@ -102,14 +106,14 @@ class ModelMaker {
   }
 
   absl::Status WriteTensor(const PlannedTensor& tensor, SafetensorsWriter& writer) {
-    RandomWeights weights(tensor, options_.seed);
+    const RandomWeights weights(tensor, options_.dtype, options_.seed);
     const int64_t count = NumElements(tensor.shape);
     for (int64_t at = 0; at < count; at += kPieceElements) {
       const int64_t piece = std::min(kPieceElements, count - at);
-      weights.Next(std::span(floats_).first(piece));
-      RoundTo(options_.dtype, std::span(floats_).first(piece), rounded_);
-      RETURN_IF_ERROR(writer.Append(rounded_.data(), rounded_.size()));
-      done_bytes_ += static_cast<int64_t>(rounded_.size());
+      weights.Write(at, piece, bytes_.data());
+      const int64_t piece_bytes = piece * DTypeBytes(options_.dtype);
+      RETURN_IF_ERROR(writer.Append(bytes_.data(), static_cast<size_t>(piece_bytes)));
+      done_bytes_ += piece_bytes;
       if (options_.progress) options_.progress(done_bytes_, total_bytes_);
     }
     return absl::OkStatus();
@@ -120,16 +124,17 @@ class ModelMaker {
   }
 
   absl::Status WriteHybridSideFiles() const {
-    const ModelShape& shape = options_.shape;
-    RETURN_IF_ERROR(WriteTextFile(Path("config.json"), ConfigJson(shape, options_.dtype)));
-    RETURN_IF_ERROR(WriteTextFile(Path("generation_config.json"), GenerationConfigJson(shape)));
+    const random_model::ModelShape& shape = options_.shape;
+    RETURN_IF_ERROR(
+        WriteTextFile(Path("config.json"), random_model::ConfigJson(shape, options_.dtype)));
+    RETURN_IF_ERROR(
+        WriteTextFile(Path("generation_config.json"), random_model::GenerationConfigJson(shape)));
     RETURN_IF_ERROR(WriteTextFile(Path("tokenizer.json"), BpeTokenizerJson(shape.vocab)));
     return WriteTextFile(Path("tokenizer_config.json"), BpeTokenizerConfigJson());
   }
 
   const MakeModelOptions& options_;
-  std::vector<float> floats_;
-  std::vector<std::byte> rounded_;
+  std::vector<std::byte> bytes_;  // of one piece
   int64_t total_bytes_ = 0;
   int64_t done_bytes_ = 0;
 };
@@ -137,7 +142,7 @@ class ModelMaker {
 }  // namespace
 
 absl::Status MakeModel(const MakeModelOptions& options) {
-  RETURN_IF_ERROR(ValidateShape(options.shape));
+  RETURN_IF_ERROR(random_model::ValidateShape(options.shape));
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) {

@@ -9,12 +9,12 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/dtype.h"
-#include "tools/skein-eval/model_shapes.h"
+#include "tools/random_model/shapes.h"
 
 namespace skein::eval {
 
 struct MakeModelOptions {
-  ModelShape shape;
+  random_model::ModelShape shape;
   std::string folder;                      // made if it is not there
   DType dtype = DType::kBF16;              // kF32, kBF16 or kF16
   uint64_t seed = 0;                       // the same seed gives the same bytes

@@ -26,6 +26,7 @@ struct Arguments {
   std::string dtype = "bf16";
   int64_t layers = 0;
   int64_t vocab = 0;
+  double ffn_zeros = 0.5;
   MakeModelOptions options;
 };
 
@@ -39,6 +40,10 @@ std::vector<ctl::Option> OptionTable(Arguments& arguments) {
                      [&](int64_t value) { arguments.layers = value; }),
       ctl::IntOption("vocab", "N", "another size of the vocabulary", 1, kMax,
                      [&](int64_t value) { arguments.vocab = value; }),
+      ctl::NumberOption("ffn-zeros", "X",
+                        "rwkv7: share of zeros among a token's hidden units (default 0.5; trained "
+                        "models have 0.85)",
+                        0.5, 0.99, [&](double value) { arguments.ffn_zeros = value; }),
       ctl::IntOption("seed", "N", "of the random weights (default 0)", 0, kMax,
                      [&](int64_t value) { arguments.options.seed = static_cast<uint64_t>(value); }),
   };
@@ -57,11 +62,12 @@ absl::Status Resolve(Arguments& arguments) {
     return absl::InvalidArgumentError("--shape and --out are needed; see --help");
   }
   MakeModelOptions& options = arguments.options;
-  ASSIGN_OR_RETURN(options.shape, FindShape(arguments.shape));
+  ASSIGN_OR_RETURN(options.shape, random_model::FindShape(arguments.shape));
   ASSIGN_OR_RETURN(options.dtype, ParseDtypeName(arguments.dtype));
   if (arguments.layers > 0) options.shape.layers = arguments.layers;
   if (arguments.vocab > 0) options.shape.vocab = arguments.vocab;
-  return ValidateShape(options.shape);
+  options.shape.ffn_zeros = arguments.ffn_zeros;
+  return random_model::ValidateShape(options.shape);
 }
 
 }  // namespace
@@ -73,7 +79,7 @@ absl::Status RunMakeModel(const std::vector<std::string>& args, std::ostream& ou
   if (parsed.help) {
     out << kUsage << "options:\n"
         << ctl::DescribeOptions(table) << "\nshapes:\n"
-        << DescribeShapes();
+        << random_model::DescribeShapes();
     return absl::OkStatus();
   }
   if (!parsed.positional.empty()) {

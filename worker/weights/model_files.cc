@@ -120,6 +120,20 @@ absl::StatusOr<std::unique_ptr<ModelFiles>> ModelFiles::Open(const std::string& 
   return files;
 }
 
+absl::StatusOr<std::unique_ptr<ModelFiles>> ModelFiles::FromMemory(
+    std::vector<NamedTensor> tensors, std::string config_json, std::shared_ptr<const void> memory) {
+  std::unique_ptr<ModelFiles> files(new ModelFiles());
+  files->config_json_ = std::move(config_json);
+  files->memory_ = std::move(memory);
+  for (NamedTensor& tensor : tensors) {
+    if (!files->tensors_.emplace(tensor.name, std::move(tensor.entry)).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor \"", absl::Utf8SafeCEscape(tensor.name), "\" comes twice"));
+    }
+  }
+  return files;
+}
+
 absl::Status ModelFiles::AddCheckpoint(const std::string& path) {
   if (HasExtension(path, ".index.json")) return AddIndex(path);
   if (IsCheckpoint(path)) return AddFile(path);

@@ -26,6 +26,11 @@ class ModelFiles {
   // formats that are recognised but not read. Every message names the file and the tensor or the
   // byte offset.
   static absl::StatusOr<std::unique_ptr<ModelFiles>> Open(const std::string& path);
+  // A checkpoint that no file holds. `memory` owns what the entries point to and lives as long as
+  // the result; `config_json` may be empty. InvalidArgument for a name that comes twice.
+  static absl::StatusOr<std::unique_ptr<ModelFiles>> FromMemory(std::vector<NamedTensor> tensors,
+                                                                std::string config_json,
+                                                                std::shared_ptr<const void> memory);
   ModelFiles(const ModelFiles&) = delete;
   ModelFiles& operator=(const ModelFiles&) = delete;
 
@@ -40,7 +45,7 @@ class ModelFiles {
 
   const std::string& folder() const {
     return folder_;
-  }  // where tokenizer and config files are looked for
+  }  // where tokenizer and config files are looked for; empty if in memory
   const std::string& config_json() const {
     return config_json_;
   }  // text of config.json, empty if there is none
@@ -60,6 +65,7 @@ class ModelFiles {
   std::string config_json_;
   uint64_t file_bytes_ = 0;
   std::vector<std::unique_ptr<MappedFile>> mappings_;
+  std::shared_ptr<const void> memory_;
   absl::btree_map<std::string, TensorEntry> tensors_;
 };
 

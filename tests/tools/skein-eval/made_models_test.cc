@@ -44,7 +44,7 @@ TEST(MadeModelsTest, GiveLogitsOfTheSizeOfRealOnes) {
     SCOPED_TRACE(absl::StrCat(c.shape, " ", c.layers));
     const TempFolder folder;
     MakeModelOptions options;
-    options.shape = *FindShape(c.shape);
+    options.shape = *random_model::FindShape(c.shape);
     options.shape.layers = c.layers;
     options.dtype = c.dtype;
     options.folder = folder.path();

@@ -1,6 +1,5 @@
 #include "tools/skein-eval/make_model.h"
 
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -10,22 +9,24 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include <boost/json.hpp>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/text/model_text.h"
 #include "tests/worker/weights/checkpoint_writer.h"
-#include "tools/skein-eval/model_config.h"
-#include "tools/skein-eval/random_weights.h"
+#include "tools/random_model/config.h"
+#include "tools/random_model/shapes.h"
 #include "tools/skein-eval/synthetic_vocab.h"
 #include "worker/weights/model_files.h"
 
 namespace skein::eval {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using random_model::ConfigJson;
+using random_model::FindShape;
+using random_model::GenerationConfigJson;
+using random_model::ModelShape;
+using random_model::PlannedTensor;
+using random_model::PlanTensors;
 
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -40,54 +41,6 @@ MakeModelOptions Options(const std::string& shape, const std::string& folder) {
   options.shape = *FindShape(shape);
   options.folder = folder;
   return options;
-}
-
-int64_t Parameters(const ModelShape& shape) {
-  int64_t count = 0;
-  for (const PlannedTensor& tensor : PlanTensors(shape)) count += NumElements(tensor.shape);
-  return count;
-}
-
-// The published sizes: docs/models/rwkv7.md, "Known sizes".
-TEST(ModelShapesTest, HaveTheParametersOfTheRealModels) {
-  struct Case {
-    const char* name;
-    int64_t parameters;
-  };
-  for (const Case& c :
-       {Case{"0.1B", 191'034'624}, Case{"0.4B", 450'767'872}, Case{"1.5B", 1'527'404'544},
-        Case{"2.9B", 2'947'735'040}, Case{"7.2B", 7'199'141'888}}) {
-    SCOPED_TRACE(c.name);
-    EXPECT_EQ(Parameters(*FindShape(c.name)), c.parameters);
-  }
-}
-
-// Counted by hand from the table of tensors in docs/models/hybrid.md.
-TEST(ModelShapesTest, CountsTheHybridLayers) {
-  const ModelShape shape = *FindShape("hybrid-8B");
-  const int64_t D = 4096, E = 1024, F = 12288, V = 151936, N = 128;
-  const int64_t common = 2 * D + 3 * F * D;
-  const int64_t attention = 2 * D * D + 2 * E * D + 2 * N;
-  const int64_t low_rank = (256 + 128 + 256) * 2 * D + (96 + 96) * (D + E);
-  const int64_t recurrent = attention + low_rank + 2 * D + 2 * E + D;
-  EXPECT_EQ(Parameters(shape), 36 * common + 9 * attention + 27 * recurrent + 2 * V * D + D);
-  std::vector<int64_t> layers;
-  for (int64_t layer = 0; layer < shape.layers; ++layer) {
-    if (shape.IsAttention(layer)) layers.push_back(layer);
-  }
-  EXPECT_THAT(layers, ElementsAre(3, 7, 11, 15, 19, 23, 27, 31, 35));
-}
-
-TEST(ModelShapesTest, RefusesWhatCannotBeMade) {
-  EXPECT_THAT(std::string(FindShape("9B").status().message()),
-              HasSubstr("\"9B\" is not known, expected one of tiny, 0.1B"));
-  for (const auto& [layers, vocab] :
-       std::vector<std::pair<int64_t, int64_t>>{{0, 512}, {1001, 512}, {1, 258}, {1, 200'001}}) {
-    ModelShape shape = *FindShape("tiny");
-    shape.layers = layers;
-    shape.vocab = vocab;
-    EXPECT_EQ(ValidateShape(shape).code(), absl::StatusCode::kInvalidArgument);
-  }
 }
 
 TEST(MakeModelTest, WritesEveryPlannedTensor) {
@@ -168,29 +121,6 @@ TEST(MakeModelTest, LeavesOtherFilesAlone) {
   EXPECT_EQ(Content(folder.path()).size(), 1u);
 }
 
-TEST(RandomWeightsTest, FollowTheirDistribution) {
-  const PlannedTensor tensor{"t", {1000, 100}, {1.0f, 0.5f, 3.0f, 1.0f}};
-  RandomWeights weights(tensor, 1);
-  std::vector<float> values(100'000);
-  weights.Next(std::span(values).first(33));  // in pieces as whole
-  weights.Next(std::span(values).subspan(33));
-  RandomWeights again(tensor, 1);
-  std::vector<float> whole(values.size());
-  again.Next(whole);
-  EXPECT_EQ(values, whole);
-  for (int64_t column : {0, 50, 99}) {
-    double sum = 0, squares = 0;
-    for (int64_t row = 0; row < 1000; ++row) {
-      const double value = values[row * 100 + column];
-      sum += value;
-      squares += value * value;
-    }
-    const double mean = sum / 1000;
-    EXPECT_NEAR(mean, 1.0 + 2.0 * static_cast<double>(column) / 99.0, 0.05);
-    EXPECT_NEAR(std::sqrt(squares / 1000 - mean * mean), 0.5 / std::sqrt(3.0), 0.02);
-  }
-}
-
 TEST(SyntheticVocabTest, WorldVocabulariesLoadAndCompress) {
   for (const int64_t vocab : {int64_t{259}, int64_t{512}, int64_t{65536}}) {
     SCOPED_TRACE(vocab);
@@ -237,17 +167,6 @@ TEST(SyntheticVocabTest, BpeTokenizersLoadAndReachTheirWords) {
       EXPECT_EQ(text->tokenizer->Encode(word, false), std::vector<int32_t>{id}) << word;
     }
   }
-}
-
-TEST(ModelConfigTest, IsJsonWithTheShape) {
-  const boost::json::object config =
-      boost::json::parse(ConfigJson(*FindShape("hybrid-8B"), DType::kF16)).as_object();
-  EXPECT_EQ(config.at("rwkv_architecture").as_string(), "hxa079");
-  EXPECT_EQ(config.at("num_hidden_layers").as_int64(), 36);
-  EXPECT_EQ(config.at("num_key_value_heads").as_int64(), 8);
-  EXPECT_EQ(config.at("transformer_layers").as_array().size(), 9u);
-  EXPECT_EQ(config.at("rwkv_layers").as_array().size(), 27u);
-  EXPECT_EQ(config.at("torch_dtype").as_string(), "float16");
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -250,6 +252,31 @@ TEST(ModelFilesTest, OpensWithoutReadingTheWeights) {
   const auto files = OpenOrDie(path);
   ASSERT_TRUE(files);
   EXPECT_EQ(NumElements(files->Find("a")->shape), kBytes / 2);
+}
+
+TEST(ModelFilesTest, HoldsTensorsThatNoFileHas) {
+  auto values = std::make_shared<std::vector<float>>(std::vector<float>{1, 2, 3, 4});
+  const TensorEntry entry = {.dtype = DType::kF32,
+                             .shape = {2, 2},
+                             .strides = {2, 1},
+                             .data = reinterpret_cast<const std::byte*>(values->data())};
+  const std::weak_ptr<std::vector<float>> alive = values;
+  {
+    const auto files =
+        ModelFiles::FromMemory({{"a", entry}, {"b", Transposed(entry)}}, "{}", std::move(values));
+    ASSERT_TRUE(files.ok()) << files.status();
+    EXPECT_EQ((*files)->config_json(), "{}");
+    EXPECT_EQ((*files)->tensors().size(), 2u);
+    std::vector<float> out(4);
+    ASSERT_TRUE(ModelFiles::CopyFloat(*(*files)->Find("b"), out.data()).ok());
+    EXPECT_THAT(out, ElementsAre(1, 3, 2, 4));
+    EXPECT_FALSE(alive.expired());
+  }
+  EXPECT_TRUE(alive.expired());
+  EXPECT_THAT(
+      std::string(
+          ModelFiles::FromMemory({{"a", entry}, {"a", entry}}, "", nullptr).status().message()),
+      HasSubstr("\"a\" comes twice"));
 }
 
 }  // namespace

@@ -4,12 +4,12 @@
 #include <string>
 
 #include "common/tensor/dtype.h"
-#include "tools/skein-eval/model_shapes.h"
+#include "tools/random_model/shapes.h"
 
-namespace skein::eval {
+namespace skein::random_model {
 
 std::string ConfigJson(const ModelShape& shape, DType dtype);
 // The last three tokens of the vocabulary end a reply or begin a text.
 std::string GenerationConfigJson(const ModelShape& shape);
 
-}  // namespace skein::eval
+}  // namespace skein::random_model

@@ -1,4 +1,4 @@
-#include "tools/skein-eval/model_config.h"
+#include "tools/random_model/config.h"
 
 #include <vector>
 
@@ -6,7 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 
-namespace skein::eval {
+namespace skein::random_model {
 namespace {
 
 absl::string_view TorchName(DType dtype) {
@@ -76,4 +76,4 @@ std::string GenerationConfigJson(const ModelShape& shape) {
                       shape.vocab - 1, ", ", shape.vocab - 3, "]\n}\n");
 }
 
-}  // namespace skein::eval
+}  // namespace skein::random_model

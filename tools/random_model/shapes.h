@@ -1,7 +1,9 @@
-// The shapes that make-model knows, and the tensors that a model of a shape consists of.
+// The shapes of real models, and the tensors that a model of a shape consists of. What make-model
+// writes to files and skein-bench holds in memory is made of these.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +13,7 @@
 
 #include "common/tensor/shape.h"
 
-namespace skein::eval {
+namespace skein::random_model {
 
 // Letters as in docs/models/rwkv7.md and docs/models/hybrid.md. Heads have kv_heads == heads in
 // rwkv7 models.
@@ -27,6 +29,9 @@ struct ModelShape {
   int64_t vocab = 0;      // V
   int64_t rank_w = 0, rank_a = 0, rank_v = 0, rank_k = 0, rank_g = 0;
   int64_t attention_every = 0;  // hybrids: of so many layers the last one is an attention layer
+  // rwkv7: the share of the channel mix's hidden units that are exactly zero for a token, each
+  // token having its own. Trained models have 0.85 to 0.9; weights around zero give 0.5.
+  double ffn_zeros = 0.5;
 
   bool IsAttention(int64_t layer) const {
     return hybrid && layer % attention_every == attention_every - 1;
@@ -37,7 +42,7 @@ struct ModelShape {
 absl::StatusOr<ModelShape> FindShape(absl::string_view name);
 // For --help: a line per shape.
 std::string DescribeShapes();
-// InvalidArgument if the number of layers or the vocabulary cannot be made.
+// InvalidArgument if the number of layers, the vocabulary or the share of zeros cannot be made.
 absl::Status ValidateShape(const ModelShape& shape);
 
 // How the values of a tensor are drawn: mean + spread * uniform(-1, 1), where the mean may rise
@@ -47,6 +52,8 @@ struct Distribution {
   float spread = 0.0f;
   float mean_end = 0.0f;  // used if `ramp` > 0
   float ramp = 0.0f;      // exponent
+  float gap = 0.0f;       // moves what is below the mean down, and what is above it up
+  std::optional<float> first_column = std::nullopt;  // what stands first along the last dimension
 };
 
 struct PlannedTensor {
@@ -59,4 +66,4 @@ struct PlannedTensor {
 // all layers and spread decays and gates as trained models do.
 std::vector<PlannedTensor> PlanTensors(const ModelShape& shape);
 
-}  // namespace skein::eval
+}  // namespace skein::random_model

@@ -1,4 +1,4 @@
-#include "tools/skein-eval/model_shapes.h"
+#include "tools/random_model/shapes.h"
 
 #include <cmath>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace skein::eval {
+namespace skein::random_model {
 namespace {
 
 struct Ranks {
@@ -30,11 +30,11 @@ ModelShape Rwkv7(const char* name, int64_t layers, int64_t width, int64_t vocab,
 }
 
 ModelShape Hybrid8B() {
-  return {"hybrid-8B", true, 36, 4096, 32, 8, 128, 12288, 151936, 256, 128, 96, 96, 256, 4};
+  return {"hybrid-8B", true, 36, 4096, 32, 8, 128, 12288, 151936, 256, 128, 96, 96, 256, 4, 0.5};
 }
 
 ModelShape HybridTiny() {
-  return {"hybrid-tiny", true, 4, 128, 4, 2, 64, 256, 512, 24, 12, 10, 14, 40, 2};
+  return {"hybrid-tiny", true, 4, 128, 4, 2, 64, 256, 512, 24, 12, 10, 14, 40, 2, 0.5};
 }
 
 std::vector<ModelShape> AllShapes() {
@@ -53,13 +53,34 @@ std::vector<ModelShape> AllShapes() {
 
 constexpr float kSqrt3 = 1.7320508f;  // half the width of a uniform distribution of variance 1
 
-Distribution Around(float mean, float spread) { return {mean, spread, 0.0f, 0.0f}; }
+Distribution Around(float mean, float spread) { return {mean, spread}; }
 // A matrix that keeps the size of what it is applied to, times `gain`.
 Distribution Gain(int64_t inputs, float gain) {
   return Around(0.0f, gain * kSqrt3 / std::sqrt(static_cast<float>(inputs)));
 }
 Distribution NormWeight() { return Around(1.0f, 0.1f); }
 Distribution Bias() { return Around(0.0f, 0.05f); }
+Distribution WithFirst(Distribution values, float first) {
+  values.first_column = first;
+  return values;
+}
+
+// The mean of max(g - t, 0)^4 for a standard normal g: of the square of a hidden unit.
+double HiddenPower(double t) {
+  const double above = 0.5 * std::erfc(t / std::sqrt(2.0));
+  const double density = std::exp(-0.5 * t * t) / std::sqrt(2.0 * M_PI);
+  return (t * t * t * t + 6 * t * t + 3) * above - (t * t * t + 5 * t) * density;
+}
+
+// The t for which a standard normal variable is below t with probability `share`.
+float NormalQuantile(double share) {
+  double low = -8.0, high = 8.0;
+  for (int i = 0; i < 60; ++i) {
+    const double middle = 0.5 * (low + high);
+    (0.5 * std::erfc(-middle / std::sqrt(2.0)) < share ? low : high) = middle;
+  }
+  return static_cast<float>(low);
+}
 
 class Planner {
  public:
@@ -95,18 +116,33 @@ class Planner {
       prefix_ = block;
       if (layer == 0) AddNorm("ln0", width);
       AddNorm("ln1", width);
-      AddNorm("ln2", width);
       prefix_ = block + "att.";
       AddTimeMix(layer);
-      prefix_ = block + "ffn.";
-      Add("x_k", {1, 1, width}, Around(0.5f, 0.5f));
-      Add("key.weight", {shape_.ffn_width, width}, Gain(width, 1.0f));
-      Add("value.weight", {width, shape_.ffn_width}, Gain(shape_.ffn_width, 0.5f));
+      prefix_ = block;
+      AddChannelMix();
     }
     prefix_.clear();
     AddNorm("ln_out", width);
     Add("head.weight", {shape_.vocab, width}, Gain(width, 2.0f));
     return std::move(tensors_);
+  }
+
+  // Channel 0 is 1 for every token, and its column of the key matrix a threshold that the share
+  // `ffn_zeros` of the sums stays below. The sums are normal with the length of the mixed input as
+  // deviation, so each channel comes almost wholly from one of the two tokens: then that length
+  // does not depend on how alike they are.
+  void AddChannelMix() {
+    constexpr float kInputLength = 0.995f;  // over sqrt(D), as norm and mixing leave it
+    const int64_t width = shape_.width;
+    const float quantile = NormalQuantile(shape_.ffn_zeros);
+    const float threshold = kInputLength * quantile;
+    Add("ln2.weight", {width}, WithFirst(NormWeight(), 0.0f));
+    Add("ln2.bias", {width}, WithFirst(Bias(), 1.0f));
+    Add("ffn.x_k", {1, 1, width}, {0.5f, 0.02f, 0.0f, 0.0f, 0.48f, 0.0f});
+    Add("ffn.key.weight", {shape_.ffn_width, width}, WithFirst(Gain(width, 1.0f), -threshold));
+    // The fewer units live, the more each must count for their sum to keep its size.
+    const float gain = static_cast<float>(0.5 * std::sqrt(HiddenPower(0) / HiddenPower(quantile)));
+    Add("ffn.value.weight", {width, shape_.ffn_width}, Gain(shape_.ffn_width, gain));
   }
 
   void AddTimeMix(int64_t layer) {
@@ -227,6 +263,7 @@ absl::Status ValidateShape(const ModelShape& shape) {
   constexpr int64_t kMinVocab = 259;      // 256 bytes and three special tokens
   constexpr int64_t kMaxVocab = 200'000;  // what the synthetic vocabulary can fill
   constexpr int64_t kMaxLayers = 1000;
+  constexpr double kMaxZeros = 0.99;
   if (shape.vocab < kMinVocab || shape.vocab > kMaxVocab) {
     return absl::InvalidArgumentError(
         absl::StrCat("--vocab ", shape.vocab, ", expected ", kMinVocab, " to ", kMaxVocab));
@@ -235,9 +272,13 @@ absl::Status ValidateShape(const ModelShape& shape) {
     return absl::InvalidArgumentError(
         absl::StrCat("--layers ", shape.layers, ", expected 1 to ", kMaxLayers));
   }
+  if (shape.ffn_zeros < 0.5 || shape.ffn_zeros > kMaxZeros) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--ffn-zeros ", shape.ffn_zeros, ", expected 0.5 to ", kMaxZeros));
+  }
   return absl::OkStatus();
 }
 
 std::vector<PlannedTensor> PlanTensors(const ModelShape& shape) { return Planner(shape).Plan(); }
 
-}  // namespace skein::eval
+}  // namespace skein::random_model

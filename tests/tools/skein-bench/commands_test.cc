@@ -1,0 +1,121 @@
+#include "tools/skein-bench/commands.h"
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/worker/weights/checkpoint_writer.h"
+
+namespace skein::bench {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int status;
+  std::string out, err;
+};
+
+Outcome RunWith(const std::vector<std::string>& args) {
+  std::ostringstream out, err;
+  const int status = RunSkeinBench(args, out, err);
+  return {status, out.str(), err.str()};
+}
+
+TEST(CommandsTest, AnswersWithStatusAndText) {
+  struct Case {
+    std::vector<std::string> args;
+    int status;
+    const char* out;
+    const char* err;
+  };
+  for (const Case& c : {
+           Case{{}, 2, "", "usage: skein-bench COMMAND"},
+           Case{{"--help"}, 0, "prefill      tokens per second", ""},
+           Case{{"fly"}, 2, "", "no command \"fly\""},
+           Case{{"decode", "--help"}, 0, "--context N", ""},
+           Case{{"prefill", "--help"}, 0, "--slab N", ""},
+           Case{{"check", "--help"}, 0, "--batch LIST", ""},
+           Case{{"roofline", "--help"}, 0, "--threads N", ""},
+           Case{{"decode"}, 2, "", "--shape is needed"},
+           Case{{"decode", "--shape", "9B"}, 2, "", "\"9B\" is not known"},
+           Case{{"decode", "--shape", "tiny", "--format", "int8"}, 2, "", "expected fp16 or bf16"},
+           Case{{"decode", "--shape", "tiny", "--batch", "1,x"}, 2, "", "--batch \"1,x\""},
+           Case{{"decode", "--shape", "tiny", "--batch", "0"}, 2, "", "--batch \"0\""},
+           Case{{"decode", "--shape", "tiny", "--ffn-zeros", "0.2"}, 2, "", "--ffn-zeros"},
+           Case{{"decode", "--shape", "tiny", "--backend", "tpu"}, 2, "", "--backend \"tpu\""},
+           Case{{"decode", "--shape", "tiny", "more"}, 2, "", "\"more\" is not an option"},
+           Case{{"prefill", "--shape", "tiny", "--tokens", "512"}, 2, "", "--tokens \"512\""},
+           Case{{"prefill", "--shape", "tiny", "--tokens", "0x512"}, 2, "", "--tokens \"0x512\""},
+           Case{{"roofline", "--json", "/dev/null/x"}, 1, "read GB/s", "/dev/null/x"},
+       }) {
+    SCOPED_TRACE(::testing::PrintToString(c.args));
+    const Outcome outcome = RunWith(c.args);
+    EXPECT_EQ(outcome.status, c.status);
+    EXPECT_THAT(outcome.out, HasSubstr(c.out));
+    EXPECT_THAT(outcome.err, HasSubstr(c.err));
+    EXPECT_EQ(outcome.err.empty(), c.status == 0);
+  }
+}
+
+// The lines of the JSON that a command writes.
+boost::json::array LinesOf(std::vector<std::string> args) {
+  const TempFolder folder;
+  const std::string path = folder.File("result.json");
+  args.insert(args.end(),
+              {"--threads", "2", "--bandwidth", "10", "--flops", "0.1", "--json", path});
+  const Outcome outcome = RunWith(args);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  const boost::json::object document = boost::json::parse(text.str()).as_object();
+  for (const char* name : {"machine", "commit", "date", "command"}) {
+    EXPECT_TRUE(document.at("about").as_object().contains(name)) << name;
+  }
+  return document.at("lines").as_array();
+}
+
+TEST(CommandsTest, DecodesBatchesOfBothArchitectures) {
+  for (const std::string shape : {"tiny", "hybrid-tiny"}) {
+    SCOPED_TRACE(shape);
+    const boost::json::array lines = LinesOf({"decode", "--shape", shape, "--batch", "1,3,9",
+                                              "--steps", "9", "--runs", "2", "--context", "40"});
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(lines[2].at("batch").as_int64(), 9);
+    for (const boost::json::value& line : lines) {
+      EXPECT_GT(line.at("tokens/s").as_double(), 0);
+      EXPECT_GT(line.at("of floor %").as_double(), 0);
+      EXPECT_TRUE(line.at("repeats").as_bool());
+      EXPECT_TRUE(line.at("distinct").as_bool());
+    }
+  }
+}
+
+TEST(CommandsTest, PrefillsInSlabs) {
+  for (const std::string shape : {"tiny", "hybrid-tiny"}) {
+    SCOPED_TRACE(shape);
+    const boost::json::array lines = LinesOf({"prefill", "--shape", shape, "--tokens", "1x70,5x20",
+                                              "--slab", "32", "--runs", "2", "--format", "bf16"});
+    ASSERT_EQ(lines.size(), 2u);
+    EXPECT_EQ(lines[1].at("prompts").as_string(), "5x20");
+    EXPECT_TRUE(lines[1].at("repeats").as_bool());
+  }
+}
+
+TEST(CommandsTest, ChecksThatRowsDoNotDependOnTheirNeighbours) {
+  const boost::json::array lines = LinesOf({"check", "--batch", "1,5"});
+  ASSERT_EQ(lines.size(), 8u);
+  for (const boost::json::value& line : lines) {
+    EXPECT_TRUE(line.at("equal").as_bool());
+    EXPECT_EQ(line.at("common").as_int64(), 20);
+  }
+}
+
+}  // namespace
+}  // namespace skein::bench
