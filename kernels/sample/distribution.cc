@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/sample/weight.h"
+
 namespace skein {
 namespace {
 
@@ -14,12 +16,12 @@ constexpr float kGreedyTemperature = 1e-5f;
 // Rounding may put a logit one bin off and a bin's mass a little above its bound.
 constexpr double kBinSlack = 1 + 1e-5;
 
-// The largest value whose elements at or above it weigh `target` or more; minus infinity if all
-// together do not. Quickselect by mass: expected linear time.
+// The largest value whose elements at or above it weigh `target` or more, in units of Weight; minus
+// infinity if all together do not. Quickselect by mass: expected linear time.
 template <typename Candidate>
 float FindMassThreshold(std::vector<Candidate>& all, double target) {
   auto begin = all.begin(), end = all.end();
-  double above = 0;  // mass of what is known to lie above [begin, end)
+  uint64_t above = 0;  // mass of what is known to lie above [begin, end)
   while (begin != end) {
     const float a = begin->logit, b = (begin + (end - begin) / 2)->logit, c = (end - 1)->logit;
     const float pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
@@ -27,12 +29,12 @@ float FindMassThreshold(std::vector<Candidate>& all, double target) {
         std::partition(begin, end, [&](const Candidate& x) { return x.logit > pivot; });
     const auto equal_end =
         std::partition(greater_end, end, [&](const Candidate& x) { return x.logit == pivot; });
-    double greater = 0, equal = 0;
+    uint64_t greater = 0, equal = 0;
     for (auto it = begin; it != greater_end; ++it) greater += it->mass;
     for (auto it = greater_end; it != equal_end; ++it) equal += it->mass;
-    if (above + greater >= target) {
+    if (static_cast<double>(above + greater) >= target) {
       end = greater_end;
-    } else if (above + greater + equal >= target) {
+    } else if (static_cast<double>(above + greater + equal) >= target) {
       return pivot;
     } else {
       above += greater + equal;
@@ -52,14 +54,14 @@ int BinOfRank(const LogitBins& bins, int64_t count) {
   return kBins - 1;
 }
 
-// First bin up to which the logits surely weigh `target`; the last one if that is not certain
+// First bin up to which the logits surely weigh `target` units; the last one if that is not certain
 // before.
 int BinOfMass(const LogitBins& bins, double target) {
   double sum = 0;
   for (int bin = 0; bin < kBins - 1; ++bin) {
     sum += static_cast<double>(bins.count[bin]) *
            std::exp(-(bin + 1) / static_cast<double>(kBinsPerUnit));
-    if (sum >= target * kBinSlack) return bin;
+    if (sum >= target * kWeightUnit * kBinSlack) return bin;
   }
   return kBins - 1;
 }
@@ -110,7 +112,7 @@ SampleOutcome Distribution::Build(const SampleRow& row, std::span<const float> l
   } else {
     KeepAbove(threshold);
   }
-  total_ = SumExp(kept_, max_, scale_, &block_sums_);
+  total_ = SumWeights(kept_, max_, scale_, &block_sums_);
   return SampleOutcome::kOk;
 }
 
@@ -120,8 +122,8 @@ void Distribution::BuildGreedy() {
   tokens_.assign(1, static_cast<int32_t>(FindFirst(logits_, max_)));
   kept_logits_.assign(1, max_);
   kept_ = kept_logits_;
-  block_sums_.assign(1, 1.0);
-  total_ = 1;
+  total_ = Weight(max_, max_, WeightRate(scale_));
+  block_sums_.assign(1, total_);
 }
 
 float Distribution::Threshold(const SampleRow& row) {
@@ -135,23 +137,35 @@ float Distribution::Threshold(const SampleRow& row) {
   FindBins(logits_, max_, z_scale_, bins_);
   const bool renormalise = top_k && row.order == SamplingOrder::kHf;
   int last_bin = top_k ? BinOfRank(bins_, row.top_k) : kBins - 1;
-  double mass = 0;
+  uint64_t mass = 0;
   if (top_p && !renormalise) {
-    mass = row.top_p * SumExp(logits_, max_, z_scale_, nullptr);
+    mass = SumWeights(logits_, max_, z_scale_, nullptr);
     // The filter whose bins end first has the larger threshold; the other one then cuts nothing
     // more.
-    last_bin = std::min(last_bin, BinOfMass(bins_, mass));
+    last_bin = std::min(last_bin, BinOfMass(bins_, row.top_p * static_cast<double>(mass)));
   }
   return std::max(threshold, SelectThreshold(row, last_bin, mass));
 }
 
-float Distribution::SelectThreshold(const SampleRow& row, int last_bin, double top_p_mass) {
+void Distribution::FindCandidates(int last_bin) {
   candidates_.clear();
-  for (size_t i = 0; i < logits_.size(); ++i) {
-    if (bins_.bin[i] <= last_bin && logits_[i] > kMinusInfinity) {
-      candidates_.push_back({logits_[i], std::exp((logits_[i] - max_) * z_scale_)});
+  const int64_t size = static_cast<int64_t>(logits_.size());
+  for (int64_t begin = 0; begin < size; begin += kScanBlock) {
+    const int64_t end = std::min(begin + kScanBlock, size);
+    const auto is_candidate = [&](uint8_t bin) { return bin <= last_bin; };
+    if (std::none_of(&bins_.bin[begin], &bins_.bin[begin] + (end - begin), is_candidate)) continue;
+    uint64_t weights[kScanBlock];
+    WeightBlock(logits_, begin / kScanBlock, max_, z_scale_, weights);
+    for (int64_t i = begin; i < end; ++i) {
+      if (is_candidate(bins_.bin[i]) && logits_[i] > kMinusInfinity) {
+        candidates_.push_back({logits_[i], weights[i - begin]});
+      }
     }
   }
+}
+
+float Distribution::SelectThreshold(const SampleRow& row, int last_bin, uint64_t whole_mass) {
+  FindCandidates(last_bin);
   float threshold = kMinusInfinity;
   if (row.top_k > 0 && row.top_k <= static_cast<int64_t>(candidates_.size())) {
     const auto kth = candidates_.begin() + (row.top_k - 1);
@@ -160,14 +174,13 @@ float Distribution::SelectThreshold(const SampleRow& row, int last_bin, double t
     threshold = kth->logit;
   }
   if (row.top_p >= 1) return threshold;
-  if (top_p_mass == 0) {  // order hf: the share is of what top-k left
-    double left = 0;
+  if (whole_mass == 0) {  // order hf: the share is of what top-k left
     for (const Candidate& candidate : candidates_) {
-      if (candidate.logit >= threshold) left += candidate.mass;
+      if (candidate.logit >= threshold) whole_mass += candidate.mass;
     }
-    top_p_mass = row.top_p * left;
   }
-  return std::max(threshold, FindMassThreshold(candidates_, top_p_mass));
+  const double target = row.top_p * static_cast<double>(whole_mass);
+  return std::max(threshold, FindMassThreshold(candidates_, target));
 }
 
 void Distribution::KeepAbove(float threshold) {
@@ -182,29 +195,20 @@ void Distribution::KeepAbove(float threshold) {
 }
 
 int32_t Distribution::Draw(double u) const {
-  const double target = u * total_;
-  double running = 0;
+  const double target = u * static_cast<double>(total_);
+  const auto exceeds = [&](uint64_t sum) { return static_cast<double>(sum) > target; };
+  uint64_t running = 0;
   size_t block = 0;
-  while (block + 1 < block_sums_.size() && running + block_sums_[block] <= target) {
-    running += block_sums_[block++];
-  }
-  if (kept_.size() == 1) return TokenAt(0);
-  float weights[kScanBlock];
-  ExpBlock(kept_, static_cast<int64_t>(block), max_, scale_, weights);
-  // A block's sum and its running sum round differently: the last token with a weight stands in at
-  // the very end.
-  int64_t last = 0;
-  for (int64_t i = 0; i < kScanBlock; ++i) {
-    if (weights[i] == 0) continue;
-    last = i;
-    running += weights[i];
-    if (running > target) break;
-  }
-  return TokenAt(static_cast<int64_t>(block) * kScanBlock + last);
+  while (!exceeds(running + block_sums_[block])) running += block_sums_[block++];
+  uint64_t weights[kScanBlock];
+  WeightBlock(kept_, static_cast<int64_t>(block), max_, scale_, weights);
+  int64_t i = 0;
+  while (!exceeds(running + weights[i])) running += weights[i++];
+  return TokenAt(static_cast<int64_t>(block) * kScanBlock + i);
 }
 
 double Distribution::Logarithm(float logit) const {
-  return (double{logit} - max_) * scale_ - std::log(total_);
+  return (double{logit} - max_) * scale_ - std::log(static_cast<double>(total_) * kWeightUnit);
 }
 
 float Distribution::LogProbability(int32_t token) const {

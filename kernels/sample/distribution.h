@@ -29,7 +29,8 @@ class Distribution {
   SampleOutcome Build(const SampleRow& row, std::span<const float> logits);
 
   // The token for a uniform number in [0, 1): the first in ascending order whose running sum
-  // exceeds u times the total.
+  // exceeds u times the total. Sums are of integers (kernels/sample/weight.h), so this token is the
+  // same on every processor.
   int32_t Draw(double u) const;
   // Natural logarithm of the token's probability; kCutLogprob for one that was cut.
   float LogProbability(int32_t token) const;
@@ -43,9 +44,11 @@ class Distribution {
   void BuildGreedy();
   // The largest threshold of the filters that are on; minus infinity if none cuts anything.
   float Threshold(const SampleRow& row);
-  // Thresholds of top-k and top-p among the candidates, which are all logits in bins up to
-  // `last_bin`.
-  float SelectThreshold(const SampleRow& row, int last_bin, double top_p_mass);
+  // The candidates become all logits in bins up to `last_bin`.
+  void FindCandidates(int last_bin);
+  // Thresholds of top-k and top-p among these candidates. whole_mass: what top_p is a share of; 0
+  // stands for the mass that top-k leaves.
+  float SelectThreshold(const SampleRow& row, int last_bin, uint64_t whole_mass);
   void KeepAbove(float threshold);
   int32_t TokenAt(int64_t i) const { return whole_ ? static_cast<int32_t>(i) : tokens_[i]; }
   double Logarithm(float logit) const;
@@ -54,17 +57,17 @@ class Distribution {
   std::span<const float> kept_;    // of the survivors, ascending by token: logits_ or kept_logits_
   bool whole_ = false;             // nothing was cut: position in kept_ is the token
   float max_ = 0;
-  float scale_ = 1;    // 1 / temperature
-  float z_scale_ = 1;  // what a logit is multiplied by before the filters
-  double total_ = 0;   // sum of exp((logit - max) / temperature) over the survivors
-  std::vector<double> block_sums_;
+  float scale_ = 1;     // 1 / temperature
+  float z_scale_ = 1;   // what a logit is multiplied by before the filters
+  uint64_t total_ = 0;  // weight of the survivors at this temperature
+  std::vector<uint64_t> block_sums_;
   std::vector<int32_t> tokens_;
   std::vector<float> kept_logits_;
 
   LogitBins bins_;
   struct Candidate {
     float logit;
-    float mass;
+    uint64_t mass;
   };
   std::vector<Candidate> candidates_;
 };

@@ -1,10 +1,11 @@
 #include "kernels/sample/logit_scan.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+
+#include "kernels/sample/weight.h"
 
 // The loops below are written for the vectoriser: elementwise, or one accumulator per lane. Each is
 // compiled for several instruction sets, and the processor's is chosen once per call.
@@ -21,36 +22,14 @@ namespace {
 constexpr int kLanes = 16;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// e^x for x <= 0: 2^n times a polynomial of degree 6 on [-ln2/2, ln2/2].
-SKEIN_SCAN_INLINE float Exp(float x) {
-  const float bounded = x > -87.0f ? x : -87.0f;
-  const float shifted = bounded * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
-  const float n = shifted - 12582912.0f;
-  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.3888889e-3f;
-  p = p * r + 8.3333333e-3f;
-  p = p * r + 4.1666667e-2f;
-  p = p * r + 1.6666667e-1f;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const float power = std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-  return x > -87.0f ? p * power : 0.0f;
+SKEIN_SCAN_INLINE void WeighBody(const float* in, float max, float rate, uint64_t* out) {
+  for (int i = 0; i < kScanBlock; ++i) out[i] = Weight(in[i], max, rate);
 }
 
-SKEIN_SCAN_INLINE void ExpBody(const float* in, float max, float scale, float* out) {
-  for (int i = 0; i < kScanBlock; ++i) out[i] = Exp((in[i] - max) * scale);
-}
-
-SKEIN_SCAN_INLINE float SumBody(const float* in) {
-  float lanes[kLanes] = {};
-  for (int i = 0; i < kScanBlock; i += kLanes) {
-    for (int j = 0; j < kLanes; ++j) lanes[j] += in[i + j];
-  }
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  return lanes[0];
+SKEIN_SCAN_INLINE uint64_t SumBody(const float* in, float max, float rate) {
+  uint64_t sum = 0;
+  for (int i = 0; i < kScanBlock; ++i) sum += Weight(in[i], max, rate);
+  return sum;
 }
 
 SKEIN_SCAN_INLINE LogitMax MaxBody(const float* in) {
@@ -80,27 +59,25 @@ SKEIN_SCAN_INLINE void BinBody(const float* in, float max, float scale, uint8_t*
 }
 
 struct Passes {
-  void (*exp)(const float* in, float max, float scale, float* out);
-  float (*sum_exp)(const float* in, float max, float scale);
+  void (*weigh)(const float* in, float max, float rate, uint64_t* out);
+  uint64_t (*sum)(const float* in, float max, float rate);
   LogitMax (*max)(const float* in);
   void (*bin)(const float* in, float max, float scale, uint8_t* out);
 };
 
 // NOLINTBEGIN(bugprone-macro-parentheses): an attribute takes no parentheses
-#define SKEIN_SCAN_PASSES(name, attribute)                                          \
-  attribute void Exp##name(const float* in, float max, float scale, float* out) {   \
-    ExpBody(in, max, scale, out);                                                   \
-  }                                                                                 \
-  attribute float SumExp##name(const float* in, float max, float scale) {           \
-    alignas(64) float e[kScanBlock];                                                \
-    ExpBody(in, max, scale, e);                                                     \
-    return SumBody(e);                                                              \
-  }                                                                                 \
-  attribute LogitMax Max##name(const float* in) { return MaxBody(in); }             \
-  attribute void Bin##name(const float* in, float max, float scale, uint8_t* out) { \
-    BinBody(in, max, scale, out);                                                   \
-  }                                                                                 \
-  constexpr Passes k##name = {Exp##name, SumExp##name, Max##name, Bin##name};
+#define SKEIN_SCAN_PASSES(name, attribute)                                            \
+  attribute void Weigh##name(const float* in, float max, float rate, uint64_t* out) { \
+    WeighBody(in, max, rate, out);                                                    \
+  }                                                                                   \
+  attribute uint64_t Sum##name(const float* in, float max, float rate) {              \
+    return SumBody(in, max, rate);                                                    \
+  }                                                                                   \
+  attribute LogitMax Max##name(const float* in) { return MaxBody(in); }               \
+  attribute void Bin##name(const float* in, float max, float scale, uint8_t* out) {   \
+    BinBody(in, max, scale, out);                                                     \
+  }                                                                                   \
+  constexpr Passes k##name = {Weigh##name, Sum##name, Max##name, Bin##name};
 // NOLINTEND(bugprone-macro-parentheses)
 
 SKEIN_SCAN_PASSES(Plain, )
@@ -159,20 +136,21 @@ int64_t FindFirst(std::span<const float> logits, float value) {
   return std::find(logits.begin(), logits.end(), value) - logits.begin();
 }
 
-void ExpBlock(std::span<const float> logits, int64_t block, float max, float scale,
-              std::span<float, kScanBlock> out) {
+void WeightBlock(std::span<const float> logits, int64_t block, float max, float scale,
+                 std::span<uint64_t, kScanBlock> out) {
   alignas(64) float buffer[kScanBlock];
-  Pick().exp(Block(logits, block, buffer), max, scale, out.data());
+  Pick().weigh(Block(logits, block, buffer), max, WeightRate(scale), out.data());
 }
 
-double SumExp(std::span<const float> logits, float max, float scale,
-              std::vector<double>* block_sums) {
+uint64_t SumWeights(std::span<const float> logits, float max, float scale,
+                    std::vector<uint64_t>* block_sums) {
   const Passes& passes = Pick();
+  const float rate = WeightRate(scale);
   alignas(64) float buffer[kScanBlock];
   if (block_sums != nullptr) block_sums->clear();
-  double total = 0;
+  uint64_t total = 0;
   for (int64_t block = 0; block < NumBlocks(logits); ++block) {
-    const double sum = passes.sum_exp(Block(logits, block, buffer), max, scale);
+    const uint64_t sum = passes.sum(Block(logits, block, buffer), max, rate);
     if (block_sums != nullptr) block_sums->push_back(sum);
     total += sum;
   }

@@ -1,4 +1,4 @@
-// Passes over a row of logits, in blocks and with a fixed order of summation.
+// Passes over a row of logits, in blocks.
 #pragma once
 
 #include <array>
@@ -19,13 +19,12 @@ LogitMax FindMax(std::span<const float> logits);
 // Index of the first element equal to `value`, which must occur.
 int64_t FindFirst(std::span<const float> logits, float value);
 
-// exp((logits[i] - max) * scale) of block `block`; zeros beyond the end. Relative error below 3e-7,
-// zero below e^-87.
-void ExpBlock(std::span<const float> logits, int64_t block, float max, float scale,
-              std::span<float, kScanBlock> out);
+// Weight (kernels/sample/weight.h) of the logits of block `block`; zeros beyond the end.
+void WeightBlock(std::span<const float> logits, int64_t block, float max, float scale,
+                 std::span<uint64_t, kScanBlock> out);
 // Sum of the same over all blocks. With `block_sums`, the sum of each block.
-double SumExp(std::span<const float> logits, float max, float scale,
-              std::vector<double>* block_sums);
+uint64_t SumWeights(std::span<const float> logits, float max, float scale,
+                    std::vector<uint64_t>* block_sums);
 
 // Distance below the maximum, in sixteenths: bin = min(kBins - 1, floor(16 (max - logit) scale)).
 // The last bin is everything farther away, minus infinity included.

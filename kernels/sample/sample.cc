@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/sample/distribution.h"
 #include "kernels/sample/philox.h"
+#include "kernels/sample/weight.h"
 
 namespace skein {
 namespace {
@@ -41,7 +41,7 @@ std::span<const T> ListOf(const TensorView<const int32_t>& begin,
 struct Workspace {
   Distribution distribution;
   std::vector<RankedLogit> top;
-  std::vector<std::pair<int32_t, float>> unedited;  // token, logit before its edits
+  std::vector<float> edited;  // logits of a row with edits
 };
 
 // The model's own distribution, before any edit.
@@ -61,7 +61,8 @@ class RowSampler {
       : args_(args),
         index_(index),
         row_(args.rows[index]),
-        logits_(args.logits.row(index), static_cast<size_t>(args.logits.dim(1))),
+        logits_(args.logits.row(args.logits_row.empty() ? index : args.logits_row[index]),
+                static_cast<size_t>(args.vocab())),
         work_(work) {}
 
   SampleOutcome Run() {
@@ -73,15 +74,12 @@ class RowSampler {
       args_.logprobs[index_] = raw_.Of(logits_[row_.given_token]);
       return SampleOutcome::kOk;
     }
-    const RowEdits edits = Edits();
-    if (wants_raw) KeepUnedited(edits);
-    EditLogits(row_, edits, logits_);
-    const SampleOutcome outcome = work_.distribution.Build(row_, logits_);
+    const SampleOutcome outcome = work_.distribution.Build(row_, Edited());
     if (outcome != SampleOutcome::kOk) return outcome;
     const int32_t token = work_.distribution.Draw(DrawUniform(row_.seed, row_.step, row_.choice));
     args_.tokens[index_] = token;
     if (wants_raw) {
-      if (row_.logprob) args_.logprobs[index_] = raw_.Of(UneditedLogit(token));
+      if (row_.logprob) args_.logprobs[index_] = raw_.Of(logits_[token]);
     } else if (row_.processed) {
       WriteProcessed(token);
     }
@@ -92,7 +90,8 @@ class RowSampler {
   bool TakeRaw() {
     const LogitMax found = FindMax(logits_);
     if (found.has_nan || std::isinf(found.max)) return false;
-    raw_ = {found.max, std::log(SumExp(logits_, found.max, 1.0f, nullptr))};
+    const uint64_t total = SumWeights(logits_, found.max, 1.0f, nullptr);
+    raw_ = {found.max, std::log(static_cast<double>(total) * kWeightUnit)};
     FindTop(logits_, row_.num_top, work_.top);
     for (RankedLogit& entry : work_.top) entry.logit = raw_.Of(entry.logit);
     WriteTop();
@@ -123,29 +122,22 @@ class RowSampler {
     return edits;
   }
 
-  // Masked tokens are never drawn, so only penalties and biases can change the logit of the drawn
-  // one.
-  void KeepUnedited(const RowEdits& edits) {
-    work_.unedited.clear();
-    for (const PenaltyEntry& entry : edits.penalties) {
-      work_.unedited.emplace_back(entry.token, logits_[entry.token]);
+  // The logits to draw from: those given, or a copy where something changes them.
+  std::span<const float> Edited() {
+    const RowEdits edits = Edits();
+    if (edits.penalties.empty() && edits.biases.empty() && edits.banned.empty() &&
+        edits.mask.empty()) {
+      return logits_;
     }
-    for (const BiasEntry& entry : edits.biases) {
-      work_.unedited.emplace_back(entry.token, logits_[entry.token]);
-    }
-  }
-
-  float UneditedLogit(int32_t token) const {
-    for (const auto& [edited, logit] : work_.unedited) {
-      if (edited == token) return logit;
-    }
-    return logits_[token];
+    work_.edited.assign(logits_.begin(), logits_.end());
+    EditLogits(row_, edits, work_.edited);
+    return work_.edited;
   }
 
   const SampleArgs& args_;
   const int64_t index_;
   const SampleRow& row_;
-  const std::span<float> logits_;
+  const std::span<const float> logits_;
   Workspace& work_;
   RawLogprobs raw_;
 };
@@ -154,9 +146,14 @@ class RowSampler {
 
 absl::Status SampleArgs::Validate() const {
   if (logits.empty() || logits.rank() != 2) {
-    return absl::InvalidArgumentError("sample: logits must be [rows, vocab]");
+    return absl::InvalidArgumentError("sample: logits must be [outputs, vocab]");
   }
-  const int64_t num_rows = logits.dim(0);
+  if (vocab() > kMaxSampleVocab) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sample: vocabulary of ", vocab(), ", expected at most ", kMaxSampleVocab));
+  }
+  const int64_t num_rows = logits_row.empty() ? logits.dim(0) : logits_row.size();
+  if (!logits_row.empty()) RETURN_IF_ERROR(CheckShape("logits_row", logits_row, {num_rows}));
   RETURN_IF_ERROR(CheckShape("rows", rows, {num_rows}));
   RETURN_IF_ERROR(CheckList("penalty_begin", penalty_begin, penalties, num_rows));
   RETURN_IF_ERROR(CheckList("bias_begin", bias_begin, biases, num_rows));
@@ -172,9 +169,11 @@ absl::Status SampleArgs::Validate() const {
 }
 
 void SampleCpu(const SampleArgs& args, ParallelFor& threads) {
-  threads.Run(args.logits.dim(0), 1, [&](int64_t begin, int64_t end) {
+  threads.Run(args.num_rows(), 1, [&](int64_t begin, int64_t end) {
     thread_local Workspace work;
-    for (int64_t i = begin; i < end; ++i) args.outcomes[i] = RowSampler(args, i, work).Run();
+    for (int64_t i = begin; i < end; ++i) {
+      if (!args.rows[i].padding) args.outcomes[i] = RowSampler(args, i, work).Run();
+    }
   });
 }
 

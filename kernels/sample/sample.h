@@ -38,6 +38,7 @@ struct SampleRow {
   bool logprob = false;  // report the token's log-probability
   bool processed =
       false;  // of the distribution drawn from (step 9) instead of the model's own (step 1)
+  bool padding = false;  // no row at all: nothing is read, nothing is written
 };
 
 struct PenaltyEntry {
@@ -58,9 +59,12 @@ enum class SampleOutcome : int32_t {
 };
 
 // Lists per row are stored one after the other: row i has entries [begin[i], begin[i + 1]). Tokens
-// in them are below vocab. A list that no row has may be absent, together with its begins.
+// in them are below vocab; a row's penalties and biases name no token twice. A list that no row has
+// may be absent, together with its begins.
 struct SampleArgs {
-  TensorView<float> logits;                 // [rows, vocab]; workspace: unspecified afterwards
+  TensorView<const float> logits;           // [outputs, vocab], vocab at most kMaxSampleVocab
+  TensorView<const int32_t> logits_row;     // [rows]: row i is drawn from logits[logits_row[i]];
+                                            // absent: from logits[i]
   TensorView<const SampleRow> rows;         // [rows]
   TensorView<const int32_t> penalty_begin;  // [rows + 1]
   TensorView<const PenaltyEntry> penalties;
@@ -78,12 +82,17 @@ struct SampleArgs {
       top_tokens;  // [rows, max_top], the first num_top of a row: largest first, ties by token
   TensorView<float> top_logprobs;  // [rows, max_top]
 
+  int64_t num_rows() const { return rows.dim(0); }
+  int64_t vocab() const { return logits.dim(1); }
+
   // InvalidArgument if the shapes disagree.
   absl::Status Validate() const;
 };
 
 // A row per task; a row's result does not depend on the others.
 void SampleCpu(const SampleArgs& args, ParallelFor& threads);
+// All views are device memory. A row's tokens, outcomes and logprobs are the CPU's, but for the
+// last bit of logarithms.
 absl::Status SampleCuda(const SampleArgs& args, CudaContext& context);
 
 inline absl::Status Sample(const SampleArgs& args, const Stream& stream) {

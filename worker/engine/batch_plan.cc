@@ -35,7 +35,7 @@ void BatchBuilder::Clear() {
   plan_.max_pages = 0;
   plan_.max_rows = 0;
   plan_.logit_rows.clear();
-  plan_.copied_outputs.clear();
+  plan_.sampled_from.clear();
   plan_.samples.clear();
   plan_.penalty_begin.assign(1, 0);
   plan_.penalties.clear();
@@ -69,15 +69,20 @@ void BatchBuilder::AddOutputs(BatchPlan::Entry& entry) {
     entry.first_score = static_cast<int>(plan_.samples.size());
     entry.num_scores = static_cast<int>(std::max<int64_t>(end - sequence.num_fed, 0));
     for (int i = 0; i < entry.num_scores; ++i) {
-      plan_.logit_rows.push_back(first_row + i);
+      AddOutput(first_row + i);
       AddScore(sequence, sequence.tokens[sequence.num_fed + i + 1]);
     }
   }
   if (entry.rows == sequence.remaining() && request.request.stopping.max_tokens > 0) {
     entry.draw = static_cast<int>(plan_.samples.size());
-    plan_.logit_rows.push_back(first_row + entry.rows - 1);
+    AddOutput(first_row + entry.rows - 1);
     AddDraw(sequence, sequence.choice);
   }
+}
+
+void BatchBuilder::AddOutput(int32_t row) {
+  plan_.sampled_from.push_back(static_cast<int32_t>(plan_.logit_rows.size()));
+  plan_.logit_rows.push_back(row);
 }
 
 void BatchBuilder::AddCopies(BatchPlan::Entry& entry) {
@@ -86,7 +91,7 @@ void BatchBuilder::AddCopies(BatchPlan::Entry& entry) {
   entry.first_copy = static_cast<int>(plan_.samples.size());
   entry.num_copies = request.request.num_choices - 1;
   for (int choice = 1; choice <= entry.num_copies; ++choice) {
-    plan_.copied_outputs.push_back(entry.draw);
+    plan_.sampled_from.push_back(entry.draw);
     AddDraw(*entry.sequence, choice);
   }
 }

@@ -36,9 +36,9 @@ struct BatchPlan {
   int64_t max_rows = 0;             // of the longest entry
   std::vector<int32_t> logit_rows;  // [model outputs]
 
-  // The fields of SampleArgs, for the model's outputs and after them the copies.
-  std::vector<int32_t> copied_outputs;  // [copies]: which model output each copy is drawn from
-  std::vector<SampleRow> samples;       // [outputs]
+  // The fields of SampleArgs, for the model's outputs and after them those of further choices.
+  std::vector<int32_t> sampled_from;  // [outputs]: the model output that each is drawn from
+  std::vector<SampleRow> samples;     // [outputs]
   std::vector<int32_t> penalty_begin, bias_begin, banned_begin;  // [outputs + 1]
   std::vector<PenaltyEntry> penalties;
   std::vector<BiasEntry> biases;
@@ -47,6 +47,7 @@ struct BatchPlan {
   int64_t mask_words = 0;
 
   int64_t num_rows() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t num_model_outputs() const { return static_cast<int64_t>(logit_rows.size()); }
   int64_t num_outputs() const { return static_cast<int64_t>(samples.size()); }
 };
 
@@ -64,6 +65,8 @@ class BatchBuilder {
   void Clear();
   void AddRows(Sequence& sequence, int rows);
   void AddOutputs(BatchPlan::Entry& entry);
+  // The model's next output is of `row`, and is drawn from.
+  void AddOutput(int32_t row);
   void AddCopies(BatchPlan::Entry& entry);
   void AddScore(const Sequence& sequence, int32_t next_token);
   void AddDraw(const Sequence& sequence, int choice);

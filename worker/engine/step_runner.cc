@@ -1,6 +1,5 @@
 #include "worker/engine/step_runner.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/base/check.h"
@@ -36,12 +35,9 @@ absl::StatusOr<std::unique_ptr<StepRunner>> StepRunner::Create(Model* model,
 }
 
 absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan) {
-  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_outputs() <= logits_.dim(0));
+  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_model_outputs() <= logits_.dim(0));
   RETURN_IF_ERROR(Forward(plan));
-  if (plan.num_outputs() > 0) {
-    CopyLogits(plan);
-    RETURN_IF_ERROR(SampleOutputs(plan));
-  }
+  if (plan.num_outputs() > 0) RETURN_IF_ERROR(SampleOutputs(plan));
   return &result_;
 }
 
@@ -54,7 +50,7 @@ absl::Status StepRunner::Forward(const BatchPlan& plan) {
   if (plan.max_pages > 0) {
     batch.pages = {plan.pages.data(), {static_cast<int64_t>(plan.slots.size()), plan.max_pages}};
   }
-  const int64_t num_outputs = static_cast<int64_t>(plan.logit_rows.size());
+  const int64_t num_outputs = plan.num_model_outputs();
   batch.logit_rows = {plan.logit_rows.data(), {num_outputs}};
   batch.state = {.base = states_.base()};
   batch.kv = {.base = pages_.base(),
@@ -65,13 +61,6 @@ absl::Status StepRunner::Forward(const BatchPlan& plan) {
   return model_.Forward(batch, stream_);
 }
 
-void StepRunner::CopyLogits(const BatchPlan& plan) {
-  int64_t to = static_cast<int64_t>(plan.logit_rows.size());
-  for (const int32_t from : plan.copied_outputs) {
-    std::copy_n(logits_.row(from), vocab(), logits_.row(to++));
-  }
-}
-
 absl::Status StepRunner::SampleOutputs(const BatchPlan& plan) {
   const int64_t num_outputs = plan.num_outputs();
   result_.tokens.resize(num_outputs);
@@ -80,7 +69,8 @@ absl::Status StepRunner::SampleOutputs(const BatchPlan& plan) {
   result_.top_tokens.resize(num_outputs * kMaxTopLogprobs);
   result_.top_logprobs.resize(num_outputs * kMaxTopLogprobs);
   SampleArgs args;
-  args.logits = logits_.Rows(0, num_outputs);
+  args.logits = logits_.Rows(0, plan.num_model_outputs());
+  args.logits_row = ViewOf(plan.sampled_from);
   args.rows = ViewOf(plan.samples);
   args.penalty_begin = ViewOf(plan.penalty_begin);
   args.penalties = ViewOf(plan.penalties);

@@ -44,9 +44,7 @@ class StepRunner {
   StepRunner(Model* model, const StatePool* states, const PagePool* pages, const Stream& stream)
       : model_(*model), states_(*states), pages_(*pages), stream_(stream) {}
   absl::Status Forward(const BatchPlan& plan);
-  void CopyLogits(const BatchPlan& plan);
   absl::Status SampleOutputs(const BatchPlan& plan);
-  int64_t vocab() const { return model_.description().vocab_size; }
 
   Model& model_;
   const StatePool& states_;

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/sample/weight.h"
+
 namespace skein {
 namespace {
 
@@ -29,28 +31,12 @@ TEST(LogitScanTest, SumAgreesWithDoublePrecisionForAnyLength) {
     for (const float scale : {0.1f, 1.0f, 3.0f}) {
       double expected = 0;
       for (const float logit : logits) expected += std::exp((double{logit} - found.max) * scale);
-      std::vector<double> block_sums;
-      const double sum = SumExp(logits, found.max, scale, &block_sums);
-      EXPECT_NEAR(sum / expected, 1, 5e-7) << size;
-      EXPECT_EQ(std::accumulate(block_sums.begin(), block_sums.end(), 0.0), sum);
+      std::vector<uint64_t> block_sums;
+      const uint64_t sum = SumWeights(logits, found.max, scale, &block_sums);
+      EXPECT_NEAR(static_cast<double>(sum) * kWeightUnit / expected, 1, 5e-7) << size;
+      EXPECT_EQ(std::accumulate(block_sums.begin(), block_sums.end(), uint64_t{0}), sum);
     }
   }
-}
-
-TEST(LogitScanTest, ExponentialIsAccurateOverItsRange) {
-  std::vector<float> logits(kScanBlock);
-  float weights[kScanBlock];
-  for (int i = 0; i < kScanBlock; ++i) logits[i] = -static_cast<float>(i) * 0.337f;
-  ExpBlock(logits, 0, 0, 1, weights);
-  for (int i = 0; i < kScanBlock; ++i) {
-    const double expected = std::exp(double{logits[i]});
-    EXPECT_NEAR(weights[i] / expected, 1, 3e-7) << logits[i];
-  }
-  logits.assign(kScanBlock, -88);
-  logits[3] = -kInfinity;
-  ExpBlock(logits, 0, 0, 1, weights);
-  EXPECT_EQ(weights[0], 0);
-  EXPECT_EQ(weights[3], 0);
 }
 
 TEST(LogitScanTest, FindsNanAndInfinityWhereverTheyAre) {

@@ -218,6 +218,41 @@ TEST(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
   }
 }
 
+TEST(SampleTest, RowsMayShareLogitsWhichStayAsTheyAre) {
+  Batch batch(3, 90);
+  batch.Randomise(8);
+  const std::vector<float> before = batch.logits;
+  for (uint32_t i = 0; i < 3; ++i) batch.rows[i] = {.seed = 4, .choice = i, .logprob = true};
+  batch.bias_begin = {0, 0, 1, 1};
+  batch.biases = {{.token = 11, .bias = 90}};
+  const std::vector<int32_t> from = {2, 2, 0};
+  SampleArgs args = batch.Args();
+  args.logits_row = {from.data(), {3}};
+  ParallelFor threads(2);
+  ASSERT_TRUE(Sample(args, Stream(threads)).ok());
+  EXPECT_EQ(batch.logits, before);
+  EXPECT_EQ(batch.tokens[1], 11);
+  for (const int row : {0, 2}) {
+    Batch alone(1, 90);
+    std::copy_n(before.begin() + from[row] * 90, 90, alone.logits.begin());
+    alone.rows[0] = batch.rows[row];
+    ASSERT_TRUE(RunSample(alone).ok());
+    EXPECT_EQ(batch.tokens[row], alone.tokens[0]);
+    EXPECT_EQ(batch.logprobs[row], alone.logprobs[0]);
+  }
+}
+
+TEST(SampleTest, PaddingIsLeftAlone) {
+  Batch batch(2, 16);
+  batch.rows[0].padding = true;
+  batch.logits[3] = std::numeric_limits<float>::quiet_NaN();
+  batch.outcomes[0] = SampleOutcome::kNothingAllowed;
+  ASSERT_TRUE(RunSample(batch).ok());
+  EXPECT_EQ(batch.tokens[0], -1);
+  EXPECT_EQ(batch.outcomes[0], SampleOutcome::kNothingAllowed);
+  EXPECT_GE(batch.tokens[1], 0);
+}
+
 TEST(SampleTest, MasksOutrankAnyBias) {
   Batch batch(1, 70);
   batch.rows[0] = {.temperature = 0, .mask = 0};

@@ -77,14 +77,14 @@ TEST_F(BatchPlanTest, NothingIsDrawnWithoutTokensToDraw) {
   EXPECT_EQ(plan.entries[0].draw, -1);
 }
 
-TEST_F(BatchPlanTest, FurtherChoicesDrawFromCopiesBehindAllOutputs) {
+TEST_F(BatchPlanTest, FurtherChoicesDrawFromTheFirstOnesOutput) {
   Sequence& forking = Add({5, 6}, 0, 1);
   forking.request->request.num_choices = 3;
   forking.request->forked = false;
   Add({9}, 0, 2);
   const BatchPlan& plan = Build({{0, 2}, {1, 1}});
   EXPECT_THAT(plan.logit_rows, ElementsAre(1, 2));
-  EXPECT_THAT(plan.copied_outputs, ElementsAre(0, 0));
+  EXPECT_THAT(plan.sampled_from, ElementsAre(0, 1, 0, 0));
   EXPECT_EQ(plan.entries[0].first_copy, 2);
   EXPECT_EQ(plan.entries[0].num_copies, 2);
   EXPECT_EQ(plan.entries[1].num_copies, 0);
