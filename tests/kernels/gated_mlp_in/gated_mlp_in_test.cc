@@ -28,6 +28,8 @@ TEST(GatedMlpInTest, AgreesWithTheReference) {
     };
     ExpectNearReference<GatedMlpInArgs>(make, GatedMlpInCpu, GatedMlpInRef, Written, 3e-6);
     ExpectSameBitsEverywhere<GatedMlpInArgs>(make, GatedMlpInCpu, Written);
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<GatedMlpInArgs>(make, GatedMlpInCuda, GatedMlpInRef,
+                                                              Written, 3e-6));
   }
 }
 

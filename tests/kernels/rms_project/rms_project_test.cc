@@ -1,5 +1,7 @@
 #include "kernels/rms_project/rms_project.h"
 
+#include <optional>
+
 #include "gtest/gtest.h"
 
 #include "tests/testing/op_testing.h"
@@ -7,15 +9,20 @@
 namespace skein {
 namespace {
 
-RmsProjectArgs Make(TestTensors& t, int64_t rows, int64_t width) {
+// Weights of all types, or of one.
+RmsProjectArgs Make(TestTensors& t, int64_t rows, int64_t width,
+                    std::optional<DType> weights = std::nullopt) {
   RmsProjectArgs args;
   args.x = t.Random({rows, width}, -5.0f, 9.0f);
   args.norm_weight = t.Random({width});
-  args.normed = t.Output({rows, width});
+  args.normed = t.OutputOperand({rows, width});
+  const auto matrix = [&](int64_t outputs, DType dtype) {
+    return t.Matrix(outputs, width, weights.value_or(dtype));
+  };
   args.outputs = {
-      {t.Matrix(48, width, DType::kBF16), t.Random({48}), Activation::kNone, t.Output({rows, 48})},
-      {t.Matrix(7, width, DType::kF32), {}, Activation::kTanh, t.Output({rows, 7})},
-      {t.Matrix(25, width, DType::kF16), {}, Activation::kSigmoid, t.Output({rows, 25})}};
+      {matrix(48, DType::kBF16), t.Random({48}), Activation::kNone, t.Output({rows, 48})},
+      {matrix(7, DType::kF32), {}, Activation::kTanh, t.Output({rows, 7})},
+      {matrix(25, DType::kF16), {}, Activation::kSigmoid, t.Output({rows, 25})}};
   return args;
 }
 
@@ -32,6 +39,8 @@ TEST(RmsProjectTest, AgreesWithTheReferenceForOddSizes) {
     };
     ExpectNearReference<RmsProjectArgs>(make, RmsProjectCpu, RmsProjectRef, Written, 2e-6);
     ExpectSameBitsEverywhere<RmsProjectArgs>(make, RmsProjectCpu, Written);
+    SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<RmsProjectArgs>(make, RmsProjectCuda, RmsProjectRef,
+                                                              Written, 2e-6));
   }
 }
 

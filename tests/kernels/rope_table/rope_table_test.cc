@@ -33,6 +33,8 @@ TEST(RopeTableTest, AnglesAreExactForTruePositionsFarBeyondAnyTrainingLength) {
       };
       ExpectNearReference<RopeTableArgs>(make, RopeTableCpu, RopeTableRef, Written, 1.2e-7);
       ExpectSameBitsEverywhere<RopeTableArgs>(make, RopeTableCpu, Written);
+      SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<RopeTableArgs>(make, RopeTableCuda, RopeTableRef,
+                                                               Written, 1.2e-7));
     }
   }
 }
