@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/config/worker_config.h"
 #include "common/config/worker_flags.h"
+#include "kernels/device/device.h"
 #include "worker/rpc/worker_process.h"
 
 namespace {
@@ -32,11 +33,13 @@ int main(int argc, char** argv) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);
     return FailWith(absl::InvalidArgumentError("--model is missing"));
   }
-  // Single operations run on a GPU already; a whole model does not.
-  constexpr bool kHasCuda = false;
-  skein::FillDefaults(line->config, kHasCuda);
-  absl::Status status = skein::Validate(line->config, kHasCuda);
+  const absl::Status cuda = skein::ProbeCuda();
+  skein::FillDefaults(line->config, cuda.ok());
+  absl::Status status = skein::Validate(line->config, cuda.ok());
   if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
   if (!status.ok()) return FailWith(status);
+  if (!cuda.ok()) {
+    skein::LogInfo("serving on the CPU", {{"reason", std::string(cuda.message())}});
+  }
   return skein::RunWorker(line->config);
 }

@@ -37,6 +37,7 @@ void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
   if (engine.device().empty() || engine.device() == "auto") {
     engine.set_device(has_cuda ? "cuda" : "cpu");
   }
+  if (engine.state_dtype().empty()) engine.set_state_dtype("fp32");
   const uint32_t max_sequences = engine.device() == "cuda" ? 256 : 64;
   engine.set_max_sequences(OrDefault(engine.max_sequences(), max_sequences));
   engine.set_max_queue(OrDefault(engine.max_queue(), 512u));
@@ -73,7 +74,15 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
   }
   if (engine.device() == "cuda" && !has_cuda) {
     return absl::InvalidArgumentError(
-        "engine.device: \"cuda\", expected auto or cpu: this program is built without CUDA");
+        "engine.device: \"cuda\", expected auto or cpu: there is no GPU that this program can use");
+  }
+  if (engine.state_dtype() != "fp32" && engine.state_dtype() != "fp16") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("engine.state_dtype: \"", engine.state_dtype(), "\", expected fp32 or fp16"));
+  }
+  if (engine.state_dtype() == "fp16" && engine.device() == "cpu") {
+    return absl::InvalidArgumentError(
+        "engine.state_dtype: \"fp16\", expected fp32: the CPU backend has no other");
   }
   RETURN_IF_ERROR(CheckRange("engine.max_sequences", engine.max_sequences(), 1, 65536));
   RETURN_IF_ERROR(CheckRange("engine.max_queue", engine.max_queue(), 1, 1 << 20));

@@ -76,6 +76,14 @@ FlagGroup EngineFlags(WorkerConfig& config) {
             SetText([&](const std::string& v) { engine.set_device(v); })},
            {"threads", "N", "compute threads of the CPU backend (default: one per core)",
             SetUint32([&](uint32_t v) { engine.set_threads(v); })},
+           {"state-dtype", "TYPE", "WKV states on CUDA: fp32 (default) or fp16",
+            SetText([&](const std::string& v) { engine.set_state_dtype(v); })},
+           {"batch-invariant", "",
+            "on CUDA: results do not depend on how many sequences, up to 64,\ndecode together",
+            [&](const std::string&) {
+              engine.set_batch_invariant(true);
+              return absl::OkStatus();
+            }},
            {"max-sequences", "N", "sequences that run at a time (default: 64, with CUDA 256)",
             SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })}}};
 }

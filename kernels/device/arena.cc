@@ -14,10 +14,11 @@ absl::StatusOr<std::unique_ptr<Arena>> Arena::Create(size_t bytes) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot allocate ", bytes, " bytes"));
   }
   madvise(data, Rounded(bytes), MADV_HUGEPAGE);
-  return std::unique_ptr<Arena>(new Arena(data, Rounded(bytes)));
+  return Own(data, Rounded(bytes),
+             [](void* memory, size_t size) { munmap(memory, size + kAlignment); });
 }
 
-Arena::~Arena() { munmap(data_, bytes_ + kAlignment); }
+Arena::~Arena() { release_(data_, bytes_); }
 
 absl::StatusOr<void*> Arena::Allocate(size_t bytes) {
   if (Rounded(bytes) > bytes_ - used_) {

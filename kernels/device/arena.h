@@ -12,14 +12,20 @@
 
 namespace skein {
 
-// Host memory on the CPU backend. Not thread-safe; slices live as long as the arena and are not
-// zeroed.
+// Host memory, or that of a GPU (memory.h). Not thread-safe; slices live as long as the arena and
+// are not zeroed.
 class Arena {
  public:
   static constexpr size_t kAlignment = 256;
 
-  // ResourceExhausted if the memory cannot be had.
+  using Release = void (*)(void* data, size_t bytes);
+
+  // Host memory. ResourceExhausted if it cannot be had.
   static absl::StatusOr<std::unique_ptr<Arena>> Create(size_t bytes);
+  // Takes memory that was allocated elsewhere, aligned to kAlignment.
+  static std::unique_ptr<Arena> Own(void* data, size_t bytes, Release release) {
+    return std::unique_ptr<Arena>(new Arena(data, bytes, release));
+  }
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -37,14 +43,17 @@ class Arena {
   // What a request of `bytes` takes from the arena, for planning.
   static size_t Rounded(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+  void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   size_t used() const { return used_; }
 
  private:
-  Arena(void* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  Arena(void* data, size_t bytes, Release release)
+      : data_(data), bytes_(bytes), release_(release) {}
 
   void* data_;
   size_t bytes_;
+  Release release_;
   size_t used_ = 0;
 };
 

@@ -10,6 +10,8 @@ struct CudaContext;
 // A handle to copy around; what it names must outlive it.
 class Stream {
  public:
+  // The host without threads: for memory alone.
+  Stream() = default;
   explicit Stream(ParallelFor& threads) : threads_(&threads) {}
   explicit Stream(CudaContext& cuda) : cuda_(&cuda) {}
 

@@ -45,8 +45,11 @@ absl::Status Engine::MakePools() {
   const int64_t pages = (size_.tokens_per_sequence + kPageTokens - 1) / kPageTokens;
   ASSIGN_OR_RETURN(pages_, PagePool::Create(layout, size_.sequences * pages * layout.num_planes *
                                                         layout.page_bytes()));
-  ASSIGN_OR_RETURN(runner_, StepRunner::Create(model_.get(), states_.get(), pages_.get(),
-                                               Stream(threads_), size_.sequences));
+  ASSIGN_OR_RETURN(runner_,
+                   StepRunner::Create(model_.get(), states_.get(), pages_.get(), Stream(threads_),
+                                      {.max_rows = size_.max_rows,
+                                       .max_sequences = size_.sequences,
+                                       .max_outputs = size_.sequences}));
   return absl::OkStatus();
 }
 

@@ -35,6 +35,11 @@ uint64_t HashBytes(uint64_t hash, absl::string_view bytes) {
   return (hash ^ bytes.size()) * kFnvPrime;
 }
 
+absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const ModelHost::Options& options) {
+  if (options.use_cuda) return CreateCudaDevice(options.cuda);
+  return Device::Cpu(options.num_threads);
+}
+
 std::string Fingerprint(const ModelDescription& model, const ModelText& text) {
   uint64_t hash = HashBytes(kFnvOffset, kArithmetic);
   if (text.tokenizer != nullptr) {
@@ -115,21 +120,24 @@ absl::Status ModelHost::Load() {
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
   ASSIGN_OR_RETURN(ModelText text,
                    LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
-  auto threads = std::make_unique<ParallelFor>(options_.num_threads);
+  ASSIGN_OR_RETURN(std::unique_ptr<Device> device, OpenDevice(options_));
   LoadProgress progress(options_.name, stderr, isatty(STDERR_FILENO) != 0, *options_.clock);
   ModelLoadOptions load;
   load.max_rows = options_.limits.max_rows_per_step;
+  load.state_dtype = options_.state_dtype;
   load.rope_theta = options_.rope_theta;
   load.rms_norm_eps = options_.rms_norm_eps;
   load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, Stream(*threads));
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, device->stream());
   progress.Finish();
   RETURN_IF_ERROR(model.status());
   const ModelDescription description = (*model)->description();
-  RETURN_IF_ERROR(Adopt(*std::move(model), std::move(text), std::move(threads)));
+  const std::string device_name = device->name();
+  RETURN_IF_ERROR(Adopt(*std::move(model), std::move(text), std::move(device)));
   LogInfo(
       "model ready",
       {{"model", options_.name},
+       {"device", device_name},
        {"architecture", description.architecture},
        {"weights", description.weight_format},
        {"parameters", absl::StrCat(description.num_parameters)},
@@ -139,9 +147,9 @@ absl::Status ModelHost::Load() {
 }
 
 absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
-                              std::unique_ptr<ParallelFor> threads) {
+                              std::unique_ptr<Device> device) {
   ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served,
-                   MakeServed(std::move(model), std::move(text), std::move(threads)));
+                   MakeServed(std::move(model), std::move(text), std::move(device)));
   const LoadSnapshot load = served->loop->Load();
   const std::lock_guard<std::mutex> lock(mu_);
   if (status_.state != ModelState::kLoading) {
@@ -154,17 +162,18 @@ absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(
-    std::unique_ptr<Model> model, ModelText text, std::unique_ptr<ParallelFor> threads) {
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_ptr<Model> model,
+                                                                   ModelText text,
+                                                                   std::unique_ptr<Device> device) {
   auto served = std::make_shared<ServedModel>();
-  served->threads = std::move(threads);
+  served->device = std::move(device);
   StepLoop::Options loop;
   loop.limits = options_.limits;
   loop.clock = options_.clock;
   loop.metrics = metrics_ ? &*metrics_ : nullptr;
   loop.on_load_change = [this](const LoadSnapshot& load) { OnLoadChange(load); };
   ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(model), text.tokenizer,
-                                                  Stream(*served->threads), std::move(loop)));
+                                                  served->device->stream(), std::move(loop)));
   ModelProfile& profile = served->profile;
   profile.name = options_.name;
   profile.description = served->loop->model();

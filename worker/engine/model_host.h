@@ -20,7 +20,7 @@
 
 #include "common/base/clock.h"
 #include "common/text/model_text.h"
-#include "kernels/device/parallel_for.h"
+#include "kernels/device/device.h"
 #include "worker/engine/step_loop.h"
 #include "worker/metrics.h"
 #include "worker/models/model.h"
@@ -50,7 +50,7 @@ struct ModelProfile {
 // let go.
 struct ServedModel {
   ModelProfile profile;
-  std::unique_ptr<ParallelFor> threads;  // used by `loop`
+  std::unique_ptr<Device> device;  // used by `loop`
   std::unique_ptr<StepLoop> loop;
 };
 
@@ -74,6 +74,9 @@ class ModelHost {
     int64_t max_prompt_tokens = 32768;
     int64_t max_tokens = 4096;
     int num_threads = 0;  // of the CPU backend; 0: one per core
+    bool use_cuda = false;
+    CudaOptions cuda;
+    DType state_dtype = DType::kF32;  // of the WKV states on CUDA: kF32 or kF16
     const Clock* clock = &Clock::Real();
     MetricsRegistry* metrics = nullptr;  // may be null
     // Called once if the model cannot be loaded, or fails while it serves; by the thread that saw
@@ -93,8 +96,7 @@ class ModelHost {
   // kGone. Called once at most.
   void StartLoading();
   // Serves a model that is there already. FailedPrecondition unless the state is kLoading.
-  absl::Status Adopt(std::unique_ptr<Model> model, ModelText text,
-                     std::unique_ptr<ParallelFor> threads);
+  absl::Status Adopt(std::unique_ptr<Model> model, ModelText text, std::unique_ptr<Device> device);
 
   // An empty name finds the one model. NotFound for another name; Unavailable while it loads and
   // after it is gone.
@@ -119,7 +121,7 @@ class ModelHost {
   absl::Status Load();
   absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(std::unique_ptr<Model> model,
                                                           ModelText text,
-                                                          std::unique_ptr<ParallelFor> threads);
+                                                          std::unique_ptr<Device> device);
   void OnLoadChange(const LoadSnapshot& load);
   void StartDrainLocked();
   void FinishDrain();

@@ -292,15 +292,17 @@ absl::StatusOr<std::unique_ptr<StepLoop>> StepLoop::Create(
   const KvLayout& kv = model->kv_layout();
   Impl::Parts parts;
   ASSIGN_OR_RETURN(parts.states,
-                   StatePool::Create(model->state_layout().bytes, limits.max_sequences));
+                   StatePool::Create(model->state_layout().bytes, limits.max_sequences, stream));
   ASSIGN_OR_RETURN(parts.pages, PagePool::Create({.num_planes = 2 * kv.num_layers,
                                                   .token_bytes = int64_t{kv.num_kv_heads} *
                                                                  kv.head_dim * DTypeBytes(kv.dtype),
                                                   .page_tokens = limits.page_tokens},
-                                                 limits.kv_bytes));
+                                                 limits.kv_bytes, stream));
   ASSIGN_OR_RETURN(parts.runner,
                    StepRunner::Create(model.get(), parts.states.get(), parts.pages.get(), stream,
-                                      limits.max_sequences + kMaxScoredRows));
+                                      {.max_rows = limits.max_rows_per_step,
+                                       .max_sequences = limits.max_sequences,
+                                       .max_outputs = limits.max_sequences + kMaxScoredRows}));
   parts.model = std::move(model);
   parts.tokenizer = std::move(tokenizer);
   return std::unique_ptr<StepLoop>(

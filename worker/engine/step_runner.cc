@@ -1,5 +1,7 @@
 #include "worker/engine/step_runner.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/base/check.h"
@@ -7,6 +9,10 @@
 
 namespace skein {
 namespace {
+
+constexpr int64_t kBuckets[] = {1,   2,   3,   4,   6,   8,   12,  16,  24,  32,
+                                48,  64,  80,  96,  112, 128, 160, 192, 224, 256,
+                                320, 384, 448, 512, 640, 768, 896, 960, 1024};
 
 // Lists that no row fills are absent, whatever their buffer's address.
 template <typename T>
@@ -20,28 +26,7 @@ TensorView<T> ViewOf(std::vector<T>& values, int64_t rows, int64_t columns) {
   return {values.data(), {rows, columns}};
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<StepRunner>> StepRunner::Create(Model* model,
-                                                               const StatePool* states,
-                                                               const PagePool* pages,
-                                                               const Stream& stream,
-                                                               int64_t max_outputs) {
-  std::unique_ptr<StepRunner> runner(new StepRunner(model, states, pages, stream));
-  const int64_t vocab = model->description().vocab_size;
-  ASSIGN_OR_RETURN(runner->arena_, Arena::Create(max_outputs * vocab * sizeof(float)));
-  ASSIGN_OR_RETURN(runner->logits_, runner->arena_->AllocateTensor<float>({max_outputs, vocab}));
-  return runner;
-}
-
-absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan) {
-  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_model_outputs() <= logits_.dim(0));
-  RETURN_IF_ERROR(Forward(plan));
-  if (plan.num_outputs() > 0) RETURN_IF_ERROR(SampleOutputs(plan));
-  return &result_;
-}
-
-absl::Status StepRunner::Forward(const BatchPlan& plan) {
+ModelBatch BatchOf(const BatchPlan& plan) {
   ModelBatch batch;
   batch.tokens = ViewOf(plan.tokens);
   batch.positions = ViewOf(plan.positions);
@@ -50,26 +35,14 @@ absl::Status StepRunner::Forward(const BatchPlan& plan) {
   if (plan.max_pages > 0) {
     batch.pages = {plan.pages.data(), {static_cast<int64_t>(plan.slots.size()), plan.max_pages}};
   }
-  const int64_t num_outputs = plan.num_model_outputs();
-  batch.logit_rows = {plan.logit_rows.data(), {num_outputs}};
-  batch.state = {.base = states_.base()};
-  batch.kv = {.base = pages_.base(),
-              .num_pages = pages_.num_pages(),
-              .page_tokens = pages_.layout().page_tokens};
-  batch.logits = logits_.Rows(0, num_outputs);
+  batch.logit_rows = {plan.logit_rows.data(), {static_cast<int64_t>(plan.logit_rows.size())}};
   batch.max_rows = plan.max_rows;
-  return model_.Forward(batch, stream_);
+  return batch;
 }
 
-absl::Status StepRunner::SampleOutputs(const BatchPlan& plan) {
+SampleArgs SamplingOf(const BatchPlan& plan, StepResult& result) {
   const int64_t num_outputs = plan.num_outputs();
-  result_.tokens.resize(num_outputs);
-  result_.outcomes.resize(num_outputs);
-  result_.logprobs.resize(num_outputs);
-  result_.top_tokens.resize(num_outputs * kMaxTopLogprobs);
-  result_.top_logprobs.resize(num_outputs * kMaxTopLogprobs);
   SampleArgs args;
-  args.logits = logits_.Rows(0, plan.num_model_outputs());
   args.logits_row = ViewOf(plan.sampled_from);
   args.rows = ViewOf(plan.samples);
   args.penalty_begin = ViewOf(plan.penalty_begin);
@@ -82,12 +55,117 @@ absl::Status StepRunner::SampleOutputs(const BatchPlan& plan) {
     const int64_t num_masks = static_cast<int64_t>(plan.masks.size()) / plan.mask_words;
     args.masks = {plan.masks.data(), {num_masks, plan.mask_words}};
   }
-  args.tokens = {result_.tokens.data(), {num_outputs}};
-  args.outcomes = {result_.outcomes.data(), {num_outputs}};
-  args.logprobs = {result_.logprobs.data(), {num_outputs}};
-  args.top_tokens = ViewOf(result_.top_tokens, num_outputs, kMaxTopLogprobs);
-  args.top_logprobs = ViewOf(result_.top_logprobs, num_outputs, kMaxTopLogprobs);
+  args.tokens = {result.tokens.data(), {num_outputs}};
+  args.outcomes = {result.outcomes.data(), {num_outputs}};
+  args.logprobs = {result.logprobs.data(), {num_outputs}};
+  args.top_tokens = ViewOf(result.top_tokens, num_outputs, kMaxTopLogprobs);
+  args.top_logprobs = ViewOf(result.top_logprobs, num_outputs, kMaxTopLogprobs);
+  return args;
+}
+
+}  // namespace
+
+int64_t StepRunner::Bucket(int64_t sequences) {
+  const auto bucket = std::lower_bound(std::begin(kBuckets), std::end(kBuckets), sequences);
+  return bucket == std::end(kBuckets) ? sequences : *bucket;
+}
+
+absl::StatusOr<std::unique_ptr<StepRunner>> StepRunner::Create(Model* model,
+                                                               const StatePool* states,
+                                                               const PagePool* pages,
+                                                               const Stream& stream,
+                                                               const Limits& limits) {
+  std::unique_ptr<StepRunner> runner(new StepRunner(model, states, pages, stream, limits));
+  const int64_t vocab = model->description().vocab_size;
+  ASSIGN_OR_RETURN(runner->arena_, CreateArena(stream, limits.max_outputs * vocab * sizeof(float)));
+  ASSIGN_OR_RETURN(runner->logits_,
+                   runner->arena_->AllocateTensor<float>({limits.max_outputs, vocab}));
+  if (!stream.on_cpu()) {
+    ASSIGN_OR_RETURN(
+        runner->buffers_,
+        StepBuffers::Create({limits.max_rows, limits.max_sequences, limits.max_outputs}, stream));
+  }
+  return runner;
+}
+
+absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan) {
+  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_outputs() <= limits_.max_outputs);
+  ResizeResult(plan.num_outputs());
+  RETURN_IF_ERROR(stream_.on_cpu() ? RunOnCpu(plan) : RunOnCuda(plan));
+  return &result_;
+}
+
+absl::Status StepRunner::RunOnCpu(const BatchPlan& plan) {
+  RETURN_IF_ERROR(Forward(BatchOf(plan)));
+  if (plan.num_outputs() == 0) return absl::OkStatus();
+  return SampleOutputs(SamplingOf(plan, result_), plan.num_model_outputs());
+}
+
+absl::Status StepRunner::RunOnCuda(const BatchPlan& plan) {
+  const int64_t sequences = static_cast<int64_t>(plan.slots.size());
+  const int64_t bucket = Bucket(sequences);
+  const bool replayed =
+      IsPlainDecode(plan) && bucket <= std::min(limits_.max_sequences, limits_.max_rows);
+  ASSIGN_OR_RETURN(const bool moved, buffers_->Stage(plan, replayed ? bucket : sequences));
+  if (moved) graphs_.clear();
+  RETURN_IF_ERROR(replayed ? Replay(plan, {bucket, buffers_->pages_per_sequence()})
+                           : Enqueue(plan));
+  RETURN_IF_ERROR(buffers_->Fetch());
+  RETURN_IF_ERROR(Synchronize(stream_));
+  const int64_t outputs = plan.num_outputs();
+  std::copy_n(buffers_->tokens(), outputs, result_.tokens.begin());
+  std::copy_n(buffers_->outcomes(), outputs, result_.outcomes.begin());
+  std::copy_n(buffers_->logprobs(), outputs, result_.logprobs.begin());
+  std::copy_n(buffers_->top_tokens(), outputs * kMaxTopLogprobs, result_.top_tokens.begin());
+  std::copy_n(buffers_->top_logprobs(), outputs * kMaxTopLogprobs, result_.top_logprobs.begin());
+  return absl::OkStatus();
+}
+
+bool StepRunner::IsPlainDecode(const BatchPlan& plan) const {
+  const int64_t sequences = static_cast<int64_t>(plan.slots.size());
+  return plan.max_rows == 1 && plan.num_outputs() == sequences &&
+         plan.num_model_outputs() == sequences;
+}
+
+absl::Status StepRunner::Replay(const BatchPlan& plan, const GraphKey& key) {
+  const auto found = graphs_.find(key);
+  if (found == graphs_.end()) {
+    graphs_.emplace(key, nullptr);
+    return Enqueue(plan);
+  }
+  std::unique_ptr<Graph>& graph = found->second;
+  if (graph == nullptr) {
+    ASSIGN_OR_RETURN(graph, Capture(stream_, [&] { return Enqueue(plan); }));
+  }
+  return graph->Launch(stream_);
+}
+
+absl::Status StepRunner::Enqueue(const BatchPlan& plan) {
+  RETURN_IF_ERROR(Forward(buffers_->Batch()));
+  if (plan.num_outputs() == 0) return absl::OkStatus();
+  return SampleOutputs(buffers_->Sampling(), buffers_->num_model_outputs());
+}
+
+absl::Status StepRunner::Forward(ModelBatch batch) {
+  batch.state = {.base = states_.base()};
+  batch.kv = {.base = pages_.base(),
+              .num_pages = pages_.num_pages(),
+              .page_tokens = pages_.layout().page_tokens};
+  batch.logits = logits_.Rows(0, batch.logit_rows.dim(0));
+  return model_.Forward(batch, stream_);
+}
+
+absl::Status StepRunner::SampleOutputs(SampleArgs args, int64_t num_model_outputs) {
+  args.logits = logits_.Rows(0, num_model_outputs);
   return Sample(args, stream_);
+}
+
+void StepRunner::ResizeResult(int64_t num_outputs) {
+  result_.tokens.resize(num_outputs);
+  result_.outcomes.resize(num_outputs);
+  result_.logprobs.resize(num_outputs);
+  result_.top_tokens.resize(num_outputs * kMaxTopLogprobs);
+  result_.top_logprobs.resize(num_outputs * kMaxTopLogprobs);
 }
 
 }  // namespace skein

@@ -3,14 +3,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "kernels/device/arena.h"
+#include "kernels/device/memory.h"
 #include "kernels/device/stream.h"
 #include "worker/engine/batch_plan.h"
+#include "worker/engine/step_buffers.h"
 #include "worker/memory/page_pool.h"
 #include "worker/memory/state_pool.h"
 #include "worker/models/model.h"
@@ -26,32 +30,57 @@ struct StepResult {
   std::vector<float> top_logprobs;  // [outputs, kMaxTopLogprobs]
 };
 
-// Owned by the loop's thread.
+// Owned by the loop's thread. On CUDA a step in which every sequence decodes is filled up to one of
+// a few sizes and replayed as a graph from its second time on; other steps are enqueued kernel by
+// kernel.
 class StepRunner {
  public:
-  // Borrows the model and the pools. ResourceExhausted if the logits of `max_outputs` outputs
-  // cannot be held.
+  struct Limits {
+    int64_t max_rows = 0;
+    int64_t max_sequences = 0;
+    int64_t max_outputs = 0;
+  };
+
+  // Borrows the model and the pools. ResourceExhausted if the logits of all outputs cannot be held.
   static absl::StatusOr<std::unique_ptr<StepRunner>> Create(Model* model, const StatePool* states,
                                                             const PagePool* pages,
                                                             const Stream& stream,
-                                                            int64_t max_outputs);
+                                                            const Limits& limits);
 
   // The result is valid until the next call. An error is the model's: what its state holds is then
   // unknown.
   absl::StatusOr<const StepResult*> Run(const BatchPlan& plan);
 
+  // The number of sequences that a decode of `sequences` is filled up to.
+  static int64_t Bucket(int64_t sequences);
+
  private:
-  StepRunner(Model* model, const StatePool* states, const PagePool* pages, const Stream& stream)
-      : model_(*model), states_(*states), pages_(*pages), stream_(stream) {}
-  absl::Status Forward(const BatchPlan& plan);
-  absl::Status SampleOutputs(const BatchPlan& plan);
+  // Sequences, and pages of each.
+  using GraphKey = std::pair<int64_t, int64_t>;
+
+  StepRunner(Model* model, const StatePool* states, const PagePool* pages, const Stream& stream,
+             const Limits& limits)
+      : model_(*model), states_(*states), pages_(*pages), stream_(stream), limits_(limits) {}
+  absl::Status RunOnCpu(const BatchPlan& plan);
+  absl::Status RunOnCuda(const BatchPlan& plan);
+  absl::Status Enqueue(const BatchPlan& plan);
+  absl::Status Replay(const BatchPlan& plan, const GraphKey& key);
+  absl::Status Forward(ModelBatch batch);
+  absl::Status SampleOutputs(SampleArgs args, int64_t num_model_outputs);
+  void ResizeResult(int64_t num_outputs);
+  bool IsPlainDecode(const BatchPlan& plan) const;
+  int64_t vocab() const { return model_.description().vocab_size; }
 
   Model& model_;
   const StatePool& states_;
   const PagePool& pages_;
   const Stream stream_;
+  const Limits limits_;
   std::unique_ptr<Arena> arena_;
-  TensorView<float> logits_;  // [max_outputs, vocab], of arena_
+  TensorView<float> logits_;              // [max_outputs, vocab], of arena_
+  std::unique_ptr<StepBuffers> buffers_;  // on CUDA
+  // Null after a step of that size has run once, which makes libraries and kernels ready.
+  absl::flat_hash_map<GraphKey, std::unique_ptr<Graph>> graphs_;
   StepResult result_;
 };
 

@@ -1,7 +1,6 @@
 #include "worker/memory/page_pool.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -9,12 +8,14 @@
 
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
+#include "kernels/device/memory.h"
 
 namespace skein {
 
-absl::StatusOr<std::unique_ptr<PagePool>> PagePool::Create(const Layout& layout, int64_t bytes) {
+absl::StatusOr<std::unique_ptr<PagePool>> PagePool::Create(const Layout& layout, int64_t bytes,
+                                                           const Stream& stream) {
   if (layout.num_planes == 0) {
-    return std::unique_ptr<PagePool>(new PagePool(nullptr, nullptr, layout, 0));
+    return std::unique_ptr<PagePool>(new PagePool(stream, nullptr, nullptr, layout, 0));
   }
   if (layout.page_tokens < 1) {
     return absl::InvalidArgumentError(
@@ -27,14 +28,18 @@ absl::StatusOr<std::unique_ptr<PagePool>> PagePool::Create(const Layout& layout,
     return absl::ResourceExhaustedError(
         absl::StrCat("kv_bytes: ", bytes, ", expected at least ", bytes_per_page, " for one page"));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, Arena::Create(num_pages * bytes_per_page));
+  ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, CreateArena(stream, num_pages * bytes_per_page));
   ASSIGN_OR_RETURN(void* base, arena->Allocate(num_pages * bytes_per_page));
-  return std::unique_ptr<PagePool>(new PagePool(std::move(arena), base, layout, num_pages));
+  return std::unique_ptr<PagePool>(new PagePool(stream, std::move(arena), base, layout, num_pages));
 }
 
-PagePool::PagePool(std::unique_ptr<Arena> arena, void* base, const Layout& layout,
-                   int64_t num_pages)
-    : arena_(std::move(arena)), base_(base), layout_(layout), references_(num_pages) {
+PagePool::PagePool(const Stream& stream, std::unique_ptr<Arena> arena, void* base,
+                   const Layout& layout, int64_t num_pages)
+    : stream_(stream),
+      arena_(std::move(arena)),
+      base_(base),
+      layout_(layout),
+      references_(num_pages) {
   free_.reserve(num_pages);
   for (int64_t page = num_pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));
 }
@@ -80,7 +85,8 @@ void PagePool::CopyPage(int32_t from, int32_t to) {
   const int64_t page_bytes = layout_.page_bytes();
   for (int plane = 0; plane < layout_.num_planes; ++plane) {
     char* first = static_cast<char*>(base_) + plane * num_pages() * page_bytes;
-    std::memcpy(first + to * page_bytes, first + from * page_bytes, page_bytes);
+    // A copy that cannot be enqueued means a lost GPU, which the next step reports.
+    Copy(stream_, first + to * page_bytes, first + from * page_bytes, page_bytes).IgnoreError();
   }
 }
 

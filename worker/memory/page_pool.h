@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 
 #include "kernels/device/arena.h"
+#include "kernels/device/stream.h"
 
 namespace skein {
 
@@ -27,9 +28,10 @@ class PagePool {
     int64_t page_bytes() const { return token_bytes * page_tokens; }  // in one plane
   };
 
-  // As many pages as fit into `bytes`. ResourceExhausted if that is none, or if the memory cannot
-  // be had.
-  static absl::StatusOr<std::unique_ptr<PagePool>> Create(const Layout& layout, int64_t bytes);
+  // As many pages as fit into `bytes`, where `stream` computes and in its order. ResourceExhausted
+  // if that is none, or if the memory cannot be had.
+  static absl::StatusOr<std::unique_ptr<PagePool>> Create(const Layout& layout, int64_t bytes,
+                                                          const Stream& stream = Stream());
 
   // Pages that `tokens` tokens of one sequence need.
   int64_t PagesFor(int64_t tokens) const {
@@ -52,10 +54,12 @@ class PagePool {
   int64_t num_free() const { return static_cast<int64_t>(free_.size()); }
 
  private:
-  PagePool(std::unique_ptr<Arena> arena, void* base, const Layout& layout, int64_t num_pages);
+  PagePool(const Stream& stream, std::unique_ptr<Arena> arena, void* base, const Layout& layout,
+           int64_t num_pages);
   int32_t Take();
   void CopyPage(int32_t from, int32_t to);
 
+  const Stream stream_;
   std::unique_ptr<Arena> arena_;
   void* base_;
   Layout layout_;

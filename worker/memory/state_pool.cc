@@ -1,35 +1,39 @@
 #include "worker/memory/state_pool.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
+#include "kernels/device/memory.h"
 
 namespace skein {
 
-absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(int64_t record_bytes, int slots) {
+absl::StatusOr<std::unique_ptr<StatePool>> StatePool::Create(int64_t record_bytes, int slots,
+                                                             const Stream& stream) {
   if (slots < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("state pool: ", slots, " slots, expected at least 1"));
   }
   // An empty record still gets an address.
   const size_t bytes = std::max<size_t>(static_cast<size_t>(record_bytes) * (slots + 1), 1);
-  ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, Arena::Create(bytes));
+  ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, CreateArena(stream, bytes));
   ASSIGN_OR_RETURN(void* base, arena->Allocate(bytes));
-  return std::unique_ptr<StatePool>(new StatePool(std::move(arena), base, record_bytes, slots));
+  RETURN_IF_ERROR(Zero(stream, base, record_bytes));
+  return std::unique_ptr<StatePool>(
+      new StatePool(stream, std::move(arena), base, record_bytes, slots));
 }
 
-StatePool::StatePool(std::unique_ptr<Arena> arena, void* base, int64_t record_bytes, int slots)
-    : arena_(std::move(arena)),
+StatePool::StatePool(const Stream& stream, std::unique_ptr<Arena> arena, void* base,
+                     int64_t record_bytes, int slots)
+    : stream_(stream),
+      arena_(std::move(arena)),
       base_(base),
       record_bytes_(record_bytes),
       num_slots_(slots),
       used_(slots + 1) {
-  std::memset(base_, 0, record_bytes_);
   for (int32_t slot = slots; slot > kZeroSlot; --slot) free_.push_back(slot);
 }
 
@@ -51,7 +55,8 @@ void StatePool::Free(int32_t slot) {
 void StatePool::Copy(int32_t from, int32_t to) {
   SKEIN_CHECK(from >= kZeroSlot && from <= num_slots_ && (from == kZeroSlot || used_[from]));
   SKEIN_CHECK(to > kZeroSlot && to <= num_slots_ && used_[to]);
-  std::memcpy(Record(to), Record(from), record_bytes_);
+  // A copy that cannot be enqueued means a lost GPU, which the next step reports.
+  skein::Copy(stream_, Record(to), Record(from), record_bytes_).IgnoreError();
 }
 
 }  // namespace skein

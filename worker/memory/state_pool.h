@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 
 #include "kernels/device/arena.h"
+#include "kernels/device/stream.h"
 
 namespace skein {
 
@@ -17,9 +18,11 @@ class StatePool {
  public:
   static constexpr int32_t kZeroSlot = 0;
 
-  // `slots` records of `record_bytes` besides the zero state; a model without recurrent state has
-  // records of 0 bytes. ResourceExhausted if the memory cannot be had.
-  static absl::StatusOr<std::unique_ptr<StatePool>> Create(int64_t record_bytes, int slots);
+  // `slots` records of `record_bytes` besides the zero state, where `stream` computes and in its
+  // order; a model without recurrent state has records of 0 bytes. ResourceExhausted if the memory
+  // cannot be had.
+  static absl::StatusOr<std::unique_ptr<StatePool>> Create(int64_t record_bytes, int slots,
+                                                           const Stream& stream = Stream());
 
   // A slot with the zero state. ResourceExhausted if none is free.
   absl::StatusOr<int32_t> Allocate();
@@ -33,9 +36,11 @@ class StatePool {
   int num_free() const { return static_cast<int>(free_.size()); }
 
  private:
-  StatePool(std::unique_ptr<Arena> arena, void* base, int64_t record_bytes, int slots);
+  StatePool(const Stream& stream, std::unique_ptr<Arena> arena, void* base, int64_t record_bytes,
+            int slots);
   char* Record(int32_t slot) const { return static_cast<char*>(base_) + slot * record_bytes_; }
 
+  const Stream stream_;
   std::unique_ptr<Arena> arena_;
   void* base_;
   int64_t record_bytes_;

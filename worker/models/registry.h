@@ -17,6 +17,8 @@ namespace skein {
 
 struct ModelLoadOptions {
   int64_t max_rows = 512;  // of one step; sizes the activation arena
+  // Of the WKV states on CUDA: kF32 or kF16. The CPU has fp32 alone.
+  DType state_dtype = DType::kF32;
   // For checkpoints that do not hold them (.pth hybrids); otherwise the file wins.
   std::optional<float> rope_theta;
   std::optional<float> rms_norm_eps;

@@ -54,6 +54,9 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.max_prompt_tokens = engine.max_prompt_tokens();
   options.max_tokens = engine.max_tokens();
   options.num_threads = static_cast<int>(engine.threads());
+  options.use_cuda = engine.device() == "cuda";
+  options.cuda.batch_invariant = engine.batch_invariant();
+  options.state_dtype = engine.state_dtype() == "fp16" ? DType::kF16 : DType::kF32;
   options.metrics = &metrics;
   return options;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -13,11 +14,12 @@
 #include "common/base/status_macros.h"
 #include "worker/weights/content_hash.h"
 #include "worker/weights/mapped_file.h"
+#include "worker/weights/weight_upload.h"
 
 namespace skein {
 namespace {
 
-// Copied and hashed while it is in the second-level cache.
+// Hashed while it is in the second-level cache.
 constexpr int64_t kPieceBytes = 256 << 10;
 constexpr int64_t kPrefetchBytes = 16 << 20;
 constexpr int64_t kProgressBytes = 16 << 20;
@@ -143,7 +145,9 @@ void WeightLoader::Resolve(Decl& decl, std::vector<std::string>& differences) co
                                          ", expected F32, BF16, F16 or F64"));
     } else {
       decl.entry = Reshaped(*entry, expected);
-      if (decl.options.transposed) decl.entry = Transposed(decl.entry);
+      if (decl.options.transposed != decl.options.input_major) {
+        decl.entry = Transposed(decl.entry);
+      }
       const bool keeps_type = decl.matrix != nullptr && entry->dtype != DType::kF64;
       decl.dtype = keeps_type ? entry->dtype : DType::kF32;
     }
@@ -185,49 +189,51 @@ absl::StatusOr<int64_t> WeightLoader::PlanBytes() {
   return arena_bytes;
 }
 
-// Copies a dense tensor piece by piece.
-void WeightLoader::CopyDense(const TensorEntry& entry, int64_t bytes, std::byte* out,
-                             Meter& meter) {
-  for (int64_t at = 0; at < bytes; at += kPieceBytes) {
-    if (at % kPrefetchBytes == 0) {
-      PrefetchMapped(entry.data + at, std::min(2 * kPrefetchBytes, bytes - at));
-    }
-    const int64_t piece = std::min(kPieceBytes, bytes - at);
-    std::memcpy(out + at, entry.data + at, piece);
-    meter.Add(out + at, piece);
-  }
-}
-
-absl::Status WeightLoader::LoadOne(Decl& decl, Arena& arena, Meter& meter) {
-  ASSIGN_OR_RETURN(void* const out, arena.Allocate(static_cast<size_t>(decl.bytes())));
-  std::byte* const bytes = static_cast<std::byte*>(out);
+absl::Status WeightLoader::LoadOne(Decl& decl, Arena& arena, WeightUpload& upload,
+                                   Meter& meter) const {
+  ASSIGN_OR_RETURN(void* const to, arena.Allocate(static_cast<size_t>(decl.bytes())));
+  const TensorEntry& entry = decl.entry;
+  const int64_t size = decl.bytes();
   meter.AddName(decl.names.front(), decl.dtype, decl.shape);
-  if (decl.entry.dtype == decl.dtype && decl.entry.contiguous) {
-    CopyDense(decl.entry, decl.bytes(), bytes, meter);
+  if (entry.dtype == decl.dtype && entry.contiguous) {
+    RETURN_IF_ERROR(upload.Pieces(to, size, [&](std::byte* out, int64_t begin, int64_t end) {
+      if (begin % kPrefetchBytes == 0) {
+        PrefetchMapped(entry.data + begin, std::min(2 * kPrefetchBytes, size - begin));
+      }
+      std::memcpy(out, entry.data + begin, end - begin);
+      meter.Add(out, end - begin);
+    }));
   } else {
-    if (decl.entry.dtype == decl.dtype) {
-      ModelFiles::CopyRaw(decl.entry, out);
-    } else {
-      RETURN_IF_ERROR(ModelFiles::CopyFloat(decl.entry, static_cast<float*>(out)));
-    }
-    for (int64_t at = 0; at < decl.bytes(); at += kPieceBytes) {
-      meter.Add(bytes + at, std::min(kPieceBytes, decl.bytes() - at));
-    }
+    const auto make = [&](std::byte* out) {
+      if (entry.dtype != decl.dtype) {
+        return ModelFiles::CopyFloat(entry, reinterpret_cast<float*>(out));
+      }
+      ModelFiles::CopyRaw(entry, out);
+      return absl::OkStatus();
+    };
+    RETURN_IF_ERROR(upload.Whole(to, size, make, [&](const std::byte* bytes) {
+      for (int64_t at = 0; at < size; at += kPieceBytes) {
+        meter.Add(bytes + at, std::min(kPieceBytes, size - at));
+      }
+    }));
   }
   if (decl.matrix != nullptr) {
-    *decl.matrix = WeightMatrix{out, decl.dtype, decl.shape[0], decl.shape[1]};
+    *decl.matrix =
+        WeightMatrix{to, decl.dtype, decl.shape[0], decl.shape[1], decl.options.input_major};
   } else {
-    *decl.floats = TensorView<const float>(static_cast<const float*>(out), decl.shape);
+    *decl.floats = TensorView<const float>(static_cast<const float*>(to), decl.shape);
   }
   return absl::OkStatus();
 }
 
 absl::Status WeightLoader::Load(Arena& arena, const Progress& progress) {
   Meter meter(total_bytes_, progress);
+  ASSIGN_OR_RETURN(const std::unique_ptr<WeightUpload> upload, WeightUpload::Create(stream_));
   for (Decl& decl : decls_) {
     if (decl.found.empty()) continue;
-    RETURN_IF_ERROR(LoadOne(decl, arena, meter));
+    RETURN_IF_ERROR(LoadOne(decl, arena, *upload, meter));
   }
+  RETURN_IF_ERROR(upload->Finish());
   meter.Finish();
   fingerprint_ = meter.hash();
   return absl::OkStatus();

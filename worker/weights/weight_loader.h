@@ -12,28 +12,33 @@
 #include "common/tensor/shape.h"
 #include "common/tensor/tensor_view.h"
 #include "kernels/device/arena.h"
+#include "kernels/device/stream.h"
 #include "kernels/linear/weight_matrix.h"
 #include "worker/weights/model_files.h"
 
 namespace skein {
+
+class WeightUpload;
 
 // How a tensor lies in the checkpoint.
 struct TensorOptions {
   bool optional = false;  // if absent, the view is left empty
   // Matrices: the file holds [cols, rows]; the view still gets [rows, cols].
   bool transposed = false;
+  // Matrices: the view gets WeightMatrix::transposed, for kernels that walk input by input.
+  bool input_major = false;
 };
 
 // A model declares all its tensors with the views to fill, asks how much memory they need, and
 // loads them:
 //
-//   WeightLoader loader(files);
+//   WeightLoader loader(files, stream);
 //   loader.Matrix({"blocks.0.att.key.weight"}, width, width, &layer.key);
 //   loader.Matrix({"blocks.0.att.w1"}, rank, width, &layer.w1, {.transposed = true});
 //   loader.Vector({"blocks.0.att.k_k"}, {width}, &layer.k_k);
 //   loader.Ignore("blocks.0.att.v?");
 //   ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
-//   ASSIGN_OR_RETURN(arena, Arena::Create(bytes));
+//   ASSIGN_OR_RETURN(arena, CreateArena(stream, bytes));
 //   RETURN_IF_ERROR(loader.Load(*arena, progress));
 //
 // Calls follow that order. Names are alternatives: the first that the checkpoint has is taken.
@@ -44,7 +49,9 @@ class WeightLoader {
   using Names = std::vector<std::string>;
   using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
 
-  explicit WeightLoader(const ModelFiles& files) : files_(files) {}
+  // Weights go where `stream` computes.
+  explicit WeightLoader(const ModelFiles& files, const Stream& stream = Stream())
+      : files_(files), stream_(stream) {}
 
   // Keeps fp32, bf16 and fp16 as they are; fp64 becomes fp32. Other types are an error.
   void Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
@@ -88,10 +95,10 @@ class WeightLoader {
 
   void Resolve(Decl& decl, std::vector<std::string>& differences) const;
   void FindLeftovers(std::vector<std::string>& differences) const;
-  static absl::Status LoadOne(Decl& decl, Arena& arena, Meter& meter);
-  static void CopyDense(const TensorEntry& entry, int64_t bytes, std::byte* out, Meter& meter);
+  absl::Status LoadOne(Decl& decl, Arena& arena, WeightUpload& upload, Meter& meter) const;
 
   const ModelFiles& files_;
+  const Stream stream_;
   std::vector<Decl> decls_;
   std::vector<std::string> ignored_;
   int64_t total_bytes_ = 0;

@@ -30,6 +30,7 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.engine().device(), "cpu");
   EXPECT_EQ(config.engine().max_sequences(), 64u);
   EXPECT_EQ(config.engine().max_queue(), 512u);
+  EXPECT_EQ(config.engine().state_dtype(), "fp32");
   EXPECT_EQ(config.engine().max_rows_per_step(), 512u);
   EXPECT_EQ(config.engine().prefill_chunk(), 256u);
   EXPECT_EQ(config.engine().page_tokens(), 16u);
@@ -86,6 +87,10 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' rms_norm_eps: nan }", "model.rms_norm_eps: nan"},
            Case{"model { path: 'm' } engine { device: 'tpu' }", "engine.device: \"tpu\""},
            Case{"model { path: 'm' } engine { device: 'cuda' }", "engine.device: \"cuda\""},
+           Case{"model { path: 'm' } engine { state_dtype: 'bf16' }",
+                "engine.state_dtype: \"bf16\", expected fp32 or fp16"},
+           Case{"model { path: 'm' } engine { state_dtype: 'fp16' }",
+                "engine.state_dtype: \"fp16\", expected fp32: the CPU"},
            Case{"model { path: 'm' } engine { max_sequences: 70000 }",
                 "engine.max_sequences: 70000"},
            Case{"model { path: 'm' } engine { max_queue: 2000000 }", "engine.max_queue: 2000000"},

@@ -48,10 +48,8 @@ void TestWorker::Load() {
   text.tokenizer = std::make_shared<ByteTokenizer>();
   if (options_.chat) text.chat = *FindChatFormat("chatml");
   text.end_tokens = {ByteTokenizer::kEnd};
-  SKEIN_CHECK(host_
-                  .Adopt(std::make_unique<PacedModel>(pace_), std::move(text),
-                         std::make_unique<ParallelFor>(1))
-                  .ok());
+  SKEIN_CHECK(
+      host_.Adopt(std::make_unique<PacedModel>(pace_), std::move(text), Device::Cpu(1)).ok());
 }
 
 std::shared_ptr<grpc::Channel> TestWorker::NewChannel(bool small_window) const {

@@ -7,6 +7,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/device/arena.h"
+#include "kernels/device/memory.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/head/head.h"
 #include "kernels/rope_table/rope_table.h"
@@ -39,11 +40,12 @@ struct Activations {
 class HybridModel : public Model {
  public:
   static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelFiles& files,
-                                                       const ModelLoadOptions& options) {
+                                                       const ModelLoadOptions& options,
+                                                       const Stream& stream) {
     ASSIGN_OR_RETURN(Spec spec, ReadSpec(files, options));
-    std::unique_ptr<HybridModel> model(new HybridModel(std::move(spec), options.max_rows));
-    RETURN_IF_ERROR(model->LoadWeights(files, options));
-    RETURN_IF_ERROR(model->AllocateActivations());
+    std::unique_ptr<HybridModel> model(new HybridModel(std::move(spec), options, stream));
+    RETURN_IF_ERROR(model->LoadWeights(files, options, stream));
+    RETURN_IF_ERROR(model->AllocateActivations(stream));
     return model;
   }
 
@@ -85,14 +87,16 @@ class HybridModel : public Model {
   }
 
  private:
-  HybridModel(Spec spec, int64_t max_rows) : spec_(std::move(spec)), max_rows_(max_rows) {
+  HybridModel(Spec spec, const ModelLoadOptions& options, const Stream& stream)
+      : spec_(std::move(spec)), max_rows_(options.max_rows) {
+    const DType wkv = stream.on_cpu() ? DType::kF32 : options.state_dtype;
     for (int i = 0; i < spec_.num_layers(); ++i) {
       LayerMemory memory;
       if (spec_.layers[i].attention) {
         memory.attention_index = kv_layout_.num_layers++;
       } else {
-        memory.wkv =
-            AddStateField(state_layout_, "wkv", i, {spec_.heads, spec_.head_dim, spec_.head_dim});
+        memory.wkv = AddStateField(state_layout_, "wkv", i,
+                                   {spec_.heads, spec_.head_dim, spec_.head_dim}, wkv);
       }
       memory_.push_back(memory);
     }
@@ -100,14 +104,19 @@ class HybridModel : public Model {
     kv_layout_.head_dim = static_cast<int>(spec_.head_dim);
   }
 
-  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options) {
-    WeightLoader loader(files);
+  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
+                           const Stream& stream) {
+    WeightLoader loader(files, stream);
     Declare(spec_, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
-    ASSIGN_OR_RETURN(weight_arena_, Arena::Create(bytes));
+    ASSIGN_OR_RETURN(weight_arena_, CreateArena(stream, bytes));
     RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
     RETURN_IF_ERROR(CheckPairs(spec_, weights_));
     if (weights_.head.empty()) weights_.head = weights_.embedding;
+    if (!stream.on_cpu()) {
+      types_.operand = weights_.layers[0].mlp.gate.dtype;
+      kv_layout_.dtype = types_.operand;
+    }
     description_ = Describe("hybrid", loader, weights_.layers[0].mlp.gate,
                             absl::StrCat(spec_.rms_norm_eps, " ", spec_.rope_theta));
     description_.vocab_size = spec_.vocab_size;
@@ -116,7 +125,7 @@ class HybridModel : public Model {
     return absl::OkStatus();
   }
 
-  absl::Status AllocateActivations() {
+  absl::Status AllocateActivations(const Stream& stream) {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
@@ -125,7 +134,7 @@ class HybridModel : public Model {
     activations_.mix.Plan({spec_.width, spec_.r_width(), spec_.kv_width(), spec_.max_rank()}, plan);
     activations_.attention.Plan(spec_.width, spec_.r_width(), spec_.kv_width(), plan);
     activations_.mlp.Plan(spec_.width, spec_.ffn_width, plan);
-    ASSIGN_OR_RETURN(activation_arena_, Arena::Create(plan.bytes()));
+    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, plan.bytes()));
     return plan.Allocate(*activation_arena_);
   }
 
@@ -172,8 +181,7 @@ bool Matches(const ModelFiles& files) { return IsHxa079(files); }
 
 absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
                                             const ModelLoadOptions& options, const Stream& stream) {
-  if (!stream.on_cpu()) return absl::UnimplementedError("hybrid: only the CPU backend is built");
-  return HybridModel::Create(files, options);
+  return HybridModel::Create(files, options, stream);
 }
 
 }  // namespace skein::hybrid

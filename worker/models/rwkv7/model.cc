@@ -7,6 +7,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/device/arena.h"
+#include "kernels/device/memory.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/head/head.h"
 #include "worker/layers/buffers.h"
@@ -36,11 +37,12 @@ struct Activations {
 class Rwkv7Model : public Model {
  public:
   static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelFiles& files,
-                                                       const ModelLoadOptions& options) {
+                                                       const ModelLoadOptions& options,
+                                                       const Stream& stream) {
     ASSIGN_OR_RETURN(Spec spec, ReadSpec(files));
-    std::unique_ptr<Rwkv7Model> model(new Rwkv7Model(std::move(spec), options.max_rows));
-    RETURN_IF_ERROR(model->LoadWeights(files, options));
-    RETURN_IF_ERROR(model->AllocateActivations());
+    std::unique_ptr<Rwkv7Model> model(new Rwkv7Model(std::move(spec), options, stream));
+    RETURN_IF_ERROR(model->LoadWeights(files, options, stream));
+    RETURN_IF_ERROR(model->AllocateActivations(stream));
     return model;
   }
 
@@ -71,24 +73,29 @@ class Rwkv7Model : public Model {
   }
 
  private:
-  Rwkv7Model(Spec spec, int64_t max_rows) : spec_(std::move(spec)), max_rows_(max_rows) {
+  Rwkv7Model(Spec spec, const ModelLoadOptions& options, const Stream& stream)
+      : spec_(std::move(spec)), max_rows_(options.max_rows) {
+    const DType wkv = stream.on_cpu() ? DType::kF32 : options.state_dtype;
     for (int i = 0; i < spec_.num_layers(); ++i) {
       LayerState state;
       state.time_mix.shift = AddStateField(state_layout_, "shift_att", i, {spec_.width});
-      state.time_mix.wkv =
-          AddStateField(state_layout_, "wkv", i, {spec_.heads, spec_.head_size, spec_.head_size});
+      state.time_mix.wkv = AddStateField(state_layout_, "wkv", i,
+                                         {spec_.heads, spec_.head_size, spec_.head_size}, wkv);
       state.channel_shift = AddStateField(state_layout_, "shift_ffn", i, {spec_.width});
       layer_states_.push_back(state);
     }
   }
 
-  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options) {
-    WeightLoader loader(files);
-    Declare(spec_, loader, weights_);
+  absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
+                           const Stream& stream) {
+    WeightLoader loader(files, stream);
+    // The sparse product of small steps walks the hidden units one by one.
+    Declare(spec_, {.value_input_major = !stream.on_cpu()}, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
-    ASSIGN_OR_RETURN(weight_arena_, Arena::Create(bytes));
+    ASSIGN_OR_RETURN(weight_arena_, CreateArena(stream, bytes));
     RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
     if (weights_.head.empty()) weights_.head = weights_.embedding;
+    if (!stream.on_cpu()) types_.operand = weights_.layers[0].channel_mix.key.dtype;
     description_ = Describe("rwkv7", loader, weights_.layers[0].channel_mix.key,
                             absl::StrCat(spec_.norm_eps, " ", spec_.group_norm_eps));
     description_.vocab_size = spec_.vocab_size;
@@ -97,13 +104,13 @@ class Rwkv7Model : public Model {
     return absl::OkStatus();
   }
 
-  absl::Status AllocateActivations() {
+  absl::Status AllocateActivations(const Stream& stream) {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
     activations_.time_mix.Plan({spec_.width, spec_.att_width(), spec_.max_rank()}, plan);
     activations_.channel_mix.Plan(spec_.width, spec_.ffn_width, plan);
-    ASSIGN_OR_RETURN(activation_arena_, Arena::Create(plan.bytes()));
+    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, plan.bytes()));
     return plan.Allocate(*activation_arena_);
   }
 
@@ -125,8 +132,7 @@ bool Matches(const ModelFiles& files) { return IsX070(files); }
 
 absl::StatusOr<std::unique_ptr<Model>> Load(const ModelFiles& files,
                                             const ModelLoadOptions& options, const Stream& stream) {
-  if (!stream.on_cpu()) return absl::UnimplementedError("rwkv7: only the CPU backend is built");
-  return Rwkv7Model::Create(files, options);
+  return Rwkv7Model::Create(files, options, stream);
 }
 
 }  // namespace skein::rwkv7

@@ -16,8 +16,9 @@ class LayerDecl {
   void Vector(absl::string_view name, int64_t size, TensorView<const float>* out) {
     loader_.Vector({Name(name)}, {size}, out);
   }
-  void Matrix(absl::string_view name, int64_t rows, int64_t cols, WeightMatrix* out) {
-    loader_.Matrix({Name(name)}, rows, cols, out);
+  void Matrix(absl::string_view name, int64_t rows, int64_t cols, WeightMatrix* out,
+              const TensorOptions& options = {}) {
+    loader_.Matrix({Name(name)}, rows, cols, out, options);
   }
   // Both factors, which BlinkDL's files hold transposed.
   void LowRank(absl::string_view letter, int64_t rank, WeightMatrix* in, WeightMatrix* out) {
@@ -67,18 +68,20 @@ void DeclareTimeMix(const Spec& spec, int64_t layer, LayerDecl& decl, WeightLoad
   decl.Vector("att.ln_x.bias", att, &w.group_norm_bias);
 }
 
-void DeclareChannelMix(const Spec& spec, LayerDecl& decl, ChannelMixV7Weights& w) {
+void DeclareChannelMix(const Spec& spec, const WeightLayout& layout, LayerDecl& decl,
+                       ChannelMixV7Weights& w) {
   w.norm_eps = spec.norm_eps;
   decl.Vector("ln2.weight", spec.width, &w.norm_weight);
   decl.Vector("ln2.bias", spec.width, &w.norm_bias);
   decl.Vector("ffn.x_k", spec.width, &w.mix);
   decl.Matrix("ffn.key.weight", spec.ffn_width, spec.width, &w.key);
-  decl.Matrix("ffn.value.weight", spec.width, spec.ffn_width, &w.value);
+  decl.Matrix("ffn.value.weight", spec.width, spec.ffn_width, &w.value,
+              {.input_major = layout.value_input_major});
 }
 
 }  // namespace
 
-void Declare(const Spec& spec, WeightLoader& loader, Weights& weights) {
+void Declare(const Spec& spec, const WeightLayout& layout, WeightLoader& loader, Weights& weights) {
   const auto global = [&](absl::string_view name) { return GlobalName(spec.naming, name); };
   // fla allows models without ln0, and a head that is the embedding.
   const TensorOptions fla_optional = {.optional = spec.naming == Naming::kFla};
@@ -94,7 +97,7 @@ void Declare(const Spec& spec, WeightLoader& loader, Weights& weights) {
   for (int64_t i = 0; i < spec.num_layers(); ++i) {
     LayerDecl decl(spec, i, loader);
     DeclareTimeMix(spec, i, decl, loader, weights.layers[i].time_mix);
-    DeclareChannelMix(spec, decl, weights.layers[i].channel_mix);
+    DeclareChannelMix(spec, layout, decl, weights.layers[i].channel_mix);
   }
 }
 

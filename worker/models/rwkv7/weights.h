@@ -24,8 +24,13 @@ struct Weights {
   std::vector<LayerWeights> layers;
 };
 
+// How the backend wants them.
+struct WeightLayout {
+  bool value_input_major = false;  // the value matrix of the channel mix
+};
+
 // Declares every tensor of the model; `weights` gets its views when `loader` loads, and must stay
 // where it is.
-void Declare(const Spec& spec, WeightLoader& loader, Weights& weights);
+void Declare(const Spec& spec, const WeightLayout& layout, WeightLoader& loader, Weights& weights);
 
 }  // namespace skein::rwkv7
