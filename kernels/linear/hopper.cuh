@@ -1,5 +1,5 @@
-// Barriers, bulk tensor copies, clusters and operand descriptors of compute capability 9.0, as the
-// products with many rows use them. A barrier is a 64-bit word in shared memory; addresses are
+// Barriers, bulk tensor copies, clusters and operand descriptors of compute capability 9.0, as
+// products on tensor cores use them. A barrier is a 64-bit word in shared memory; addresses are
 // 32-bit ones of the shared window.
 #pragma once
 
@@ -13,6 +13,7 @@ namespace skein::cuda {
 // How long what a copy reads shall stay in the L2 cache.
 inline constexpr uint64_t kEvictFirst = 0x12f0000000000000;
 inline constexpr uint64_t kEvictNormal = 0x1000000000000000;
+inline constexpr uint64_t kEvictLast = 0x14f0000000000000;
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -97,6 +98,26 @@ __device__ inline float4 LoadFrom(uint32_t address, uint32_t rank) {
 __device__ inline void FenceForCopies() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
+// What others wrote before they released `*pointer` is read after this.
+__device__ inline uint32_t LoadAcquire(const uint32_t* pointer) {
+  uint32_t value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(pointer) : "memory");
+  return value;
+}
+// 16 bytes through the L2 cache to shared memory, without a register.
+__device__ inline void CopyVector(uint32_t to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ inline float4 LoadShared(uint32_t address) {
+  float4 v;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "r"(address)
+               : "memory");
+  return v;
+}
+// What this thread has copied so is there, for this thread.
+__device__ inline void AwaitVectors() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 // A barrier of the hardware among `threads` threads.
 __device__ inline void NamedBarrier(int id, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");

@@ -3,12 +3,9 @@
 #include <mutex>
 #include <utility>
 
-#include <cuda.h>
-
-#include "absl/strings/str_cat.h"
-
 #include "common/base/status_macros.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/linear/tensor_map.cuh"
 #include "kernels/linear/tile_kernel.cuh"
 #include "kernels/linear/tile_products.h"
 
@@ -49,36 +46,6 @@ TileEntry EntryFor(const ProductGroup& group, const ProductTile& tile) {
                           : EntryFor<__nv_bfloat16, false>(tile);
 }
 
-using EncodeTiled = decltype(&::cuTensorMapEncodeTiled);
-
-EncodeTiled FindEncodeTiled() {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult result;
-  const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
-                                                             12000, cudaEnableDefault, &result);
-  if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) return nullptr;
-  return reinterpret_cast<EncodeTiled>(function);
-}
-
-// Boxes [box_rows][64] of a row-major matrix [rows][columns] of 16-bit elements. Elements outside
-// are read as zero.
-absl::Status EncodeMap(const void* data, int64_t rows, int64_t columns, int box_rows,
-                       CUtensorMap& map) {
-  static const EncodeTiled encode = FindEncodeTiled();
-  if (encode == nullptr) return absl::UnavailableError("cuTensorMapEncodeTiled: not in the driver");
-  const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
-  const cuuint64_t stride = columns * 2;
-  const cuuint32_t box[2] = {64, static_cast<cuuint32_t>(box_rows)};
-  const cuuint32_t steps[2] = {1, 1};
-  const CUresult result =
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_UINT16, 2, const_cast<void*>(data), sizes, &stride, box,
-             steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result == CUDA_SUCCESS) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("cuTensorMapEncodeTiled: error ", result, " for [", rows, ", ", columns, "]"));
-}
-
 // Clusters that run at the same time. Remembered, as asking takes the driver a while.
 int ActiveClusters(const TileEntry& entry, int cluster_size, int blocks) {
   if (cluster_size == 1) return blocks;
@@ -110,12 +77,12 @@ int64_t Tiles(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 absl::Status MakeProblem(const ProductGroup& group, const ProductShape& shape,
                          const ProductOperands& operands, const ProductTile& tile,
                          TileProblem& problem) {
-  RETURN_IF_ERROR(EncodeMap(operands.x, group.rows, shape.inputs, tile.rows, problem.x));
+  RETURN_IF_ERROR(cuda::EncodeMap(operands.x, group.rows, shape.inputs, tile.rows, problem.x));
   if (group.transposed) {
-    RETURN_IF_ERROR(EncodeMap(operands.weight, shape.inputs, shape.outputs, 64, problem.w));
+    RETURN_IF_ERROR(cuda::EncodeMap(operands.weight, shape.inputs, shape.outputs, 64, problem.w));
   } else {
-    RETURN_IF_ERROR(EncodeMap(operands.weight, shape.outputs, shape.inputs,
-                              tile.outputs / (tile.pair ? 2 : 1), problem.w));
+    RETURN_IF_ERROR(cuda::EncodeMap(operands.weight, shape.outputs, shape.inputs,
+                                    tile.outputs / (tile.pair ? 2 : 1), problem.w));
   }
   problem.bias = operands.bias;
   problem.y = operands.y;

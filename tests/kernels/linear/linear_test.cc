@@ -32,8 +32,8 @@ Projection Make(TestTensors& tensors, const Sizes& s, DType dtype, Activation ac
 
 void RunOne(const Projection& p, ParallelFor& threads) { ProjectCpu({&p, 1}, threads); }
 #if SKEIN_CUDA
-absl::Status RunOneOnCuda(const Projection& p, CUstream_st* stream) {
-  return ProjectCuda({&p, 1}, stream);
+absl::Status RunOneOnCuda(const Projection& p, CudaContext& context) {
+  return ProjectCuda({&p, 1}, context);
 }
 #endif
 
@@ -90,14 +90,14 @@ TEST(LinearTest, ARowHasTheSameBitsAloneAndInAnyBatchOnCuda) {
     for (const int64_t inputs : {13, 64, 1032}) {
       TestTensors tensors(2, PinnedAllocate);
       const Projection all = Make(tensors, {40, inputs, 31}, dtype, Activation::kNone);
-      ASSERT_TRUE(RunOneOnCuda(all, nullptr).ok());
+      ASSERT_TRUE(RunOneOnCuda(all, TestCudaContext()).ok());
       for (const int64_t count : {1, 2, 3, 4, 5, 8, 9, 33}) {
         Projection part = all;
         part.x = TensorView<const float>(all.x.row(4), {count, inputs});
         part.y = tensors.Output({count, 31});
-        ASSERT_TRUE(RunOneOnCuda(part, nullptr).ok());
+        ASSERT_TRUE(RunOneOnCuda(part, TestCudaContext()).ok());
         ASSERT_TRUE(Synchronize().ok());
-        const TensorView<float> expected = all.y.Rows(4, count);
+        const ActivationView expected = all.y.Rows(4, count);
         ASSERT_TRUE(SameBits(Collect({part.y}), Collect({expected})))
             << DTypeName(dtype) << " " << inputs << ": " << count << " rows";
       }

@@ -1,0 +1,18 @@
+// Descriptors of matrices for bulk tensor copies.
+#pragma once
+
+#include <cstdint>
+
+#include <cuda.h>
+
+#include "absl/status/status.h"
+
+namespace skein::cuda {
+
+// Boxes [box_rows][64] of a row-major matrix [rows][columns] of 16-bit elements in device memory,
+// with 128-byte swizzle. Elements outside are read as zero. Host work of about a microsecond that
+// touches no memory of the device, so it may run while a graph is captured.
+absl::Status EncodeMap(const void* data, int64_t rows, int64_t columns, int box_rows,
+                       CUtensorMap& map);
+
+}  // namespace skein::cuda
