@@ -5,20 +5,56 @@
 #include <limits>
 
 #include "common/base/check.h"
+#include "kernels/device/memory.h"
 
 namespace skein {
+namespace {
+
+std::unique_ptr<Arena> NewStaging(const Stream& stream, int64_t bytes) {
+  auto arena = CreateStaging(stream, bytes);
+  SKEIN_CHECK(arena.ok());
+  return *std::move(arena);
+}
+
+std::vector<float> Widened(const std::byte* from, DType dtype, int64_t count) {
+  std::vector<float> values(count);
+  if (dtype == DType::kF32) {
+    std::memcpy(values.data(), from, count * sizeof(float));
+    return values;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, from + i * sizeof(bits), sizeof(bits));
+    values[i] = dtype == DType::kF16 ? Fp16ToFloat(bits) : Bf16ToFloat(bits);
+  }
+  return values;
+}
+
+}  // namespace
+
+template <typename T>
+T* ModelRunner::Staged(const std::vector<T>& values) {
+  staged_.push_back(NewStaging(stream_, static_cast<int64_t>(values.size() * sizeof(T))));
+  T* const copy = static_cast<T*>(staged_.back()->data());
+  std::copy(values.begin(), values.end(), copy);
+  return copy;
+}
 
 ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& options)
     : model_(model), stream_(stream), options_(options) {
   const int64_t sequences = options.sequences;
-  states_.resize(sequences * model.state_layout().bytes);
+  state_arena_ = NewStaging(stream, sequences * model.state_layout().bytes);
+  states_ = static_cast<std::byte*>(state_arena_->data());
+  std::memset(states_, 0, sequences * model.state_layout().bytes);
   seen_.resize(sequences);
   pages_per_sequence_ = (options.max_tokens + options.page_tokens - 1) / options.page_tokens;
   const int64_t num_pages = sequences * pages_per_sequence_;
   const KvLayout& kv = model.kv_layout();
   // Memory that was never written must not matter.
-  pages_.assign(num_pages * options.page_tokens * kv.bytes_per_token() / sizeof(float),
-                std::numeric_limits<float>::quiet_NaN());
+  const int64_t bytes = num_pages * options.page_tokens * kv.bytes_per_token();
+  page_arena_ = NewStaging(stream, bytes);
+  pages_ = static_cast<std::byte*>(page_arena_->data());
+  std::memset(pages_, 0xff, bytes);  // NaN in every type
   for (int64_t s = 0; s < sequences; ++s) {
     for (int64_t i = 0; i < pages_per_sequence_; ++i) {
       const int64_t in_order = s * pages_per_sequence_ + i;
@@ -47,21 +83,25 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
   const int64_t vocab = model_.description().vocab_size;
   const int64_t outputs = static_cast<int64_t>(logit_rows.size());
   std::vector<float> logits(outputs * vocab, std::numeric_limits<float>::quiet_NaN());
+  staged_.clear();
   ModelBatch batch;
-  batch.tokens = {tokens.data(), {rows}};
-  batch.positions = {positions.data(), {rows}};
-  batch.row_begin = {row_begin.data(), {count + 1}};
-  batch.slots = {slots.data(), {count}};
-  batch.pages = {table.data(), {count, pages_per_sequence_}};
-  batch.logit_rows = {logit_rows.data(), {outputs}};
-  batch.state.base = states_.data();
-  batch.kv = {pages_.data(), static_cast<int64_t>(seen_.size()) * pages_per_sequence_,
+  batch.tokens = {Staged(tokens), {rows}};
+  batch.positions = {Staged(positions), {rows}};
+  batch.row_begin = {Staged(row_begin), {count + 1}};
+  batch.slots = {Staged(slots), {count}};
+  batch.pages = {Staged(table), {count, pages_per_sequence_}};
+  batch.logit_rows = {Staged(logit_rows), {outputs}};
+  batch.state.base = states_;
+  batch.kv = {pages_, static_cast<int64_t>(seen_.size()) * pages_per_sequence_,
               options_.page_tokens};
-  batch.logits = {logits.data(), {outputs, vocab}};
+  float* const found = Staged(logits);
+  batch.logits = {found, {outputs, vocab}};
   for (const Part& part : parts) {
     batch.max_rows = std::max(batch.max_rows, static_cast<int64_t>(part.tokens.size()));
   }
   status_ = model_.Forward(batch, stream_);
+  if (status_.ok()) status_ = Synchronize(stream_);
+  std::copy_n(found, logits.size(), logits.begin());
   return logits;
 }
 
@@ -89,21 +129,26 @@ const StateField& ModelRunner::Field(const std::string& name, int layer) const {
 
 std::vector<float> ModelRunner::State(int sequence, const std::string& name, int layer) const {
   const StateField& field = Field(name, layer);
-  std::vector<float> values(NumElements(field.shape));
-  std::memcpy(values.data(), states_.data() + sequence * model_.state_layout().bytes + field.offset,
-              values.size() * sizeof(float));
-  return values;
+  return Widened(states_ + sequence * model_.state_layout().bytes + field.offset, field.dtype,
+                 NumElements(field.shape));
 }
 
 void ModelRunner::SetState(int sequence, const std::string& name, int layer, const float* values) {
   const StateField& field = Field(name, layer);
-  std::memcpy(states_.data() + sequence * model_.state_layout().bytes + field.offset, values,
-              NumElements(field.shape) * sizeof(float));
+  std::byte* const to = states_ + sequence * model_.state_layout().bytes + field.offset;
+  for (int64_t i = 0; i < NumElements(field.shape); ++i) {
+    if (field.dtype == DType::kF32) {
+      std::memcpy(to + i * sizeof(float), values + i, sizeof(float));
+    } else {
+      const uint16_t bits = FloatToFp16(values[i]);
+      std::memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
+    }
+  }
 }
 
 std::vector<std::byte> ModelRunner::Record(int sequence) const {
   const int64_t bytes = model_.state_layout().bytes;
-  return {states_.begin() + sequence * bytes, states_.begin() + (sequence + 1) * bytes};
+  return {states_ + sequence * bytes, states_ + (sequence + 1) * bytes};
 }
 
 std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int plane,
@@ -114,9 +159,10 @@ std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int 
   std::vector<float> values;
   for (int h = 0; h < kv.num_kv_heads; ++h) {
     const int64_t block = ((attention_layer * 2 + plane) * num_pages + page) * kv.num_kv_heads + h;
-    const float* at =
-        pages_.data() + (block * options_.page_tokens + token % options_.page_tokens) * kv.head_dim;
-    values.insert(values.end(), at, at + kv.head_dim);
+    const int64_t at = (block * options_.page_tokens + token % options_.page_tokens) * kv.head_dim;
+    const std::vector<float> head =
+        Widened(pages_ + at * DTypeBytes(kv.dtype), kv.dtype, kv.head_dim);
+    values.insert(values.end(), head.begin(), head.end());
   }
   return values;
 }

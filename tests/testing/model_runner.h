@@ -1,4 +1,5 @@
-// Runs a Model over tokens without an engine: state slots and pages are plain memory.
+// Runs a Model over tokens without an engine. All memory is the host's, pinned where the stream is
+// a GPU's, which then works on it in place.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "absl/status/status.h"
 
+#include "kernels/device/arena.h"
 #include "kernels/device/stream.h"
 #include "worker/models/model.h"
 
@@ -49,16 +51,21 @@ class ModelRunner {
   int64_t tokens_seen(int sequence) const { return seen_[sequence]; }
 
  private:
+  // A copy where the stream can read it, until the next Step.
+  template <typename T>
+  T* Staged(const std::vector<T>& values);
   const StateField& Field(const std::string& name, int layer) const;
 
   Model& model_;
   const Stream stream_;
   const Options options_;
   int64_t pages_per_sequence_ = 0;
-  std::vector<std::byte> states_;
-  std::vector<float> pages_;
+  std::byte* states_ = nullptr;  // [sequences, record]
+  std::byte* pages_ = nullptr;   // as KvView::base
+  std::unique_ptr<Arena> state_arena_, page_arena_;
   std::vector<int32_t> page_table_;  // [sequences, pages_per_sequence_]
   std::vector<int64_t> seen_;
+  std::vector<std::unique_ptr<Arena>> staged_;
   absl::Status status_;
 };
 
