@@ -359,11 +359,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   extern __shared__ uint8_t shared[];
   const Ring<S> ring(shared, params.stages);
   const int begin = params.begin[blockIdx.x], end = params.begin[blockIdx.x + 1];
-  if (threadIdx.x == kConsumers) {
-    for (int i = 0; i < ring.count; ++i) {
-      cuda::BarrierInit(ring.Full(i), 1);
-      cuda::BarrierInit(ring.Empty(i), kConsumers / cuda::kWarp);
-    }
+  if (threadIdx.x < ring.count) {
+    cuda::BarrierInit(ring.Full(threadIdx.x), 1);
+    cuda::BarrierInit(ring.Empty(threadIdx.x), kConsumers / cuda::kWarp);
     cuda::BarrierInitFence();
   }
   __syncthreads();

@@ -19,43 +19,57 @@ struct Target {
   float bias[2];
 };
 
-// One decision for all values.
+// cuda::Activated with the hardware's approximations, right to about 1e-6: the exact functions take
+// longer here than the multiplications.
+__device__ inline float Sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
+
 template <int kCount>
-__device__ __forceinline__ void ActivateAll(float (&v)[kCount], Activation activation) {
-  const auto apply = [&](Activation known) {
+__device__ __forceinline__ void Activate(float (&v)[kCount], Activation activation) {
+  if (activation == Activation::kNone) return;
+  if (activation == Activation::kReluSquared) {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) v[i] = cuda::Activated(v[i], known);
-  };
-  switch (activation) {
-    case Activation::kNone:
-      return;
-    case Activation::kTanh:
-      return apply(Activation::kTanh);
-    case Activation::kSigmoid:
-      return apply(Activation::kSigmoid);
-    case Activation::kReluSquared:
-      return apply(Activation::kReluSquared);
-    case Activation::kDecay:
-      return apply(Activation::kDecay);
+    for (int i = 0; i < kCount; ++i) v[i] = fmaxf(v[i], 0.0f) * fmaxf(v[i], 0.0f);
+    return;
+  }
+  const bool tanh = activation == Activation::kTanh;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) v[i] = Sigmoid(tanh ? 2 * v[i] : v[i]);
+  if (tanh) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) v[i] = 2 * v[i] - 1;
+  } else if (activation == Activation::kDecay) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) v[i] = __expf(-0.60653065971263342f * v[i]);
   }
 }
 
-// Both outputs of a thread in kCount octets of rows, from octet `first` of the tile.
+// Sums of kCount octets, from octet `first` of the tile; in each: outputs `output` and `output` + 8
+// of two rows.
 template <int kCount>
 __device__ __forceinline__ void StoreFloats(const Target& t, int first,
                                             const float (&v)[4 * kCount]) {
+  const int row = t.row + first * kOctet;
+  float* to = static_cast<float*>(t.y.data) + static_cast<int64_t>(row) * t.outputs + t.output;
 #pragma unroll
   for (int i = 0; i < 4 * kCount; ++i) {
-    const int row = t.row + (first + i / 4) * kOctet + i % 2, output = t.output + i / 2 % 2 * 8;
-    if (row >= t.rows || output >= t.outputs) continue;
-    float* to = static_cast<float*>(t.y.data) + static_cast<int64_t>(row) * t.outputs + output;
-    // Adding is left to the memory, which saves waiting for the old value. An output has one
-    // addend in a launch, so nothing depends on an order.
-    if (t.accumulate) {
-      atomicAdd(to, v[i]);
-    } else {
-      *to = v[i];
-    }
+    const int down = i / 4 * kOctet + i % 2, right = i / 2 % 2 * 8;
+    const bool inside = row + down < t.rows && t.output + right < t.outputs;
+    if (inside) to[down * t.outputs + right] = v[i];
+  }
+}
+
+// Adding is left to the memory, which saves waiting for the old value. An output has one addend in
+// a launch, so nothing depends on an order.
+template <int kCount>
+__device__ __forceinline__ void AddFloats(const Target& t, int first,
+                                          const float (&v)[4 * kCount]) {
+  const int row = t.row + first * kOctet;
+  float* to = static_cast<float*>(t.y.data) + static_cast<int64_t>(row) * t.outputs + t.output;
+#pragma unroll
+  for (int i = 0; i < 4 * kCount; ++i) {
+    const int down = i / 4 * kOctet + i % 2, right = i / 2 % 2 * 8;
+    const bool inside = row + down < t.rows && t.output + right < t.outputs;
+    if (inside) atomicAdd(to + down * t.outputs + right, v[i]);
   }
 }
 
@@ -63,17 +77,17 @@ __device__ __forceinline__ void StoreFloats(const Target& t, int first,
 template <int kCount, typename Half>
 __device__ __forceinline__ void StoreHalves(const Target& t, int first,
                                             const float (&v)[4 * kCount]) {
-  const int odd = threadIdx.x / 4 % 2;
+  const int odd = threadIdx.x / 4 % 2, row = t.row + first * kOctet + odd, output = t.output - odd;
+  Half* to = static_cast<Half*>(t.y.data) + static_cast<int64_t>(row) * t.outputs + output;
 #pragma unroll
   for (int i = 0; i < 2 * kCount; ++i) {
-    const float kept = odd ? v[2 * i + 1] : v[2 * i];
     const float received = __shfl_xor_sync(~0u, odd ? v[2 * i] : v[2 * i + 1], 4);
-    const int row = t.row + (first + i / 2) * kOctet + odd, output = t.output + i % 2 * 8 - odd;
-    if (row >= t.rows || output >= t.outputs) continue;
-    Half* to = static_cast<Half*>(t.y.data) + static_cast<int64_t>(row) * t.outputs + output;
-    const Half pair[] = {cuda::Narrow<Half>(odd ? received : kept),
-                         cuda::Narrow<Half>(odd ? kept : received)};
-    *reinterpret_cast<uint32_t*>(to) = *reinterpret_cast<const uint32_t*>(pair);
+    const int down = i / 2 * kOctet, right = i % 2 * 8;
+    Half pair[] = {cuda::Narrow<Half>(odd ? received : v[2 * i]),
+                   cuda::Narrow<Half>(odd ? v[2 * i + 1] : received)};
+    const bool inside = row + down < t.rows && output + right < t.outputs;
+    uint32_t* at = reinterpret_cast<uint32_t*>(to + down * t.outputs + right);
+    if (inside) *at = *reinterpret_cast<const uint32_t*>(pair);
   }
 }
 
@@ -81,8 +95,10 @@ template <int kCount>
 __device__ __forceinline__ void FinishOctets(const Target& t, int first, float (&v)[4 * kCount]) {
 #pragma unroll
   for (int i = 0; i < 4 * kCount; ++i) v[i] += t.bias[i / 2 % 2];
-  ActivateAll(v, t.activation);
-  if (t.y.dtype == DType::kF32) {
+  Activate(v, t.activation);
+  if (t.accumulate) {
+    AddFloats<kCount>(t, first, v);
+  } else if (t.y.dtype == DType::kF32) {
     StoreFloats<kCount>(t, first, v);
   } else if (t.y.dtype == DType::kF16) {
     StoreHalves<kCount, __half>(t, first, v);
