@@ -1,7 +1,9 @@
 #include "tools/skein-bench/bench_options.h"
 
+#include <fstream>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -12,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/cpu/isa.h"
 #include "skein_bench_commit.h"
+#include "tools/skein-bench/ceilings.h"
 
 namespace skein::bench {
 namespace {
@@ -24,6 +27,17 @@ absl::StatusOr<DType> ParseFormat(const std::string& name) {
   return absl::InvalidArgumentError(absl::StrCat("--format \"", name, "\", expected fp16 or bf16"));
 }
 
+// Of the GPU, as its kernel module says it.
+std::string DriverVersion() {
+  std::ifstream file("/proc/driver/nvidia/version");
+  std::string line;
+  std::getline(file, line);
+  for (const absl::string_view word : absl::StrSplit(line, ' ')) {
+    if (!word.empty() && absl::ascii_isdigit(word[0])) return std::string(word);
+  }
+  return "unknown";
+}
+
 }  // namespace
 
 std::vector<ctl::Option> ModelOptionTable(BenchOptions& out) {
@@ -31,6 +45,8 @@ std::vector<ctl::Option> ModelOptionTable(BenchOptions& out) {
       ctl::TextOption("shape", "NAME", "the model; skein-eval make-model --help lists shapes",
                       &out.shape),
       ctl::TextOption("format", "TYPE", "of the weights: fp16 (default) or bf16", &out.format),
+      ctl::TextOption("state", "TYPE", "of the WKV states: fp32 (default), or fp16 on CUDA",
+                      &out.state),
       ctl::NumberOption("ffn-zeros", "X",
                         "rwkv7: share of zeros among a token's hidden units (default 0.85)", 0.5,
                         0.99, [&out](double value) { out.ffn_zeros = value; }),
@@ -43,8 +59,9 @@ std::vector<ctl::Option> ModelOptionTable(BenchOptions& out) {
 
 std::vector<ctl::Option> MachineOptionTable(BenchOptions& out) {
   return {
-      ctl::TextOption("backend", "NAME", "cpu (default)", &out.engine.backend),
-      ctl::IntOption("threads", "N", "of the CPU backend (default: one per core)", 1, 1024,
+      ctl::TextOption("backend", "NAME", "cuda, or cpu (default: cuda where there is a GPU)",
+                      &out.engine.backend),
+      ctl::IntOption("threads", "N", "of the host (default: one per core)", 1, 1024,
                      [&out](int64_t value) { out.engine.threads = static_cast<int>(value); }),
       ctl::IntOption("runs", "N", "repetitions, of which the median counts (default 5)", 1, 1000,
                      [&out](int64_t value) { out.runs = value; }),
@@ -78,13 +95,24 @@ absl::Status ResolveModel(BenchOptions& options) {
   if (options.layers > 0) engine.shape.layers = options.layers;
   if (!engine.shape.hybrid) engine.shape.ffn_zeros = options.ffn_zeros;
   ASSIGN_OR_RETURN(engine.format, ParseFormat(options.format));
+  if (options.state != "fp32" && options.state != "fp16") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--state \"", options.state, "\", expected fp32 or fp16"));
+  }
+  engine.state = options.state == "fp16" ? DType::kF16 : DType::kF32;
+  if (engine.state == DType::kF16 && engine.backend == "cpu") {
+    return absl::InvalidArgumentError("--state fp16: the CPU backend has fp32 alone");
+  }
   return random_model::ValidateShape(engine.shape);
 }
 
-absl::Status ResolveMachine(const BenchOptions& options) {
-  const std::string& backend = options.engine.backend;
+absl::Status ResolveMachine(BenchOptions& options) {
+  std::string& backend = options.engine.backend;
+  if (backend.empty()) backend = ProbeCuda().ok() ? "cuda" : "cpu";
   if (backend == "cpu") return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("--backend \"", backend, "\", expected cpu"));
+  if (backend == "cuda") return ProbeCuda();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--backend \"", backend, "\", expected cuda or cpu"));
 }
 
 absl::StatusOr<std::vector<int64_t>> ParseList(const std::string& name, const std::string& text) {
@@ -100,9 +128,12 @@ absl::StatusOr<std::vector<int64_t>> ParseList(const std::string& name, const st
   return numbers;
 }
 
-Line About(const BenchOptions& options) {
+Line About(const BenchOptions& options, const Device& device) {
   const std::string date = absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::Now(), absl::UTCTimeZone());
-  return {{"machine", absl::StrCat("CPU, ", IsaName(ActiveIsa()))},
+  const bool cpu = options.engine.backend == "cpu";
+  return {{"machine",
+           cpu ? absl::StrCat("CPU, ", device.name(), ", ", IsaName(ActiveIsa())) : device.name()},
+          {"driver", cpu ? std::string("none") : DriverVersion()},
           {"commit", std::string(kCommit)},
           {"date", date},
           {"command", options.command}};
@@ -113,6 +144,21 @@ void AddModel(const BenchOptions& options, Line& about) {
   about.push_back({"shape", engine.shape.name});
   about.push_back({"layers", engine.shape.layers});
   about.push_back({"weights", options.format});
+  about.push_back({"states", options.state});
+}
+
+absl::StatusOr<Ceilings> KnowCeilings(const BenchOptions& options, Device& device) {
+  Ceilings known = options.ceilings;
+  if (known.bytes_per_second > 0 && known.flops_per_second > 0) return known;
+  ASSIGN_OR_RETURN(const MeasuredCeilings measured, MeasureCeilings(options.engine.format, device));
+  if (known.bytes_per_second <= 0) known.bytes_per_second = measured.For().bytes_per_second;
+  if (known.flops_per_second <= 0) known.flops_per_second = measured.For().flops_per_second;
+  return known;
+}
+
+void AddCeilings(const Ceilings& ceilings, Line& about) {
+  about.push_back({"GB/s", ceilings.bytes_per_second / 1e9, 1});
+  about.push_back({"TFLOP/s", ceilings.flops_per_second / 1e12, 2});
 }
 
 absl::Status Finish(const BenchOptions& options, const Report& report) {

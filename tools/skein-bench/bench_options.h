@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "kernels/device/device.h"
 #include "tools/skein-bench/engine.h"
 #include "tools/skein-bench/model_cost.h"
 #include "tools/skein-bench/report.h"
@@ -16,15 +17,15 @@
 namespace skein::bench {
 
 struct BenchOptions {
-  EngineOptions engine;
-  std::string json;  // path; empty: none is written
+  EngineOptions engine;  // its backend is empty until ResolveMachine, unless it was given
+  std::string json;      // path; empty: none is written
   // Instead of measured ones; 0: measure.
   Ceilings ceilings;
   int64_t runs = 5;
   std::string command;  // as it was typed
 
   // As typed, until Resolve.
-  std::string shape, format = "fp16";
+  std::string shape, format = "fp16", state = "fp32";
   int64_t layers = 0;
   double ffn_zeros = 0.85;
 };
@@ -40,18 +41,24 @@ absl::StatusOr<ctl::ParsedArgs> ParseBenchArgs(const std::string& name,
                                                const std::vector<std::string>& args,
                                                const std::vector<ctl::Option>& table,
                                                BenchOptions& out, size_t max_positional = 0);
-// InvalidArgument if the shape or a name is not known.
+// Chooses the backend; calls follow: ResolveMachine ResolveModel. InvalidArgument if a name is not
+// known, Unavailable if there is no GPU where one is asked for.
+absl::Status ResolveMachine(BenchOptions& options);
+// InvalidArgument if a name is not known, or does not fit the backend.
 absl::Status ResolveModel(BenchOptions& options);
-absl::Status ResolveMachine(const BenchOptions& options);
 
 // A comma-separated list of numbers from 1 up, such as "1,8,32".
 absl::StatusOr<std::vector<int64_t>> ParseList(const std::string& name, const std::string& text);
 
 // Machine, build, date and command: what stands above each table.
-Line About(const BenchOptions& options);
+Line About(const BenchOptions& options, const Device& device);
 
 // Adds the model to what About says.
 void AddModel(const BenchOptions& options, Line& about);
+
+// What the options say, and what they leave open measured.
+absl::StatusOr<Ceilings> KnowCeilings(const BenchOptions& options, Device& device);
+void AddCeilings(const Ceilings& ceilings, Line& about);
 
 // The report's JSON where --json asks for it.
 absl::Status Finish(const BenchOptions& options, const Report& report);

@@ -129,4 +129,14 @@ absl::StatusOr<MeasuredCeilings> MeasureCpuCeilings(DType weights, ParallelFor& 
   return result;
 }
 
+absl::StatusOr<MeasuredCeilings> MeasureCeilings(DType weights, Device& device) {
+  const Stream stream = device.stream();
+  if (stream.on_cpu()) return MeasureCpuCeilings(weights, stream.threads());
+#if SKEIN_CUDA
+  return MeasureCudaCeilings(weights, stream.cuda());
+#else
+  return absl::UnavailableError("this build has no CUDA");
+#endif
+}
+
 }  // namespace skein::bench

@@ -6,6 +6,8 @@
 #include "absl/status/statusor.h"
 
 #include "common/tensor/dtype.h"
+#include "kernels/device/cuda_context.h"
+#include "kernels/device/device.h"
 #include "kernels/device/parallel_for.h"
 #include "tools/skein-bench/model_cost.h"
 
@@ -21,7 +23,12 @@ struct MeasuredCeilings {
   Ceilings For() const { return {copy_bytes_per_second, flops_per_second}; }
 };
 
-// Takes about a second. ResourceExhausted without the memory.
+// Where the device computes. Takes about a second. ResourceExhausted without the memory: 0.5 GB on
+// the CPU, 2 GiB on a GPU.
+absl::StatusOr<MeasuredCeilings> MeasureCeilings(DType weights, Device& device);
+
+// Its two halves.
 absl::StatusOr<MeasuredCeilings> MeasureCpuCeilings(DType weights, ParallelFor& threads);
+absl::StatusOr<MeasuredCeilings> MeasureCudaCeilings(DType weights, CudaContext& context);
 
 }  // namespace skein::bench

@@ -92,6 +92,7 @@ class Checker {
     ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, Engine::Create(options.engine, size));
     EngineOptions plain = options.engine;
     plain.backend = "cpu";
+    plain.state = DType::kF32;
     ASSIGN_OR_RETURN(const std::unique_ptr<Engine> reference, Engine::Create(plain, size));
     ASSIGN_OR_RETURN(const Tops wanted, RunBatch(*reference, size.sequences, false));
     for (const int64_t count : counts_) {
@@ -152,7 +153,8 @@ absl::Status RunCheck(const std::vector<std::string>& args, std::ostream& out) {
   }
   RETURN_IF_ERROR(ResolveMachine(arguments.bench));
   ASSIGN_OR_RETURN(const std::vector<int64_t> counts, ParseList("batch", arguments.sequences));
-  Report report(out, About(arguments.bench));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, OpenDevice(arguments.bench.engine));
+  Report report(out, About(arguments.bench, *device));
   Checker checker(arguments, counts, report);
   const std::vector<std::string> shapes = absl::StrSplit(arguments.bench.shape, ',');
   for (const std::string& shape : shapes) {

@@ -10,6 +10,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"decode", "tokens per second of one step for batches of sequences", RunDecode},
     {"prefill", "tokens per second of feeding prompts", RunPrefill},
+    {"kernel", "time of single operations", RunKernel},
     {"check", "whether the backend computes what the CPU computes", RunCheck},
     {"roofline", "what memory and arithmetic of this machine allow", RunRoofline},
 };

@@ -19,6 +19,7 @@ struct Command {
 
 absl::Status RunDecode(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunPrefill(const std::vector<std::string>& args, std::ostream& out);
+absl::Status RunKernel(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunCheck(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunRoofline(const std::vector<std::string>& args, std::ostream& out);
 

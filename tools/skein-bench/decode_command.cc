@@ -114,8 +114,8 @@ Line ResultLine(const Session& session, int64_t sequences, const Timed& timed, i
 }
 
 absl::Status Resolve(Arguments& arguments) {
-  RETURN_IF_ERROR(ResolveModel(arguments.bench));
   RETURN_IF_ERROR(ResolveMachine(arguments.bench));
+  RETURN_IF_ERROR(ResolveModel(arguments.bench));
   if (!arguments.bench.engine.shape.hybrid) arguments.context = 0;
   ASSIGN_OR_RETURN(arguments.batches, ParseList("batch", arguments.batch));
   return absl::OkStatus();

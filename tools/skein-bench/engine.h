@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "common/tensor/dtype.h"
+#include "kernels/device/device.h"
 #include "kernels/device/parallel_for.h"
 #include "tools/random_model/shapes.h"
 #include "tools/skein-bench/model_cost.h"
@@ -24,11 +25,15 @@ namespace skein::bench {
 // What is measured: the options that the commands share.
 struct EngineOptions {
   random_model::ModelShape shape;
-  std::string backend = "cpu";
+  std::string backend;  // "cpu" or "cuda"
   DType format = DType::kF16;
+  DType state = DType::kF32;  // of the WKV states; on the CPU fp32 alone
   uint64_t seed = 0;
-  int threads = 0;  // of the CPU backend; 0: one per core
+  int threads = 0;  // of the host; 0: one per core
 };
+
+// Unavailable, with the reason, if the backend cannot be used here.
+absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const EngineOptions& options);
 
 // How much of it.
 struct EngineSize {
@@ -41,7 +46,8 @@ class Engine {
  public:
   static constexpr int kPageTokens = 16;
 
-  // InvalidArgument for options that do not fit together, ResourceExhausted without the memory.
+  // Unavailable, with the reason, if the backend cannot be used here, ResourceExhausted without the
+  // memory.
   static absl::StatusOr<std::unique_ptr<Engine>> Create(const EngineOptions& options,
                                                         const EngineSize& size);
 
@@ -51,14 +57,15 @@ class Engine {
   StatePool& states() { return *states_; }
   PagePool& pages() { return *pages_; }
   StepRunner& runner() { return *runner_; }
-  ParallelFor& threads() { return threads_; }
+  Device& device() { return *device_; }
+  ParallelFor& threads() { return threads_; }  // of the host
   double load_seconds() const { return load_seconds_; }
 
   ModelCost cost() const;
   // Fills all pages with values as attention finds them, so that no context needs to be fed.
   absl::Status FillPages();
   // A field of the state record of `slot`, in fp32.
-  absl::StatusOr<std::vector<float>> ReadState(int32_t slot, const StateField& field) const;
+  absl::StatusOr<std::vector<float>> ReadState(int32_t slot, const StateField& field);
 
  private:
   Engine(const EngineOptions& options, const EngineSize& size)
@@ -69,6 +76,7 @@ class Engine {
   const EngineOptions options_;
   const EngineSize size_;
   ParallelFor threads_;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<StatePool> states_;
   std::unique_ptr<PagePool> pages_;

@@ -105,8 +105,8 @@ Line ResultLine(const Session& session, const Prompts& prompts, const Timed& tim
 }
 
 absl::Status Resolve(Arguments& arguments) {
-  RETURN_IF_ERROR(ResolveModel(arguments.bench));
   RETURN_IF_ERROR(ResolveMachine(arguments.bench));
+  RETURN_IF_ERROR(ResolveModel(arguments.bench));
   ASSIGN_OR_RETURN(arguments.prompts, ParsePrompts(arguments.tokens));
   return absl::OkStatus();
 }

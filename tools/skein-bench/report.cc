@@ -13,6 +13,7 @@ namespace skein::bench {
 namespace {
 
 constexpr size_t kMinWidth = 8;
+constexpr size_t kMinTextWidth = 15;
 
 std::string Text(const Field& field) {
   if (const auto* number = std::get_if<int64_t>(&field.value)) return absl::StrCat(*number);
@@ -23,7 +24,10 @@ std::string Text(const Field& field) {
   return std::get<std::string>(field.value);
 }
 
-size_t Width(const Field& field) { return std::max(field.name.size(), kMinWidth); }
+size_t Width(const Field& field) {
+  const bool text = std::holds_alternative<std::string>(field.value);
+  return std::max(field.name.size(), text ? kMinTextWidth : kMinWidth);
+}
 
 boost::json::value Json(const Field& field) {
   if (const auto* number = std::get_if<int64_t>(&field.value)) return *number;

@@ -1,4 +1,5 @@
 // skein-bench roofline.
+#include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -26,10 +27,10 @@ absl::Status RunRoofline(const std::vector<std::string>& args, std::ostream& out
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(ResolveMachine(options));
-  ParallelFor threads(options.engine.threads);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, OpenDevice(options.engine));
   ASSIGN_OR_RETURN(const MeasuredCeilings measured,
-                   MeasureCpuCeilings(options.engine.format, threads));
-  Report report(out, About(options));
+                   MeasureCeilings(options.engine.format, *device));
+  Report report(out, About(options, *device));
   report.Add({{"read GB/s", measured.read_bytes_per_second / 1e9, 1},
               {"copy GB/s", measured.copy_bytes_per_second / 1e9, 1},
               {"TFLOP/s", measured.flops_per_second / 1e12, 3},

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "tools/skein-bench/ceilings.h"
 
 namespace skein::bench {
 namespace {
@@ -13,16 +12,6 @@ namespace {
 constexpr int64_t kMinSequences = 8;  // for counting zeros
 constexpr int64_t kMinRows = 256;     // of one step, for prompts
 constexpr int64_t kMinTokens = 64;
-
-absl::StatusOr<Ceilings> KnowCeilings(const BenchOptions& options, Engine& engine) {
-  Ceilings known = options.ceilings;
-  if (known.bytes_per_second > 0 && known.flops_per_second > 0) return known;
-  ASSIGN_OR_RETURN(const MeasuredCeilings measured,
-                   MeasureCpuCeilings(options.engine.format, engine.threads()));
-  if (known.bytes_per_second <= 0) known.bytes_per_second = measured.For().bytes_per_second;
-  if (known.flops_per_second <= 0) known.flops_per_second = measured.For().flops_per_second;
-  return known;
-}
 
 }  // namespace
 
@@ -35,16 +24,15 @@ absl::StatusOr<Session> Session::Open(const BenchOptions& options, const Session
   engine_size.max_rows = size.max_rows > 0 ? size.max_rows : std::max(size.sequences, kMinRows);
   ASSIGN_OR_RETURN(session.engine_, Engine::Create(options.engine, engine_size));
   Engine& engine = *session.engine_;
-  ASSIGN_OR_RETURN(session.ceilings_, KnowCeilings(options, engine));
+  ASSIGN_OR_RETURN(session.ceilings_, KnowCeilings(options, engine.device()));
   ASSIGN_OR_RETURN(session.zeros_, MeasureHiddenZeros(engine));
   const random_model::ModelShape& shape = options.engine.shape;
   RETURN_IF_ERROR(CheckHiddenZeros(session.zeros_, shape.ffn_zeros, shape.width));
 
-  Line about = About(options);
+  Line about = About(options, engine.device());
   AddModel(options, about);
   about.push_back({"load seconds", engine.load_seconds()});
-  about.push_back({"GB/s", session.ceilings_.bytes_per_second / 1e9, 1});
-  about.push_back({"TFLOP/s", session.ceilings_.flops_per_second / 1e12, 2});
+  AddCeilings(session.ceilings_, about);
   if (!session.zeros_.by_row.empty()) {
     about.push_back({"hidden zeros %", 100 * session.zeros_.mean()});
     about.push_back({"live in 2 rows %", 100 * session.zeros_.LiveShare(2)});

@@ -49,10 +49,22 @@ TEST(CommandsTest, AnswersWithStatusAndText) {
            Case{{"decode", "--shape", "tiny", "--batch", "0"}, 2, "", "--batch \"0\""},
            Case{{"decode", "--shape", "tiny", "--ffn-zeros", "0.2"}, 2, "", "--ffn-zeros"},
            Case{{"decode", "--shape", "tiny", "--backend", "tpu"}, 2, "", "--backend \"tpu\""},
+           Case{{"decode", "--shape", "tiny", "--state", "int8"}, 2, "", "--state \"int8\""},
+           Case{{"decode", "--shape", "tiny", "--state", "fp16", "--backend", "cpu"},
+                2,
+                "",
+                "fp32 alone"},
            Case{{"decode", "--shape", "tiny", "more"}, 2, "", "\"more\" is not an option"},
            Case{{"prefill", "--shape", "tiny", "--tokens", "512"}, 2, "", "--tokens \"512\""},
            Case{{"prefill", "--shape", "tiny", "--tokens", "0x512"}, 2, "", "--tokens \"0x512\""},
-           Case{{"roofline", "--json", "/dev/null/x"}, 1, "read GB/s", "/dev/null/x"},
+           Case{{"kernel", "--help"}, 0, "operations: time_mix_in, time_mix_wkv", ""},
+           Case{{"kernel", "--shape", "tiny"}, 2, "", "name an operation: time_mix_in"},
+           Case{
+               {"kernel", "head", "--shape", "tiny", "--rows", "1x2x3"}, 2, "", "--rows \"1x2x3\""},
+           Case{{"roofline", "--backend", "cpu", "--json", "/dev/null/x"},
+                1,
+                "read GB/s",
+                "/dev/null/x"},
        }) {
     SCOPED_TRACE(::testing::PrintToString(c.args));
     const Outcome outcome = RunWith(c.args);
@@ -67,8 +79,8 @@ TEST(CommandsTest, AnswersWithStatusAndText) {
 boost::json::array LinesOf(std::vector<std::string> args) {
   const TempFolder folder;
   const std::string path = folder.File("result.json");
-  args.insert(args.end(),
-              {"--threads", "2", "--bandwidth", "10", "--flops", "0.1", "--json", path});
+  args.insert(args.end(), {"--backend", "cpu", "--threads", "2", "--bandwidth", "10", "--flops",
+                           "0.1", "--json", path});
   const Outcome outcome = RunWith(args);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   std::ifstream file(path);
@@ -115,6 +127,36 @@ TEST(CommandsTest, ChecksThatRowsDoNotDependOnTheirNeighbours) {
     EXPECT_TRUE(line.at("equal").as_bool());
     EXPECT_EQ(line.at("common").as_int64(), 20);
   }
+}
+
+TEST(CommandsTest, TimesSingleOperations) {
+  const boost::json::array rwkv7 = LinesOf(
+      {"kernel", "time_mix_in,time_mix_wkv,project_add,channel_mix_in,channel_mix_out,head,sample",
+       "--shape", "tiny", "--rows", "1,2x5"});
+  const boost::json::array hybrid = LinesOf({"kernel", "paged_attention,project_add", "--shape",
+                                             "hybrid-tiny", "--rows", "3", "--context", "20"});
+  EXPECT_EQ(rwkv7.size(), 14u);
+  EXPECT_EQ(hybrid.size(), 2u);
+  for (const boost::json::array& lines : {rwkv7, hybrid}) {
+    for (const boost::json::value& line : lines) {
+      SCOPED_TRACE(boost::json::serialize(line));
+      EXPECT_GT(line.at("us").as_double(), 0);
+      EXPECT_GT(line.at("copies").as_int64(), 1);
+      EXPECT_EQ(line.at("from CPU").as_double(), 0);
+      EXPECT_TRUE(line.at("repeats").as_bool());
+    }
+  }
+}
+
+TEST(CommandsTest, SaysWhichOperationsAShapeHas) {
+  const Outcome attention = RunWith({"kernel", "paged_attention", "--shape", "tiny", "--backend",
+                                     "cpu", "--bandwidth", "10", "--flops", "1"});
+  EXPECT_EQ(attention.status, 2);
+  EXPECT_THAT(attention.err, HasSubstr("the shape tiny do not have the operation paged_attention"));
+  const Outcome fly = RunWith({"kernel", "fly", "--shape", "tiny", "--backend", "cpu",
+                               "--bandwidth", "10", "--flops", "1"});
+  EXPECT_EQ(fly.status, 2);
+  EXPECT_THAT(fly.err, HasSubstr("no operation \"fly\", expected one of time_mix_in"));
 }
 
 }  // namespace

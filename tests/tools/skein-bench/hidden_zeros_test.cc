@@ -15,6 +15,7 @@ std::unique_ptr<Engine> TinyEngine(const std::string& shape, double zeros) {
   EngineOptions options;
   options.shape = *random_model::FindShape(shape);
   options.shape.ffn_zeros = zeros;
+  options.backend = "cpu";
   options.threads = 2;
   auto engine =
       Engine::Create(options, {.max_rows = 64, .sequences = 8, .tokens_per_sequence = 64});

@@ -35,8 +35,8 @@ TEST(ReportTest, PrintsATableAndWritesJson) {
             "       8       1.2        ok  \n"
             "      16       2.0    FAILED  \n"
             "\n"
-            "    name         x  \n"
-            "   other       inf  \n");
+            "           name         x  \n"
+            "          other       inf  \n");
   const TempFolder folder;
   const std::string path = folder.File("report.json");
   ASSERT_TRUE(report.WriteJson(path).ok());
