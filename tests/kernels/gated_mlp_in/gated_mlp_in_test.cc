@@ -19,6 +19,21 @@ GatedMlpInArgs Make(TestTensors& t, int64_t rows) {
   return args;
 }
 
+// Operands in the type of the weights; gates of small steps in fp32.
+GatedMlpInArgs MakeNarrow(TestTensors& t, int64_t rows, int64_t ffn_width, DType dtype) {
+  constexpr int64_t kWidth = 64;
+  GatedMlpInArgs args;
+  args.x = t.Random({rows, kWidth});
+  args.norm_weight = t.Random({kWidth}, 1.0f, 4.0f);
+  args.gate = t.Matrix(ffn_width, kWidth, dtype);
+  args.up = t.Matrix(ffn_width, kWidth, dtype);
+  args.normed = t.OutputOperand({rows, kWidth});
+  args.gated =
+      rows <= 64 ? ActivationView(t.Output({rows, ffn_width})) : t.OutputOperand({rows, ffn_width});
+  args.h = t.OutputOperand({rows, ffn_width});
+  return args;
+}
+
 Outputs Written(const GatedMlpInArgs& args) { return {args.h}; }
 
 TEST(GatedMlpInTest, AgreesWithTheReference) {
@@ -30,6 +45,22 @@ TEST(GatedMlpInTest, AgreesWithTheReference) {
     ExpectSameBitsEverywhere<GatedMlpInArgs>(make, GatedMlpInCpu, Written);
     SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<GatedMlpInArgs>(make, GatedMlpInCuda, GatedMlpInRef,
                                                               Written, 3e-6));
+  }
+}
+
+TEST(GatedMlpInTest, OnCudaAgreesWithTheReferenceForOperandsOf16Bits) {
+  for (const DType operand : {DType::kF16, DType::kBF16}) {
+    for (const int64_t ffn_width : {352, 99}) {
+      for (const int64_t rows : {1, 17, 64, 65}) {
+        SCOPED_TRACE(testing::Message() << DTypeName(operand) << " " << rows << " x " << ffn_width);
+        const std::function<GatedMlpInArgs(TestTensors&)> make = [&](TestTensors& t) {
+          return MakeNarrow(t, rows, ffn_width, operand);
+        };
+        SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<GatedMlpInArgs>(
+            make, GatedMlpInCuda, GatedMlpInRef, Written, operand == DType::kF16 ? 2e-3 : 1.5e-2,
+            operand));
+      }
+    }
   }
 }
 

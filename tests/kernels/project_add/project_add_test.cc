@@ -7,13 +7,14 @@
 namespace skein {
 namespace {
 
-ProjectAddArgs Make(TestTensors& t, bool bias) {
+ProjectAddArgs Make(TestTensors& t, bool bias, int64_t rows = 14, int64_t inputs = 50,
+                    DType weights = DType::kBF16) {
   ProjectAddArgs args;
-  args.x = t.Random({14, 50});
-  args.weight = t.Matrix(31, 50, DType::kBF16);
+  args.x = t.RandomOperand({rows, inputs});
+  args.weight = t.Matrix(31, inputs, weights);
   if (bias) args.bias = t.Random({31});
-  args.product = t.Output({14, 31});
-  args.residual = t.Random({14, 31}, -3.0f, 3.0f);
+  args.product = t.Output({rows, 31});
+  args.residual = t.Random({rows, 31}, -3.0f, 3.0f);
   return args;
 }
 
@@ -29,6 +30,22 @@ TEST(ProjectAddTest, AddsTheProductWithAndWithoutBias) {
     ExpectSameBitsEverywhere<ProjectAddArgs>(make, ProjectAddCpu, Written);
     SKEIN_CUDA_ONLY(
         ExpectNearReferenceOnCuda<ProjectAddArgs>(make, ProjectAddCuda, Reference, Written, 2e-6));
+  }
+}
+
+TEST(ProjectAddTest, OnCudaAddsProductsOfOperandsOf16Bits) {
+  for (const DType operand : {DType::kF16, DType::kBF16}) {
+    for (const int64_t inputs : {50, 2560}) {
+      for (const int64_t rows : {1, 33, 65}) {
+        SCOPED_TRACE(testing::Message() << DTypeName(operand) << " " << rows << " x " << inputs);
+        const std::function<ProjectAddArgs(TestTensors&)> make = [&](TestTensors& t) {
+          return Make(t, true, rows, inputs, operand);
+        };
+        SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<ProjectAddArgs>(
+            make, ProjectAddCuda, Reference, Written, operand == DType::kF16 ? 1e-3 : 5e-3,
+            operand));
+      }
+    }
   }
 }
 

@@ -21,8 +21,8 @@ RmsProjectArgs Make(TestTensors& t, int64_t rows, int64_t width,
   };
   args.outputs = {
       {matrix(48, DType::kBF16), t.Random({48}), Activation::kNone, t.Output({rows, 48})},
-      {matrix(7, DType::kF32), {}, Activation::kTanh, t.Output({rows, 7})},
-      {matrix(25, DType::kF16), {}, Activation::kSigmoid, t.Output({rows, 25})}};
+      {matrix(7, DType::kF32), {}, Activation::kTanh, t.OutputOperand({rows, 7})},
+      {matrix(25, DType::kF16), {}, Activation::kSigmoid, t.OutputOperand({rows, 25})}};
   return args;
 }
 
@@ -41,6 +41,22 @@ TEST(RmsProjectTest, AgreesWithTheReferenceForOddSizes) {
     ExpectSameBitsEverywhere<RmsProjectArgs>(make, RmsProjectCpu, Written);
     SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<RmsProjectArgs>(make, RmsProjectCuda, RmsProjectRef,
                                                               Written, 2e-6));
+  }
+}
+
+TEST(RmsProjectTest, OnCudaAgreesWithTheReferenceForOperandsOf16Bits) {
+  for (const DType operand : {DType::kF16, DType::kBF16}) {
+    for (const int64_t width : {35, 2560, 9000}) {
+      for (const int64_t rows : {1, 5, 70}) {
+        SCOPED_TRACE(testing::Message() << DTypeName(operand) << " " << rows << " x " << width);
+        const std::function<RmsProjectArgs(TestTensors&)> make = [&](TestTensors& t) {
+          return Make(t, rows, width, operand);
+        };
+        SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<RmsProjectArgs>(
+            make, RmsProjectCuda, RmsProjectRef, Written, operand == DType::kF16 ? 1.5e-3 : 1e-2,
+            operand));
+      }
+    }
   }
 }
 
