@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -43,7 +44,6 @@ struct Arguments {
   std::vector<std::string> names;
   std::vector<StepRows> steps;
   int64_t context = 4096;
-  bool compare = true;
 };
 
 absl::StatusOr<std::vector<StepRows>> ParseRows(const std::string& text) {
@@ -118,6 +118,11 @@ absl::StatusOr<TwoRuns> RunTwice(const KernelCase& kernel, OpMemory& memory) {
   ASSIGN_OR_RETURN(const std::vector<Bytes> start, FetchAll(kernel.in_place, memory));
   TwoRuns runs;
   for (int run = 0; run < 2; ++run) {
+    // What is not written stays NaN, or -1.
+    for (const KernelCase::Part& part : kernel.outputs) {
+      const Bytes poison(static_cast<size_t>(part.bytes()), std::byte{0xff});
+      RETURN_IF_ERROR(memory.Store(part.data, poison));
+    }
     for (size_t i = 0; i < start.size(); ++i) {
       RETURN_IF_ERROR(memory.Store(kernel.in_place[i].data, start[i]));
     }
@@ -141,6 +146,20 @@ absl::StatusOr<std::vector<float>> Floats(const KernelCase::Part& part, const By
   }
   RETURN_IF_ERROR(ConvertToFloat(part.dtype, bytes.data(), part.count, values.data()));
   return values;
+}
+
+// Whether every result was written, with a finite number.
+absl::StatusOr<bool> AllWritten(const KernelCase& kernel, const std::vector<Bytes>& results) {
+  for (size_t i = 0; i < kernel.outputs.size(); ++i) {
+    ASSIGN_OR_RETURN(const std::vector<float> values, Floats(kernel.outputs[i], results[i]));
+    const bool integers = kernel.outputs[i].dtype == DType::kI32;
+    if (!std::all_of(values.begin(), values.end(), [integers](float value) {
+          return integers ? value >= 0 : std::isfinite(value);
+        })) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // The largest distance over the largest value; of integers the share that differs. Infinity where
@@ -173,12 +192,13 @@ class KernelBench {
     OpMemory memory(device_, threads_);
     ASSIGN_OR_RETURN(const KernelCase kernel, MakeKernelCase(name, options, device_, memory));
     ASSIGN_OR_RETURN(const TwoRuns runs, RunTwice(kernel, memory));
+    ASSIGN_OR_RETURN(const bool written, AllWritten(kernel, runs.first));
     double distance = 0;
-    if (arguments_.compare && rows.count() <= kMaxComparedRows) {
+    if (rows.count() <= kMaxComparedRows) {
       ASSIGN_OR_RETURN(distance, FromCpu(name, options, kernel, runs.first));
     }
     ASSIGN_OR_RETURN(const double seconds, Time(kernel, device_));
-    Add(name, rows, kernel, seconds, distance, runs.equal);
+    Add(name, rows, kernel, seconds, {distance, written, runs.equal});
     return absl::OkStatus();
   }
 
@@ -208,11 +228,17 @@ class KernelBench {
     return arguments_.bench.engine.format == DType::kBF16 ? 0.04 : 0.01;
   }
 
+  struct Verdict {
+    double distance = 0;  // from the CPU's results
+    bool written = false;
+    bool equal = false;  // two runs
+  };
+
   void Add(const std::string& name, const StepRows& rows, const KernelCase& kernel, double seconds,
-           double distance, bool equal) {
+           const Verdict& verdict) {
     const double floor = std::max(kernel.bytes / ceilings_.bytes_per_second,
                                   kernel.flops / ceilings_.flops_per_second);
-    const bool close = distance <= Allowed();
+    const bool close = verdict.distance <= Allowed();
     report_.Add({{"operation", name},
                  {"rows", rows.tokens == 1 ? absl::StrCat(rows.sequences)
                                            : absl::StrCat(rows.sequences, "x", rows.tokens)},
@@ -222,10 +248,11 @@ class KernelBench {
                  {"floor us", floor * 1e6, 2},
                  {"of floor %", 100 * floor / seconds, 1},
                  {"copies", kernel.copies},
-                 {"from CPU", distance, 5},
+                 {"from CPU", verdict.distance, 5},
                  {"close", close},
-                 {"repeats", equal}});
-    ok_ = ok_ && close && equal;
+                 {"written", verdict.written},
+                 {"repeats", verdict.equal}});
+    ok_ = ok_ && close && verdict.written && verdict.equal;
   }
 
   const Arguments& arguments_;

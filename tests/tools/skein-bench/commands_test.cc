@@ -1,5 +1,6 @@
 #include "tools/skein-bench/commands.h"
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -9,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/device/device.h"
 #include "tests/worker/weights/checkpoint_writer.h"
 
 namespace skein::bench {
@@ -157,6 +159,33 @@ TEST(CommandsTest, SaysWhichOperationsAShapeHas) {
                                "--bandwidth", "10", "--flops", "1"});
   EXPECT_EQ(fly.status, 2);
   EXPECT_THAT(fly.err, HasSubstr("no operation \"fly\", expected one of time_mix_in"));
+}
+
+// The GPU tests of the operations and models say what is right; this says that it can be measured.
+TEST(CommandsTest, MeasuresOnAGpu) {
+  if (const absl::Status gpu = ProbeCuda(); !gpu.ok()) {
+    ASSERT_EQ(std::getenv("SKEIN_REQUIRE_GPU"), nullptr) << gpu;
+    GTEST_SKIP() << gpu;
+  }
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"roofline"},
+           {"check", "--batch", "1,3,40"},
+           {"check", "--batch", "8", "--format", "bf16", "--shape", "tiny", "--state", "fp16"},
+           {"decode", "--shape", "tiny", "--batch", "1,3,9", "--steps", "30", "--state", "fp16"},
+           {"decode", "--shape", "hybrid-tiny", "--batch", "1,9", "--steps", "30", "--format",
+            "bf16", "--context", "100"},
+           {"prefill", "--shape", "tiny", "--tokens", "1x70,5x20", "--slab", "32"},
+           {"kernel",
+            "time_mix_in,time_mix_wkv,project_add,channel_mix_in,channel_mix_out,head,sample",
+            "--shape", "tiny", "--rows", "1,8,100,2x20"},
+           {"kernel", "paged_attention", "--shape", "hybrid-tiny", "--rows", "3,2x20", "--context",
+            "300"}}) {
+    SCOPED_TRACE(::testing::PrintToString(args));
+    std::vector<std::string> on_gpu = args;
+    on_gpu.insert(on_gpu.end(), {"--backend", "cuda", "--runs", "2"});
+    const Outcome outcome = RunWith(on_gpu);
+    EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  }
 }
 
 }  // namespace
