@@ -1,5 +1,6 @@
 #include "kernels/sample/sample.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -7,80 +8,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "kernels/sample/distribution.h"
-#include "kernels/sample/philox.h"
+#include "tests/kernels/sample/sample_batch.h"
 
 namespace skein {
 namespace {
 
-// A batch with room for its outputs.
-struct Batch {
-  Batch(int64_t rows, int64_t vocab)
-      : vocab(vocab),
-        logits(rows * vocab),
-        rows(rows),
-        tokens(rows, -1),
-        outcomes(rows),
-        logprobs(rows),
-        top_tokens(rows * kMaxTopLogprobs),
-        top_logprobs(rows * kMaxTopLogprobs) {}
-
-  void Randomise(uint32_t seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal(0, 3);
-    for (float& logit : logits) logit = normal(random);
+class SampleTest : public testing::TestWithParam<Backend> {
+ protected:
+  void SetUp() override {
+    const std::vector<Backend> runnable = RunnableBackends();
+    if (std::count(runnable.begin(), runnable.end(), GetParam()) == 0) GTEST_SKIP() << "no GPU";
   }
-
-  SampleArgs Args() {
-    const int64_t n = static_cast<int64_t>(rows.size());
-    SampleArgs args;
-    args.logits = {logits.data(), {n, vocab}};
-    args.rows = {rows.data(), {n}};
-    if (!penalties.empty()) {
-      args.penalty_begin = {penalty_begin.data(), {n + 1}};
-      args.penalties = {penalties.data(), {static_cast<int64_t>(penalties.size())}};
-    }
-    if (!biases.empty()) {
-      args.bias_begin = {bias_begin.data(), {n + 1}};
-      args.biases = {biases.data(), {static_cast<int64_t>(biases.size())}};
-    }
-    if (!banned.empty()) {
-      args.banned_begin = {banned_begin.data(), {n + 1}};
-      args.banned = {banned.data(), {static_cast<int64_t>(banned.size())}};
-    }
-    const int64_t words = (vocab + 31) / 32;
-    if (!masks.empty())
-      args.masks = {masks.data(), {static_cast<int64_t>(masks.size()) / words, words}};
-    args.tokens = {tokens.data(), {n}};
-    args.outcomes = {outcomes.data(), {n}};
-    args.logprobs = {logprobs.data(), {n}};
-    args.top_tokens = {top_tokens.data(), {n, kMaxTopLogprobs}};
-    args.top_logprobs = {top_logprobs.data(), {n, kMaxTopLogprobs}};
-    return args;
-  }
-
-  int64_t vocab;
-  std::vector<float> logits;
-  std::vector<SampleRow> rows;
-  std::vector<int32_t> penalty_begin, bias_begin, banned_begin, banned;
-  std::vector<PenaltyEntry> penalties;
-  std::vector<BiasEntry> biases;
-  std::vector<uint32_t> masks;
-  std::vector<int32_t> tokens;
-  std::vector<SampleOutcome> outcomes;
-  std::vector<float> logprobs;
-  std::vector<int32_t> top_tokens;
-  std::vector<float> top_logprobs;
+  absl::Status RunSample(SampleBatch& batch) { return RunOn(GetParam(), batch); }
 };
 
-absl::Status RunSample(Batch& batch, int num_threads = 2) {
-  ParallelFor threads(num_threads);
-  return Sample(batch.Args(), Stream(threads));
-}
+INSTANTIATE_TEST_SUITE_P(Backends, SampleTest, testing::ValuesIn(BuiltBackends()));
 
-TEST(SampleTest, ARowDoesNotDependOnItsNeighboursNorOnThreads) {
+TEST_P(SampleTest, ARowDoesNotDependOnItsNeighbours) {
   constexpr int kRows = 24, kVocab = 777;
-  Batch all(kRows, kVocab);
+  SampleBatch all(kRows, kVocab);
   all.Randomise(1);
   std::mt19937 random(2);
   for (int i = 0; i < kRows; ++i) {
@@ -92,14 +38,14 @@ TEST(SampleTest, ARowDoesNotDependOnItsNeighboursNorOnThreads) {
                    .num_top = i % 6,
                    .logprob = i % 2 == 0};
   }
-  const Batch before = all;
-  ASSERT_TRUE(RunSample(all, 3).ok());
+  const SampleBatch before = all;
+  ASSERT_TRUE(RunSample(all).ok());
   for (int i = 0; i < kRows; ++i) {
     SCOPED_TRACE(i);
-    Batch one(1, kVocab);
+    SampleBatch one(1, kVocab);
     std::copy_n(before.logits.begin() + i * kVocab, kVocab, one.logits.begin());
     one.rows[0] = before.rows[i];
-    ASSERT_TRUE(RunSample(one, 1).ok());
+    ASSERT_TRUE(RunSample(one).ok());
     EXPECT_EQ(one.outcomes[0], SampleOutcome::kOk);
     EXPECT_EQ(one.tokens[0], all.tokens[i]);
     if (one.rows[0].logprob) {
@@ -112,25 +58,22 @@ TEST(SampleTest, ARowDoesNotDependOnItsNeighboursNorOnThreads) {
   }
 }
 
-TEST(SampleTest, FrequenciesFollowTheProbabilities) {
+TEST_P(SampleTest, FrequenciesFollowTheProbabilities) {
   constexpr int kDraws = 20000;
-  const std::vector<float> logits = {0, std::log(2.0f), std::log(5.0f)};
-  Batch batch(1, 3);
+  SampleBatch batch(kDraws, 3, 1);
+  batch.logits = {0, std::log(2.0f), std::log(5.0f)};
+  batch.logits_row.assign(kDraws, 0);
+  for (uint64_t step = 0; step < kDraws; ++step) batch.rows[step] = {.seed = 9, .step = step};
+  ASSERT_TRUE(RunSample(batch).ok());
   std::vector<int> count(3);
-  ParallelFor threads(1);
-  for (int step = 0; step < kDraws; ++step) {
-    batch.logits = logits;
-    batch.rows[0] = {.seed = 9, .step = static_cast<uint64_t>(step)};
-    ASSERT_TRUE(Sample(batch.Args(), Stream(threads)).ok());
-    ++count[batch.tokens[0]];
-  }
+  for (const int32_t token : batch.tokens) ++count[token];
   EXPECT_NEAR(count[0] / double{kDraws}, 1.0 / 8, 0.01);
   EXPECT_NEAR(count[1] / double{kDraws}, 2.0 / 8, 0.01);
   EXPECT_NEAR(count[2] / double{kDraws}, 5.0 / 8, 0.01);
 }
 
-TEST(SampleTest, RawLogprobsIgnorePenaltiesBiasesMasksAndTemperature) {
-  Batch batch(1, 3);
+TEST_P(SampleTest, RawLogprobsIgnorePenaltiesBiasesMasksAndTemperature) {
+  SampleBatch batch(1, 3);
   batch.logits = {0, 1, 2};
   batch.rows[0] = {
       .temperature = 0, .presence_penalty = 1, .mask = 0, .num_top = 3, .logprob = true};
@@ -148,8 +91,8 @@ TEST(SampleTest, RawLogprobsIgnorePenaltiesBiasesMasksAndTemperature) {
   EXPECT_NEAR(batch.top_logprobs[0], 2 - log_total, 1e-6);
 }
 
-TEST(SampleTest, ProcessedLogprobsAreOfTheDistributionDrawnFrom) {
-  Batch batch(1, 4);
+TEST_P(SampleTest, ProcessedLogprobsAreOfTheDistributionDrawnFrom) {
+  SampleBatch batch(1, 4);
   batch.logits = {0, 1, 2, -1};
   batch.rows[0] = {
       .temperature = 0.5f, .top_k = 2, .num_top = 3, .logprob = true, .processed = true};
@@ -162,8 +105,8 @@ TEST(SampleTest, ProcessedLogprobsAreOfTheDistributionDrawnFrom) {
   EXPECT_EQ(batch.top_logprobs[2], kCutLogprob);
 }
 
-TEST(SampleTest, AGivenTokenIsScoredInsteadOfDrawn) {
-  Batch batch(1, 3);
+TEST_P(SampleTest, AGivenTokenIsScoredInsteadOfDrawn) {
+  SampleBatch batch(1, 3);
   batch.logits = {0, 1, 2};
   batch.rows[0] = {.temperature = 0, .given_token = 0, .num_top = 1};
   ASSERT_TRUE(RunSample(batch).ok());
@@ -172,8 +115,8 @@ TEST(SampleTest, AGivenTokenIsScoredInsteadOfDrawn) {
   EXPECT_EQ(batch.top_tokens[0], 2);
 }
 
-TEST(SampleTest, ADeadEndSpoilsItsRowAlone) {
-  Batch batch(4, 64);
+TEST_P(SampleTest, ADeadEndSpoilsItsRowAlone) {
+  SampleBatch batch(4, 64);
   batch.Randomise(3);
   batch.rows[1].mask = 0;
   batch.masks = {0, 1};  // token 32 alone
@@ -187,7 +130,7 @@ TEST(SampleTest, ADeadEndSpoilsItsRowAlone) {
   EXPECT_GE(batch.tokens[3], 0);
 }
 
-TEST(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
+TEST_P(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
   struct Case {
     const char* name;
     SampleRow row;
@@ -206,7 +149,7 @@ TEST(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
              .repetition_penalty = 1e-39f},
              5}}) {
     SCOPED_TRACE(c.name);
-    Batch batch(1, 40);
+    SampleBatch batch(1, 40);
     batch.rows[0] = c.row;
     batch.logits[3] = 1;
     batch.logits[5] = 2;
@@ -218,22 +161,20 @@ TEST(SampleTest, PenaltiesNearTheEndsOfFp32DrawAToken) {
   }
 }
 
-TEST(SampleTest, RowsMayShareLogitsWhichStayAsTheyAre) {
-  Batch batch(3, 90);
+TEST_P(SampleTest, RowsMayShareLogitsWhichStayAsTheyAre) {
+  SampleBatch batch(3, 90);
   batch.Randomise(8);
   const std::vector<float> before = batch.logits;
   for (uint32_t i = 0; i < 3; ++i) batch.rows[i] = {.seed = 4, .choice = i, .logprob = true};
   batch.bias_begin = {0, 0, 1, 1};
   batch.biases = {{.token = 11, .bias = 90}};
   const std::vector<int32_t> from = {2, 2, 0};
-  SampleArgs args = batch.Args();
-  args.logits_row = {from.data(), {3}};
-  ParallelFor threads(2);
-  ASSERT_TRUE(Sample(args, Stream(threads)).ok());
+  batch.logits_row = from;
+  ASSERT_TRUE(RunSample(batch).ok());
   EXPECT_EQ(batch.logits, before);
   EXPECT_EQ(batch.tokens[1], 11);
   for (const int row : {0, 2}) {
-    Batch alone(1, 90);
+    SampleBatch alone(1, 90);
     std::copy_n(before.begin() + from[row] * 90, 90, alone.logits.begin());
     alone.rows[0] = batch.rows[row];
     ASSERT_TRUE(RunSample(alone).ok());
@@ -242,8 +183,8 @@ TEST(SampleTest, RowsMayShareLogitsWhichStayAsTheyAre) {
   }
 }
 
-TEST(SampleTest, PaddingIsLeftAlone) {
-  Batch batch(2, 16);
+TEST_P(SampleTest, PaddingIsLeftAlone) {
+  SampleBatch batch(2, 16);
   batch.rows[0].padding = true;
   batch.logits[3] = std::numeric_limits<float>::quiet_NaN();
   batch.outcomes[0] = SampleOutcome::kNothingAllowed;
@@ -253,8 +194,8 @@ TEST(SampleTest, PaddingIsLeftAlone) {
   EXPECT_GE(batch.tokens[1], 0);
 }
 
-TEST(SampleTest, MasksOutrankAnyBias) {
-  Batch batch(1, 70);
+TEST_P(SampleTest, MasksOutrankAnyBias) {
+  SampleBatch batch(1, 70);
   batch.rows[0] = {.temperature = 0, .mask = 0};
   batch.masks = {~uint32_t{0}, ~uint32_t{0}, 0b011111};
   batch.bias_begin = {0, 2};
@@ -263,8 +204,8 @@ TEST(SampleTest, MasksOutrankAnyBias) {
   EXPECT_EQ(batch.tokens[0], 68);
 }
 
-TEST(SampleTest, RefusesShapesThatDisagree) {
-  Batch batch(2, 10);
+TEST_P(SampleTest, RefusesShapesThatDisagree) {
+  SampleBatch batch(2, 10);
   SampleArgs args = batch.Args();
   args.rows = {batch.rows.data(), {1}};
   EXPECT_EQ(args.Validate().code(), absl::StatusCode::kInvalidArgument);

@@ -1,5 +1,6 @@
 // The golden sampler cases: survivors and picks exact, distributions within 1e-5 in total
 // variation.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -13,6 +14,7 @@
 #include "kernels/sample/penalty_table.h"
 #include "kernels/sample/philox.h"
 #include "kernels/sample/sample.h"
+#include "tests/kernels/sample/sample_batch.h"
 #include "tests/testing/golden.h"
 
 namespace skein {
@@ -155,6 +157,58 @@ TEST_F(SamplerGoldenTest, DistributionsSurvivorsAndPicksAgree) {
     for (size_t i = 0; i < uniforms.size(); ++i) {
       EXPECT_EQ(distribution.Draw(uniforms[i].to_number<double>()),
                 golden.at("picked").as_array()[i].as_int64());
+    }
+  }
+}
+
+// A golden case drawn from many times.
+SampleBatch DrawsOf(const json::object& golden, const SamplingParams& params,
+                    const std::vector<float>& logits) {
+  constexpr int kDraws = 100;
+  SampleBatch batch(kDraws, static_cast<int64_t>(logits.size()), 1);
+  batch.logits = logits;
+  batch.logits_row.assign(kDraws, 0);
+  const Edits edits(params, golden, batch.vocab);
+  batch.masks = edits.mask;
+  batch.penalty_begin = batch.bias_begin = batch.banned_begin = {0};
+  const auto append = [](const auto& list, auto& lists, std::vector<int32_t>& begin) {
+    lists.insert(lists.end(), list.begin(), list.end());
+    begin.push_back(static_cast<int32_t>(lists.size()));
+  };
+  for (uint64_t step = 0; step < kDraws; ++step) {
+    SampleRow& row = batch.rows[step] = RowOf(params);
+    row.step = step;
+    row.mask = edits.mask.empty() ? -1 : 0;
+    row.logprob = row.processed = true;
+    row.num_top = kMaxTopLogprobs;
+    append(edits.penalties, batch.penalties, batch.penalty_begin);
+    append(edits.biases, batch.biases, batch.bias_begin);
+    append(edits.banned, batch.banned, batch.banned_begin);
+  }
+  return batch;
+}
+
+TEST_F(SamplerGoldenTest, EveryBackendDrawsFromTheseDistributions) {
+  for (const json::value& value : json_.at("cases").as_array()) {
+    const json::object& golden = value.as_object();
+    const std::string name = json::value_to<std::string>(golden.at("name"));
+    const std::vector<double> expected = ExpectedProbabilities(name, golden.at("vocab").as_int64());
+    const SampleBatch draws = DrawsOf(
+        golden, ReadParams(json_.at("defaults").as_object(), golden.at("params").as_object()),
+        tensors_->Read<float>(name + ".logits"));
+    std::vector<int32_t> tokens;
+    for (const Backend backend : RunnableBackends()) {
+      SCOPED_TRACE(name + (backend == Backend::kCuda ? " on CUDA" : " on the CPU"));
+      SampleBatch batch = draws;
+      ASSERT_TRUE(RunOn(backend, batch).ok());
+      for (size_t i = 0; i < batch.tokens.size(); ++i) {
+        EXPECT_NEAR(std::exp(batch.logprobs[i]), expected[batch.tokens[i]], 1e-5);
+      }
+      for (int i = 0; i < std::min<int64_t>(kMaxTopLogprobs, batch.vocab); ++i) {
+        EXPECT_NEAR(std::exp(batch.top_logprobs[i]), expected[batch.top_tokens[i]], 1e-5);
+      }
+      if (tokens.empty()) tokens = batch.tokens;
+      EXPECT_EQ(batch.tokens, tokens);
     }
   }
 }

@@ -1,0 +1,270 @@
+#include <algorithm>
+#include <cstdint>
+
+#include "common/base/status_macros.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/sample/draw.cuh"
+#include "kernels/sample/sample.h"
+#include "kernels/sample/sample_shape.h"
+#include "kernels/sample/slice.cuh"
+#include "kernels/sample/threshold.cuh"
+
+namespace skein {
+namespace sampling {
+namespace {
+
+// Natural logarithms of the model's own probabilities.
+struct RawLogprobs {
+  float max;
+  double log_total;
+
+  __device__ float Of(float logit) const {
+    const double logprob = static_cast<double>(logit) - max - log_total;
+    return isinf(logprob) ? kCutLogprob : static_cast<float>(logprob);
+  }
+};
+
+// The largest logit of the row, in all threads. Sets the block's counters for what follows.
+template <bool kCluster>
+__device__ Extent RowExtent(const Row<kCluster>& r, int stage, Extent mine) {
+  Shared& shared = r.shared;
+  const float max = WarpReduce(mine.max, MaxOf()), min = WarpReduce(mine.min, MinOf());
+  if (Lane() == 0) {
+    shared.warp_max[stage][WarpIndex()] = max;
+    shared.warp_min[WarpIndex()] = min;
+  }
+  r.team.Sync();
+  return {ReduceExchanged(r.team, shared.warp_max[stage], -INFINITY, MaxOf()),
+          ReduceExchanged(r.team, shared.warp_min, INFINITY, MinOf())};
+}
+
+// The first token with the largest logit, in all threads.
+template <bool kCluster>
+__device__ uint32_t FirstOf(const Row<kCluster>& r, float max) {
+  uint32_t first = ~0u;
+  ForMine(r.slice, r.params.chunk, [&](float logit, int i) {
+    if (logit == max) first = min(first, static_cast<uint32_t>(r.begin + i));
+  });
+  first = WarpReduce(first, MinOf());
+  if (Lane() == 0) r.shared.warp_first[WarpIndex()] = first;
+  r.team.Sync();
+  return ReduceExchanged(r.team, r.shared.warp_first, ~0u, MinOf());
+}
+
+// What is left to report once a token is drawn.
+struct Result {
+  SampleOutcome outcome;
+  bool mine;  // this thread has the token
+  int token;
+  float logprob;
+};
+
+template <bool kCluster>
+__device__ Result Finish(const Row<kCluster>& r, SampleOutcome outcome) {
+  return {outcome, r.team.rank == 0 && threadIdx.x == 0, -1, 0};
+}
+
+template <bool kCluster>
+__device__ Result SampleGreedy(const Row<kCluster>& r, float max) {
+  const int token = static_cast<int>(FirstOf(r, max));
+  if (r.row.processed && r.row.num_top > 0) {
+    FindTop(r, r.row.num_top, [&](float logit, int at) { return RankOf(logit, at, at == token); });
+    WriteTop(r, r.row.num_top, [](float) { return 0.0f; });
+  }
+  return {SampleOutcome::kOk, r.team.rank == 0 && threadIdx.x == 0, token, 0};
+}
+
+// The lowest logit that the filters leave, with everything above it collected.
+template <bool kCluster>
+__device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scale, float min,
+                        bool* candidates) {
+  const SampleRow& row = r.row;
+  float floor = -INFINITY;
+  if (row.min_p > 0) {
+    floor = static_cast<float>(rates.max + log(static_cast<double>(row.min_p)) / z_scale);
+  }
+  const uint32_t k = row.top_k > 0 && row.top_k < r.params.vocab ? row.top_k : 0;
+  const double share = row.top_p < 1 ? row.top_p : 0;
+  Threshold threshold = {-INFINITY, 0, false};
+  if (k > 0 && share > 0 && row.order == SamplingOrder::kHf) {
+    const Threshold of_k = FindThreshold(r, rates, Goal{k, 0}, floor, min, 0, true);
+    r.team.Sync();
+    ClearSearch(r.shared);
+    __syncthreads();
+    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, of_k.mass, false);
+  } else if (k > 0 || share > 0) {
+    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, 0, false);
+  }
+  *candidates = threshold.candidates;
+  const float cut = fmaxf(threshold.logit, floor);
+  if (!threshold.candidates) {
+    r.team.Sync();  // others may read what was collected before
+    Collect<false>(r, rates, {INFINITY, cut == -INFINITY ? -INFINITY : Below(cut)}, floor);
+  }
+  return cut;
+}
+
+template <bool kCluster>
+__device__ Result SampleFromKept(const Row<kCluster>& r, const Extent& extent) {
+  const SampleRow& row = r.row;
+  const float scale = 1 / row.temperature;
+  const float z_scale = row.order == SamplingOrder::kHf ? scale : 1.0f;
+  const Rates rates = {extent.max, WeightRate(z_scale), WeightRate(scale)};
+  bool candidates;
+  const float cut = Filter(r, rates, z_scale, extent.min, &candidates);
+  const Drawn drawn = Draw(r, rates, cut, candidates);
+  Result result = {SampleOutcome::kOk, drawn.at >= 0 && Lane() == 0, r.begin + drawn.at, 0};
+  if (!row.processed) return result;
+  const double log_total = log(static_cast<double>(drawn.total) * kWeightUnit);
+  const auto logprob_of = [&](float logit) {
+    const double logprob = (static_cast<double>(logit) - extent.max) * scale - log_total;
+    return logit == -INFINITY ? kCutLogprob : static_cast<float>(logprob);
+  };
+  if (result.mine) result.logprob = logprob_of(r.slice[drawn.at]);
+  if (row.num_top > 0) {
+    __syncthreads();
+    FindTop(r, row.num_top,
+            [&](float logit, int token) { return RankOf(logit, token, logit >= cut); });
+    WriteTop(r, row.num_top, logprob_of);
+  }
+  return result;
+}
+
+// The model's own probabilities; false if the logits are not finite.
+template <bool kCluster>
+__device__ bool TakeRaw(const Row<kCluster>& r, const Extent& given, RawLogprobs* raw) {
+  const Extent extent = RowExtent(r, 0, given);
+  if (!isfinite(extent.max)) return false;
+  const uint64_t total = RowWeight(r, extent.max, WeightRate(1.0f));
+  *raw = {extent.max, log(static_cast<double>(total) * kWeightUnit)};
+  if (r.row.num_top > 0) {
+    FindTop(r, r.row.num_top, [](float logit, int token) { return RankOf(logit, token, true); });
+    WriteTop(r, r.row.num_top, [&](float logit) { return raw->Of(logit); });
+    __syncthreads();
+  }
+  return true;
+}
+
+template <bool kCluster>
+__device__ Result SampleRowOf(const Row<kCluster>& r) {
+  const SampleRow& row = r.row;
+  Extent extent = LoadSlice(r);
+  const bool wants_raw =
+      row.given_token >= 0 || ((row.logprob || row.num_top > 0) && !row.processed);
+  RawLogprobs raw = {};
+  if (wants_raw && !TakeRaw(r, extent, &raw)) return Finish(r, SampleOutcome::kNotFinite);
+  if (row.given_token >= 0) {
+    Result result = Finish(r, SampleOutcome::kOk);
+    result.token = row.given_token;
+    if (result.mine) result.logprob = raw.Of(r.logits()[row.given_token]);
+    return result;
+  }
+  if (HasEdits(r)) {
+    __syncthreads();
+    EditSlice(r);
+    __syncthreads();
+    extent.max = SliceMax(r);
+  }
+  ClearSearch(r.shared);
+  extent = RowExtent(r, 1, extent);
+  if (isnan(extent.max) || extent.max == INFINITY) return Finish(r, SampleOutcome::kNotFinite);
+  if (extent.max == -INFINITY) return Finish(r, SampleOutcome::kNothingAllowed);
+  const bool greedy = row.temperature < 1e-5f || row.top_k == 1 || row.top_p <= 0;
+  Result result = greedy ? SampleGreedy(r, extent.max) : SampleFromKept(r, extent);
+  if (wants_raw && result.mine) result.logprob = raw.Of(r.logits()[result.token]);
+  return result;
+}
+
+template <bool kCluster>
+__device__ void SampleOne(const Params& p, int index, float* slice, Shared& shared) {
+  const SampleRow& row = p.rows[index];
+  if (row.padding) return;
+  Row<kCluster> r = {p, row, index, Team<kCluster>(), shared, slice, 0};
+  r.begin = r.team.rank * r.slice_size();
+  const Result result = SampleRowOf(r);
+  if (result.mine) {
+    p.outcomes[index] = result.outcome;
+    if (result.outcome == SampleOutcome::kOk) {
+      p.tokens[index] = result.token;
+      if (row.logprob || row.given_token >= 0) p.logprobs[index] = result.logprob;
+    }
+  }
+}
+
+// A cluster per row.
+__global__ void __launch_bounds__(kThreads, 2) SampleClusterKernel(const Params p) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  float* slice = reinterpret_cast<float*>(memory + sizeof(Shared));
+  cuda::DependencyWait();
+  const Team<true> team;
+  SampleOne<true>(p, static_cast<int>(blockIdx.x) / team.size, slice, shared);
+  cuda::ReleaseDependents();
+  team.Sync();  // no block's shared memory goes while another may read it
+}
+
+// A block takes row after row.
+__global__ void __launch_bounds__(kThreads, 2) SampleBlockKernel(const Params p) {
+  __shared__ Shared shared;
+  float* slice = p.global_slices + static_cast<int64_t>(blockIdx.x) * kWarps * p.chunk;
+  cuda::DependencyWait();
+  for (int index = blockIdx.x; index < p.num_rows; index += gridDim.x) {
+    SampleOne<false>(p, index, slice, shared);
+    __syncthreads();
+  }
+}
+
+Params ParamsOf(const SampleArgs& args) {
+  Params p = {};
+  p.logits = args.logits.data();
+  p.logits_row = args.logits_row.data();
+  p.rows = args.rows.data();
+  p.penalty_begin = args.penalties.empty() ? nullptr : args.penalty_begin.data();
+  p.penalties = args.penalties.data();
+  p.bias_begin = args.biases.empty() ? nullptr : args.bias_begin.data();
+  p.biases = args.biases.data();
+  p.banned_begin = args.banned.empty() ? nullptr : args.banned_begin.data();
+  p.banned = args.banned.data();
+  p.masks = args.masks.data();
+  p.tokens = args.tokens.data();
+  p.outcomes = args.outcomes.data();
+  p.logprobs = args.logprobs.data();
+  p.top_tokens = args.top_tokens.data();
+  p.top_logprobs = args.top_logprobs.data();
+  p.num_rows = static_cast<int>(args.num_rows());
+  p.vocab = static_cast<int>(args.vocab());
+  return p;
+}
+
+}  // namespace
+}  // namespace sampling
+
+absl::Status LaunchSample(const SampleArgs& args, const SampleShape& shape, CudaContext& context) {
+  using namespace sampling;
+  Params params = ParamsOf(args);
+  params.chunk = static_cast<int>(shape.chunk);
+  const size_t slice_bytes = static_cast<size_t>(shape.chunk) * kWarps * sizeof(float);
+  if (shape.blocks > 0) {
+    return cuda::Launch(context, "sample", SampleClusterKernel,
+                        {.grid = static_cast<unsigned>(params.num_rows * shape.blocks),
+                         .block = kThreads,
+                         .shared_bytes = sizeof(Shared) + slice_bytes,
+                         .cluster_size = static_cast<unsigned>(shape.blocks)},
+                        params);
+  }
+  const size_t slices = std::min<size_t>(params.num_rows, context.workspace_bytes / slice_bytes);
+  if (slices == 0) {
+    return absl::InternalError(absl::StrCat("sample: a workspace of ", context.workspace_bytes,
+                                            " bytes, expected at least ", slice_bytes));
+  }
+  params.global_slices = static_cast<float*>(context.workspace);
+  return cuda::Launch(context, "sample", SampleBlockKernel,
+                      {.grid = static_cast<unsigned>(slices), .block = kThreads}, params);
+}
+
+absl::Status SampleCuda(const SampleArgs& args, CudaContext& context) {
+  if (args.num_rows() == 0) return absl::OkStatus();
+  return LaunchSample(args, PickSampleShape(args.num_rows(), args.vocab(), context), context);
+}
+
+}  // namespace skein
