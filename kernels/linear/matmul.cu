@@ -56,6 +56,11 @@ absl::StatusOr<std::unique_ptr<Matmul>> Matmul::Create(MatmulOptions options) {
       new Matmul(std::move(options), std::move(library), std::move(fingerprint)));
 }
 
+void Matmul::set_tuning(bool tuning) {
+  tuning_ = tuning;
+  if (tuning) unmeasured_.clear();
+}
+
 std::optional<ProductPlan> Matmul::PlanOf(const ProductGroup& group) const {
   const auto found = plans_.find(BucketOf(group));
   if (found == plans_.end()) return std::nullopt;
@@ -64,8 +69,6 @@ std::optional<ProductPlan> Matmul::PlanOf(const ProductGroup& group) const {
 
 absl::StatusOr<ProductPlan> Matmul::Unmeasured(const ProductGroup& bucket,
                                                const CudaContext& context) {
-  const auto found = unmeasured_.find(bucket);
-  if (found != unmeasured_.end()) return found->second;
   ProductPlan plan;
   if (TileProductsTake(bucket, context)) {
     plan.tiles = true;
@@ -83,6 +86,8 @@ absl::StatusOr<ProductPlan> Matmul::PlanFor(const ProductGroup& bucket,
                                             const CudaContext& context) {
   const auto found = plans_.find(bucket);
   if (found != plans_.end()) return found->second;
+  const auto stand_in = unmeasured_.find(bucket);
+  if (stand_in != unmeasured_.end()) return stand_in->second;
   const std::optional<std::string> kept = cache_.Find(GroupName(bucket));
   const std::optional<ProductPlan> plan = kept ? ParsePlan(*kept) : std::nullopt;
   if (plan.has_value()) return plans_[bucket] = *plan;

@@ -39,8 +39,8 @@ class Matmul {
   // memory for it, or without autotune, plans stay unmeasured.
   absl::Status Prepare(std::span<const ProductGroup> groups, const CudaContext& context);
   // While set, Run does the same when it meets an unknown group, outside captures: for a first pass
-  // through a model at load.
-  void set_tuning(bool tuning) { tuning_ = tuning; }
+  // through a model at load. What could not be measured is not tried again until it is set anew.
+  void set_tuning(bool tuning);
 
   // Enqueues a group with WholeVectors. Unknown groups run unmeasured.
   absl::Status Run(const ProductGroup& group, std::span<const ProductOperands> operands,

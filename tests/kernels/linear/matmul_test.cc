@@ -111,7 +111,8 @@ struct OnDevice {
   ProductOperands operands;
 };
 
-// fp32 sums in another order than the reference's; then one rounding to the result's type.
+// fp32 sums in another order than the reference's; then one rounding to the result's type, or two
+// where the library stores a result that a second kernel finishes.
 double Tolerance(const ProductGroup& group) {
   switch (group.products[0].result) {
     case DType::kF16:
@@ -187,7 +188,7 @@ class MatmulTest : public testing::Test {
     for (const ProductPlan& plan : Plans(group)) {
       SCOPED_TRACE(absl::StrCat(GroupName(group), ": ", PlanText(plan)));
       const std::vector<float> found = Run(plan, problem);
-      ASSERT_LE(WorstError(found, problem.expected), Tolerance(group));
+      ASSERT_LE(WorstError(found, problem.expected), Tolerance(group) * (plan.tiles ? 1 : 2));
       ASSERT_TRUE(SameBits(Run(plan, problem), found)) << "the second run differs";
     }
   }
