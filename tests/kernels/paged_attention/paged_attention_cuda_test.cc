@@ -1,10 +1,12 @@
 // Attention on the GPU against the reference.
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <vector>
 
 #include "gtest/gtest.h"
 
+#include "kernels/kv_append/kv_append.h"
 #include "kernels/paged_attention/paged_attention.h"
 #include "tests/kernels/paged_attention/attention_case.h"
 #include "tests/testing/op_testing.h"
@@ -16,18 +18,45 @@ using Make = std::function<PagedAttentionArgs(TestTensors&)>;
 
 Outputs Written(const PagedAttentionArgs& args) { return {args.y}; }
 
+// The queries, keys and values of the first sequence, of one row and 16-bit elements.
+void CopyFirstSequence(const PagedAttentionArgs& from, const PagedAttentionArgs& to) {
+  const int64_t n = from.pages.head_dim;
+  std::copy_n(static_cast<const uint16_t*>(from.q.data()), from.q.dim(1),
+              static_cast<uint16_t*>(const_cast<void*>(to.q.data())));
+  for (int64_t token = 0; token <= from.positions[0]; ++token) {
+    for (int64_t head = 0; head < from.pages.kv_heads; ++head) {
+      const int64_t from_at = from.pages.Offset(0, token, head);
+      const int64_t to_at = to.pages.Offset(0, token, head);
+      std::copy_n(static_cast<const uint16_t*>(from.pages.keys) + from_at, n,
+                  static_cast<uint16_t*>(to.pages.keys) + to_at);
+      std::copy_n(static_cast<const uint16_t*>(from.pages.values) + from_at, n,
+                  static_cast<uint16_t*>(to.pages.values) + to_at);
+    }
+  }
+}
+
 // Weights and results are rounded to the operand type; bf16 has 8 bits, fp16 11.
 double Tolerance(DType operand) {
   return operand == DType::kF32 ? 3e-6 : operand == DType::kF16 ? 1.5e-3 : 1e-2;
 }
 
-void ExpectNear(const AttentionSizes& sizes, DType operand) {
-  const Make make = [&](TestTensors& t) { return MakeAttention(t, sizes); };
-  ExpectNearReferenceOnCuda<PagedAttentionArgs>(make, PagedAttentionCuda, PagedAttentionRef,
-                                                Written, Tolerance(operand), operand);
+std::vector<int32_t> Ones(size_t count) { return std::vector<int32_t>(count, 1); }
+
+// As on a device without the instructions of compute capability 9.0.
+absl::Status BelowHopper(const PagedAttentionArgs& args, CudaContext& context) {
+  CudaContext below = context;
+  below.compute_capability = 80;
+  return PagedAttentionCuda(args, below);
 }
 
-std::vector<int32_t> Ones(size_t count) { return std::vector<int32_t>(count, 1); }
+void ExpectNear(const AttentionSizes& sizes, DType operand) {
+  const Make make = [&](TestTensors& t) { return MakeAttention(t, sizes); };
+  for (const auto cuda : {PagedAttentionCuda, BelowHopper}) {
+    ExpectNearReferenceOnCuda<PagedAttentionArgs>(make, cuda, PagedAttentionRef, Written,
+                                                  Tolerance(operand), operand);
+    if (sizes.lengths == Ones(sizes.lengths.size())) break;  // decodes are the same
+  }
+}
 
 const std::vector<int32_t> kRagged = {0, 14, 15, 16, 62, 63, 64, 255, 256, 999};
 
@@ -105,6 +134,71 @@ TEST(PagedAttentionCudaTest, ARowKeepsItsBitsWhateverIsBesideIt) {
   other.seen = {700, 2999, 21};
   EXPECT_TRUE(SameBits(RowBits(other, 0, true), expected));
   EXPECT_TRUE(SameBits(RowBits(other, 0, false), expected));
+}
+
+// The rows' own keys and values come from the kernel just before.
+struct AppendAndAttend {
+  KvAppendArgs append;
+  PagedAttentionArgs attend;
+  absl::Status Validate() const {
+    return append.Validate().ok() ? attend.Validate() : append.Validate();
+  }
+};
+
+absl::Status RunOnCuda(const AppendAndAttend& args, CudaContext& context) {
+  const absl::Status appended = KvAppendCuda(args.append, context);
+  return appended.ok() ? PagedAttentionCuda(args.attend, context) : appended;
+}
+
+void RunReference(const AppendAndAttend& args) {
+  ParallelFor threads(1);
+  KvAppendCpu(args.append, threads);
+  PagedAttentionRef(args.attend);
+}
+
+TEST(PagedAttentionCudaTest, SeesTheTokensThatWereJustAppended) {
+  for (const int32_t length : {1, 70}) {
+    const std::function<AppendAndAttend(TestTensors&)> make = [&](TestTensors& t) {
+      AppendAndAttend args;
+      args.attend = MakeAttention(
+          t, {8, 2, 128, {0, 15, 16, 127, 128, 700}, std::vector<int32_t>(6, length), 16});
+      const Shape narrow = {args.attend.q.dim(0), 2 * 128};
+      args.append.q = t.RandomOperand(args.attend.q.shape());  // without norms not touched
+      args.append.k = t.RandomOperand(narrow);
+      args.append.v = t.RandomOperand(narrow);
+      args.append.positions = args.attend.positions;
+      args.append.sequences = args.attend.sequences;
+      args.append.pages = args.attend.pages;
+      return args;
+    };
+    const std::function<Outputs(const AppendAndAttend&)> written = [](const AppendAndAttend& args) {
+      return Written(args.attend);
+    };
+    ExpectNearReferenceOnCuda<AppendAndAttend>(make, RunOnCuda, RunReference, written,
+                                               Tolerance(DType::kBF16), DType::kBF16);
+  }
+}
+
+TEST(PagedAttentionCudaTest, BatchInvariantRowsKeepTheirBitsForUpTo64Sequences) {
+  if (!HasGpu()) return;
+  std::vector<float> first;
+  for (const size_t count : {1, 2, 64}) {
+    std::vector<int32_t> seen(count, 33);
+    seen[0] = 3000;
+    TestTensors tensors(1, PinnedAllocate, DType::kBF16, DType::kBF16);
+    const PagedAttentionArgs args = MakeAttention(tensors, {4, 1, 64, seen, Ones(count), 16});
+    // The first row's queries, keys and values are the same whatever follows them in the drawing.
+    TestTensors same(2, HostAllocate, DType::kBF16, DType::kBF16);
+    CopyFirstSequence(MakeAttention(same, {4, 1, 64, {3000}, {1}, 16}), args);
+    CudaContext context = TestCudaContext();
+    context.batch_invariant = true;
+    ASSERT_TRUE(PagedAttentionCuda(args, context).ok());
+    ASSERT_TRUE(Synchronize().ok());
+    std::vector<float> row = Collect({args.y});
+    row.resize(args.y.dim(1));
+    if (first.empty()) first = row;
+    EXPECT_TRUE(SameBits(row, first)) << count;
+  }
 }
 
 TEST(PagedAttentionCudaTest, SkipsSequencesWithoutASlot) {
