@@ -13,6 +13,7 @@
 #include "tools/skein-bench/bench_options.h"
 #include "tools/skein-bench/commands.h"
 #include "tools/skein-bench/hidden_zeros.h"
+#include "tools/skein-bench/memory_plan.h"
 #include "tools/skein-bench/session.h"
 #include "tools/skein-bench/timing.h"
 
@@ -36,6 +37,7 @@ struct Arguments {
   std::vector<int64_t> batches;
   int64_t steps = 200;
   int64_t context = 4096;
+  std::string device_memory;
 };
 
 std::vector<ctl::Option> OptionTable(Arguments& arguments) {
@@ -48,6 +50,11 @@ std::vector<ctl::Option> OptionTable(Arguments& arguments) {
                                  "hybrids: tokens in the KV cache before the first step "
                                  "(default 4096)",
                                  0, 1 << 24, [&](int64_t value) { arguments.context = value; }));
+  table.push_back(
+      ctl::TextOption("device-memory", "AMOUNT",
+                      "plan for a GPU with so much memory, such as 24GiB, and leave out "
+                      "batches that do not fit it",
+                      &arguments.device_memory));
   for (ctl::Option& option : MachineOptionTable(arguments.bench)) {
     table.push_back(std::move(option));
   }
@@ -121,6 +128,27 @@ absl::Status Resolve(Arguments& arguments) {
   return absl::OkStatus();
 }
 
+// Says how many sequences fit, and drops the batches that do not.
+absl::Status PlanBatches(Arguments& arguments, int64_t tokens, std::ostream& out) {
+  if (arguments.device_memory.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t limit, ParseMemory(arguments.device_memory));
+  std::vector<int64_t>& batches = arguments.batches;
+  const int64_t largest = *std::max_element(batches.begin(), batches.end());
+  const MemoryPlan plan = PlanMemory(
+      arguments.bench.engine, {.max_rows = SessionRows(largest), .tokens_per_sequence = tokens});
+  const int64_t fit = plan.SequencesIn(limit);
+  out << absl::StrFormat("memory: %s; ", Describe(plan));
+  if (fit < 0) {
+    out << absl::StrFormat("the model does not fit %s\n", arguments.device_memory);
+  } else {
+    out << absl::StrFormat("%d sequences fit %s\n", fit, arguments.device_memory);
+  }
+  std::erase_if(batches, [fit](int64_t batch) { return batch > fit; });
+  if (!batches.empty()) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no batch of --batch fits ", arguments.device_memory));
+}
+
 }  // namespace
 
 absl::Status RunDecode(const std::vector<std::string>& args, std::ostream& out) {
@@ -133,8 +161,9 @@ absl::Status RunDecode(const std::vector<std::string>& args, std::ostream& out) 
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(Resolve(arguments));
-  const int64_t largest = *std::max_element(arguments.batches.begin(), arguments.batches.end());
   const int64_t tokens = arguments.context + kPromptTokens + arguments.steps + 1;
+  RETURN_IF_ERROR(PlanBatches(arguments, tokens, out));
+  const int64_t largest = *std::max_element(arguments.batches.begin(), arguments.batches.end());
   ASSIGN_OR_RETURN(Session session,
                    Session::Open(arguments.bench, {.sequences = largest, .tokens = tokens}, out));
   RETURN_IF_ERROR(session.engine().FillPages());

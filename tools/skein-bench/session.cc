@@ -15,13 +15,15 @@ constexpr int64_t kMinTokens = 64;
 
 }  // namespace
 
+int64_t SessionRows(int64_t sequences) { return std::max(sequences, kMinRows); }
+
 absl::StatusOr<Session> Session::Open(const BenchOptions& options, const SessionSize& size,
                                       std::ostream& out) {
   Session session;
   EngineSize engine_size;
   engine_size.sequences = std::max(size.sequences, kMinSequences);
   engine_size.tokens_per_sequence = std::max(size.tokens, kMinTokens);
-  engine_size.max_rows = size.max_rows > 0 ? size.max_rows : std::max(size.sequences, kMinRows);
+  engine_size.max_rows = size.max_rows > 0 ? size.max_rows : SessionRows(size.sequences);
   ASSIGN_OR_RETURN(session.engine_, Engine::Create(options.engine, engine_size));
   Engine& engine = *session.engine_;
   ASSIGN_OR_RETURN(session.ceilings_, KnowCeilings(options, engine.device()));

@@ -20,6 +20,9 @@ struct SessionSize {
   int64_t max_rows = 0;  // of one step; 0: what the largest batch needs
 };
 
+// Rows of the largest step of a session for so many sequences, unless SessionSize says otherwise.
+int64_t SessionRows(int64_t sequences);
+
 class Session {
  public:
   // Prints what it found to `out`, which must outlive the session. DataLoss if the model's hidden
