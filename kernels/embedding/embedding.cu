@@ -22,6 +22,7 @@ struct Params {
 template <typename W>
 __global__ void EmbeddingKernel(const Params p) {
   __shared__ float scratch[cuda::kWarp];
+  cuda::DependencyWait();
   const W* from =
       static_cast<const W*>(p.table) + static_cast<int64_t>(p.tokens[blockIdx.x]) * p.width;
   float* x = p.x + static_cast<int64_t>(blockIdx.x) * p.width;
@@ -30,6 +31,7 @@ __global__ void EmbeddingKernel(const Params p) {
   if (p.norm_weight != nullptr)
     cuda::NormRow(x, p.norm_weight, p.norm_bias, p.eps, p.width, scratch,
                   [&](int c, float value) { x[c] = value; });
+  cuda::ReleaseDependents();
 }
 
 }  // namespace
@@ -40,14 +42,10 @@ absl::Status EmbeddingCuda(const EmbeddingArgs& args, CudaContext& context) {
   const Params params = {args.tokens.data(),    args.table.data, args.norm_weight.data(),
                          args.norm_bias.data(), args.eps,        static_cast<int>(args.table.cols),
                          args.x.data()};
-  if (args.table.dtype == DType::kBF16) {
-    EmbeddingKernel<__nv_bfloat16><<<rows, kThreads, 0, context.stream>>>(params);
-  } else if (args.table.dtype == DType::kF16) {
-    EmbeddingKernel<__half><<<rows, kThreads, 0, context.stream>>>(params);
-  } else {
-    EmbeddingKernel<float><<<rows, kThreads, 0, context.stream>>>(params);
-  }
-  return LaunchStatus("embedding");
+  const auto kernel = args.table.dtype == DType::kBF16  ? EmbeddingKernel<__nv_bfloat16>
+                      : args.table.dtype == DType::kF16 ? EmbeddingKernel<__half>
+                                                        : EmbeddingKernel<float>;
+  return cuda::Launch(context, "embedding", kernel, {.grid = rows, .block = kThreads}, params);
 }
 
 }  // namespace skein
