@@ -1,5 +1,6 @@
-// One token of the RWKV-7 recurrence for one row of a head's state, by one thread. The block holds
-// a head: thread i owns value channel i.
+// One token of the RWKV-7 recurrence for one row of a head's fp32 state, by one thread: the plain
+// form, for head sizes that the kernels of wkv_tokens.cuh are not made for. The block holds a head:
+// thread i owns value channel i.
 #pragma once
 
 #include <cstddef>
@@ -36,42 +37,15 @@ struct SharedHead {
   static size_t Bytes(int n) { return 5 * VectorStride(n) * sizeof(float); }
 };
 
-// docs/models/rwkv7.md, eq. 12 to 14, for state row `s`; returns y[i]. kN is the head size, or 0 if
-// only `n` knows it.
-template <int kN, typename Row>
-__device__ inline float WkvStep(Row& s, const HeadVectors& head, float v, int n) {
-  const int size = kN > 0 ? kN : n;
+// docs/models/rwkv7.md, eq. 12 to 14, for state row `s` of `n`; returns y[i].
+__device__ inline float WkvStep(float* s, const HeadVectors& head, float v, int n) {
   float z = 0, y = 0;
-#pragma unroll
-  for (int j = 0; j < size; ++j) z = fmaf(s[j], head.q[j], z);
-#pragma unroll
-  for (int j = 0; j < size; ++j) {
+  for (int j = 0; j < n; ++j) z = fmaf(s[j], head.q[j], z);
+  for (int j = 0; j < n; ++j) {
     s[j] = fmaf(v, head.k[j], fmaf(-z, head.b[j], s[j] * head.w[j]));
     y = fmaf(s[j], head.r[j], y);
   }
   return y;
 }
-
-// The state row of a thread: in registers where the head size is known, else in memory.
-template <int kN>
-struct StateRow {
-  float values[kN];
-  __device__ void Load(float* memory) {
-#pragma unroll
-    for (int j = 0; j < kN; ++j) values[j] = memory[j];
-  }
-  __device__ void Store(float* memory) const {
-#pragma unroll
-    for (int j = 0; j < kN; ++j) memory[j] = values[j];
-  }
-  __device__ float& operator[](int j) { return values[j]; }
-};
-template <>
-struct StateRow<0> {
-  float* memory;
-  __device__ void Load(float* at) { memory = at; }
-  __device__ void Store(float*) const {}
-  __device__ float& operator[](int j) { return memory[j]; }
-};
 
 }  // namespace skein::cuda

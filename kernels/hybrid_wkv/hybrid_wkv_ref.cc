@@ -104,7 +104,7 @@ void HybridWkvRef(const HybridWkvArgs& args) {
   const auto view = [&](const std::vector<float>& x) {
     return TensorView<const float>(x.data(), shape);
   };
-  Wkv7Ref({view(in.r), view(in.w), view(in.k), view(in.v), view(in.q), view(in.b), args.sequences,
+  Wkv7Ref({view(in.r), view(in.w), view(in.k), view(in.v), view(in.q), view(in.b), args.positions, args.sequences,
            args.state, TensorView<float>(args.y.floats(), shape)});
   for (int64_t m = 0; m < rows; ++m) {
     for (int64_t h = 0; h < heads; ++h) FinishHead(args, m, h, in);

@@ -111,6 +111,7 @@ absl::Status TimeMixWkvArgs::Validate() const {
       .That(!r.empty() && r.rank() == 2, "r must be [rows, A]")
       .That(state.base != nullptr, "state: missing")
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots")
+      .That(state.dtype == DType::kF32 || !positions.empty(), "positions: missing, with fp16 state")
       .That(v2.empty() == v_mix.empty(), "v2 and v_mix come together");
   if (!check.status().ok()) return check.status();
   const int64_t width = r_k.size();
@@ -131,7 +132,7 @@ void TimeMixWkvRef(const TimeMixWkvArgs& args) {
   const Shape heads = {args.r.dim(0), args.r_k.dim(0), args.r_k.dim(1)};
   const auto view = [&](const float* data) { return TensorView<const float>(data, heads); };
   Wkv7Ref({view(args.r.floats()), view(args.w.floats()), view(in.k.data()), view(in.v.data()),
-           view(in.q.data()), view(in.b.data()), args.sequences, args.state,
+           view(in.q.data()), view(in.b.data()), args.positions, args.sequences, args.state,
            TensorView<float>(args.y.floats(), heads)});
   FinishRef(args, in);
 }

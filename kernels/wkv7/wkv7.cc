@@ -68,6 +68,7 @@ absl::Status Wkv7Args::Validate() const {
       .That(!r.empty() && r.rank() == 3 && r.dim(2) <= kMaxHeadSize,
             "r must be [rows, H, N], N <= 512")
       .That(state.base != nullptr, "state: missing")
+      .That(state.dtype == DType::kF32 || !positions.empty(), "positions: missing, with fp16 state")
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots");
   if (!check.status().ok()) return check.status();
   const Shape& shape = r.shape();

@@ -17,6 +17,7 @@ struct Wkv7Args {
   TensorView<const float> r, w, k, v;  // [rows, H, N]; w is the decay factor, in (0, 1)
   TensorView<const float> q;           // [rows, H, N], the removal key, of length 1 per head
   TensorView<const float> b;           // [rows, H, N], q * a
+  TensorView<const int32_t> positions;  // [rows]; what an fp16 state is rounded by
   SequenceRows sequences;
   StateTensor state;    // [H, N, N], row = value channel; updated
   TensorView<float> y;  // [rows, H, N]

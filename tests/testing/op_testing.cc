@@ -7,7 +7,7 @@
 namespace skein {
 namespace {
 
-constexpr int64_t kSlotGap = 7;  // elements between records
+constexpr int64_t kSlotGap = 8;  // elements between records, which keeps them aligned
 
 uint16_t Bits(float value, DType dtype) {
   return dtype == DType::kBF16 ? FloatToBf16(value) : FloatToFp16(value);
@@ -88,10 +88,30 @@ SequenceRows TestTensors::Sequences(const std::vector<int32_t>& lengths) {
   return {Ints(row_begin), Ints(slots), row_begin.back(), longest};
 }
 
+TensorView<const int32_t> TestTensors::Positions(const SequenceRows& sequences) {
+  std::vector<int32_t> positions;
+  for (int32_t s = 0; s < sequences.count(); ++s) {
+    for (int64_t m = sequences.begin(s); m < sequences.end(s); ++m) {
+      positions.push_back(static_cast<int32_t>(100 * s + m - sequences.begin(s)));
+    }
+  }
+  return Ints(positions);
+}
+
 StateTensor TestTensors::State(const SequenceRows& sequences, int64_t elements) {
   const int64_t stride = elements + kSlotGap;
   return {Random({2 * sequences.count() + 1, stride}).data(),
           stride * static_cast<int64_t>(sizeof(float))};
+}
+
+StateTensor TestTensors::RoundedState(const SequenceRows& sequences, int64_t elements) {
+  const int64_t stride = elements + kSlotGap;
+  const TensorView<float> values = Random({2 * sequences.count() + 1, stride});
+  for (int64_t i = 0; i < values.size(); ++i) values[i] = Rounded(values[i], operand_);
+  if (stored_ == DType::kF32) return {values.data(), stride * 4};
+  uint16_t* bits = New<uint16_t>(values.size());
+  for (int64_t i = 0; i < values.size(); ++i) bits[i] = Bits(values[i], stored_);
+  return {bits, stride * 2, stored_};
 }
 
 TensorView<float> TestTensors::All(const StateTensor& state) const {
@@ -101,6 +121,10 @@ TensorView<float> TestTensors::All(const StateTensor& state) const {
     }
   }
   return {};
+}
+
+ConstActivationView SlotView(const StateTensor& state, int64_t slot, int64_t elements) {
+  return {static_cast<const char*>(state.base) + slot * state.slot_stride, state.dtype, {elements}};
 }
 
 std::vector<float> Collect(const Outputs& outputs) {

@@ -50,8 +50,12 @@ class TestTensors {
   WeightMatrix Matrix(int64_t rows, int64_t cols, DType dtype);
   // Sequences of these lengths, in slots that are neither adjacent nor in order.
   SequenceRows Sequences(const std::vector<int32_t>& lengths);
+  // Of the tokens of every row: sequence s begins at 100 s.
+  TensorView<const int32_t> Positions(const SequenceRows& sequences);
   // One field of `elements` in records with room between them, for those slots.
   StateTensor State(const SequenceRows& sequences, int64_t elements);
+  // The same, stored in the operand type.
+  StateTensor RoundedState(const SequenceRows& sequences, int64_t elements);
   // All slots of it, as one tensor.
   TensorView<float> All(const StateTensor& state) const;
 
@@ -71,6 +75,8 @@ class TestTensors {
 
 using Outputs = std::vector<ConstActivationView>;
 
+// One slot of a state, in host memory or pinned.
+ConstActivationView SlotView(const StateTensor& state, int64_t slot, int64_t elements);
 // Everything in `outputs` as fp32, one behind the other.
 std::vector<float> Collect(const Outputs& outputs);
 // The largest |found - expected| relative to max(1, largest |expected|).

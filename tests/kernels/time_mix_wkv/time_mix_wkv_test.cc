@@ -13,34 +13,38 @@ struct Sizes {
   int64_t heads, n, rank;
   bool first_layer;
   std::vector<int32_t> lengths;
+  DType weights = DType::kBF16;
+  bool half_state = false;
 };
 
 TimeMixWkvArgs Make(TestTensors& t, const Sizes& s) {
   TimeMixWkvArgs args;
   args.sequences = t.Sequences(s.lengths);
   const int64_t rows = args.sequences.rows(), width = s.heads * s.n;
-  for (auto* x : {&args.r, &args.k, &args.v}) *x = t.Random({rows, width});
-  for (auto* x : {&args.w_rank, &args.a_rank, &args.g_rank}) *x = t.Random({rows, s.rank});
-  for (auto* x : {&args.w2, &args.a2, &args.g2}) *x = t.Matrix(width, s.rank, DType::kBF16);
+  for (auto* x : {&args.r, &args.k, &args.v}) *x = t.RandomOperand({rows, width});
+  for (auto* x : {&args.w_rank, &args.a_rank, &args.g_rank}) *x = t.RandomOperand({rows, s.rank});
+  for (auto* x : {&args.w2, &args.a2, &args.g2}) *x = t.Matrix(width, s.rank, s.weights);
   for (auto* x : {&args.w0, &args.a0}) *x = t.Random({width}, -4.0f, 4.0f);
   for (auto* x : {&args.k_k, &args.k_a, &args.norm_weight, &args.norm_bias}) *x = t.Random({width});
   args.r_k = t.Random({s.heads, s.n});
-  args.state = t.State(args.sequences, width * s.n);
-  for (auto* x : {&args.w, &args.a, &args.g, &args.y}) *x = t.Output({rows, width});
-  args.v_first = s.first_layer ? t.Output({rows, width}) : t.Random({rows, width});
+  args.positions = t.Positions(args.sequences);
+  args.state = s.half_state ? t.RoundedState(args.sequences, width * s.n)
+                            : t.State(args.sequences, width * s.n);
+  for (auto* x : {&args.w, &args.a, &args.g, &args.y}) *x = t.OutputOperand({rows, width});
+  args.v_first = s.first_layer ? t.OutputOperand({rows, width}) : t.RandomOperand({rows, width});
   if (s.first_layer) return args;
-  args.v_rank = t.Random({rows, s.rank + 1});
-  args.v2 = t.Matrix(width, s.rank + 1, DType::kF32);
+  args.v_rank = t.RandomOperand({rows, s.rank + 1});
+  args.v2 = t.Matrix(width, s.rank + 1, s.weights);
   args.v0 = t.Random({width});
-  args.v_mix = t.Output({rows, width});
+  args.v_mix = t.OutputOperand({rows, width});
   return args;
 }
 
 Outputs Written(const TimeMixWkvArgs& args) {
   Outputs outputs = {args.y, args.v_first};
   for (int64_t s = 0; s < args.sequences.count(); ++s) {
-    outputs.emplace_back(args.state.slot(args.sequences.slots[s]),
-                         Shape{args.r.dim(1) * args.r_k.dim(1)});
+    outputs.push_back(SlotView(args.state, args.sequences.slots[s],
+                               args.r.dim(1) * args.r_k.dim(1)));
   }
   return outputs;
 }
@@ -60,6 +64,28 @@ TEST(TimeMixWkvTest, AgreesWithTheReferenceInTheFirstAndInLaterLayers) {
                                                               Written, 5e-5));
   }
 }
+
+#if SKEIN_CUDA
+// Operands of 16 bits: what is rounded on the way to y is rounded by 2^-9 (bf16) or 2^-12 (fp16) of
+// its size; the group norm enlarges it.
+TEST(TimeMixWkvTest, SixteenBitOperandsAndStatesAreNearTheReference) {
+  for (const std::vector<int32_t>& lengths :
+       {std::vector<int32_t>{1, 1, 1}, std::vector<int32_t>{1, 7, 16}}) {
+    for (const bool first_layer : {true, false}) {
+      for (const DType type : {DType::kF16, DType::kBF16}) {
+        for (const bool half_state : {false, true}) {
+          if (half_state && type == DType::kBF16) continue;
+          const std::function<TimeMixWkvArgs(TestTensors&)> make = [&](TestTensors& t) {
+            return Make(t, {3, 64, 40, first_layer, lengths, type, half_state});
+          };
+          ExpectNearReferenceOnCuda<TimeMixWkvArgs>(make, TimeMixWkvCuda, TimeMixWkvRef, Written,
+                                                    type == DType::kF16 ? 4e-3 : 3e-2, type);
+        }
+      }
+    }
+  }
+}
+#endif
 
 TEST(TimeMixWkvTest, AZeroKeyGivesNoRemovalInsteadOfNan) {
   ParallelFor threads(1);

@@ -1,6 +1,8 @@
 #include "kernels/wkv7/wkv7.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,8 @@ std::function<Wkv7Args(TestTensors&)> Maker(int64_t heads, int64_t n,
     args.v = tensors.Random(shape);
     args.q = tensors.Random(shape, -unit, unit);
     args.b = tensors.Random(shape, -unit, unit);
-    args.state = tensors.State(args.sequences, heads * n * n);
+    args.positions = tensors.Positions(args.sequences);
+    args.state = tensors.RoundedState(args.sequences, heads * n * n);
     args.y = tensors.Output(shape);
     return args;
   };
@@ -37,7 +40,7 @@ Outputs Written(const Wkv7Args& args) {
   Outputs outputs = {args.y};
   for (int64_t s = 0; s < args.sequences.count(); ++s) {
     const int64_t elements = args.r.dim(1) * args.r.dim(2) * args.r.dim(2);
-    outputs.emplace_back(args.state.slot(args.sequences.slots[s]), Shape{elements});
+    outputs.push_back(SlotView(args.state, args.sequences.slots[s], elements));
   }
   return outputs;
 }
@@ -56,6 +59,78 @@ TEST(Wkv7Test, AgreesWithTheReferenceForAnyHeadSizeAndRaggedSequences) {
     SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<Wkv7Args>(make, Wkv7Cuda, Wkv7Ref, Written, 5e-6));
   }
 }
+
+#if SKEIN_CUDA
+// fp16 states are rounded once, by up to a last bit: 2^-10 of the largest value.
+TEST(Wkv7Test, StatesOfSixteenBitsAreNearTheReference) {
+  for (const int64_t n : {64, 96, 128}) {
+    SCOPED_TRACE(n);
+    for (const std::vector<int32_t>& lengths :
+         {std::vector<int32_t>{1, 1, 1}, std::vector<int32_t>{1, 15, 16}}) {
+      ExpectNearReferenceOnCuda<Wkv7Args>(Maker(3, n, lengths), Wkv7Cuda, Wkv7Ref, Written, 1.5e-3,
+                                          DType::kF16);
+    }
+  }
+}
+
+TEST(Wkv7Test, StochasticRoundingIsUnbiased) {
+  if (!HasGpu()) return;
+  TestTensors tensors(1, PinnedAllocate, DType::kF16, DType::kF16);
+  const std::vector<int32_t> lengths(512, 1);
+  Wkv7Args args = Maker(1, 64, lengths)(tensors);
+  const float value = 1.0f + 0.3f / 1024;  // between two neighbours, nearer to the lower one
+  std::fill_n(const_cast<float*>(args.v.data()), args.v.size(), value);
+  std::fill_n(const_cast<float*>(args.k.data()), args.k.size(), 1.0f);
+  for (const auto* x : {&args.q, &args.b}) {
+    std::fill_n(const_cast<float*>(x->data()), x->size(), 0.0f);
+  }
+  std::memset(args.state.base, 0, args.state.slot_stride * (2 * lengths.size() + 1));
+  ASSERT_TRUE(Wkv7Cuda(args, TestCudaContext()).ok());
+  ASSERT_TRUE(Synchronize().ok());
+  double sum = 0;
+  Outputs outputs = Written(args);
+  outputs.erase(outputs.begin());
+  const std::vector<float> states = Collect(outputs);
+  for (const float state : states) sum += (state - 1.0) * 1024;
+  EXPECT_NEAR(sum / static_cast<double>(states.size()), 0.3, 2e-3);
+}
+
+TEST(Wkv7Test, ARowHasTheSameBitsAloneAndInABatchAndPaddingIsLeftAlone) {
+  if (!HasGpu()) return;
+  for (const std::vector<int32_t>& lengths :
+       {std::vector<int32_t>{1, 1, 1, 1}, std::vector<int32_t>{9, 70, 1, 33}}) {
+    TestTensors alone(1, PinnedAllocate, DType::kF16, DType::kF16);
+    TestTensors together(1, PinnedAllocate, DType::kF16, DType::kF16);
+    const Wkv7Args batch = Maker(2, 64, lengths)(together);
+    Wkv7Args one = Maker(2, 64, lengths)(alone);
+    const int64_t elements = 2 * 64 * 64;
+    // Sequence 1 alone, in another slot, which is that of sequence 2 in the batch.
+    const int64_t begin = one.sequences.begin(1), rows = lengths[1];
+    for (auto* x : {&one.r, &one.w, &one.k, &one.v, &one.q, &one.b}) *x = x->Rows(begin, rows);
+    one.y = one.y.Rows(begin, rows);
+    one.positions = one.positions.Rows(begin, rows);
+    const int32_t from = one.sequences.slots[1], to = one.sequences.slots[2];
+    char* base = static_cast<char*>(one.state.base);
+    std::memcpy(base + to * one.state.slot_stride, base + from * one.state.slot_stride,
+                one.state.slot_stride);
+    one.sequences.row_begin = alone.Ints({0, lengths[1]});
+    one.sequences.slots = alone.Ints({to});
+    one.sequences.num_rows = one.sequences.max_rows = lengths[1];
+    const std::vector<float> padding = Collect({SlotView(batch.state, 0, elements)});
+    const_cast<int32_t&>(batch.sequences.slots[3]) = -1;
+    const std::vector<float> untouched =
+        Collect({SlotView(batch.state, 2, elements)});  // of sequence 3, were it not padding
+    ASSERT_TRUE(Wkv7Cuda(one, TestCudaContext()).ok());
+    ASSERT_TRUE(Wkv7Cuda(batch, TestCudaContext()).ok());
+    ASSERT_TRUE(Synchronize().ok());
+    EXPECT_TRUE(SameBits(Collect({one.y}), Collect({batch.y.Rows(begin, rows)})));
+    EXPECT_TRUE(SameBits(Collect({SlotView(one.state, to, elements)}),
+                         Collect({SlotView(batch.state, from, elements)})));
+    EXPECT_TRUE(SameBits(Collect({SlotView(batch.state, 0, elements)}), padding));
+    EXPECT_TRUE(SameBits(Collect({SlotView(batch.state, 2, elements)}), untouched));
+  }
+}
+#endif
 
 TEST(Wkv7Test, GivesTheReferenceOutputsAndStatesForExtremeDecays) {
   const auto path = GoldenPath("rwkv/wkv7_kernel.safetensors");
@@ -83,6 +158,7 @@ TEST(Wkv7Test, GivesTheReferenceOutputsAndStatesForExtremeDecays) {
                            view(v),
                            view(q),
                            view(b),
+                           {},
                            {{row_begin.data(), {2}}, {slots.data(), {1}}},
                            {state.data(), static_cast<int64_t>(state.size())},
                            {y.data(), shape}};
