@@ -32,9 +32,10 @@ struct LaunchShape {
   unsigned cluster_size = 1;  // blocks along x that form a cluster; compute capability 9.0 and up
 };
 
-// Lets blocks of `kernel` have this much dynamic shared memory on the current device. Remembers
-// what it has set, so that only the first call of a kernel costs anything. Thread-safe.
-absl::Status AllowSharedMemory(const void* kernel, size_t bytes);
+// Lets blocks of `kernel` have this much dynamic shared memory on the current device, and asks for
+// multiprocessors with as much shared memory as they can have: blocks of two kernels fit on one
+// only if both want it cut alike. Only the first call of a kernel costs anything. Thread-safe.
+absl::Status AllowSharedMemory(const void* kernel, size_t shared_bytes);
 
 // Enqueues `kernel` on the context's stream. With `context.dependent_launch`, and where the device
 // can, it may start before the kernel ahead of it in the stream has ended. So every kernel that is

@@ -3,6 +3,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/device/cuda_context.h"
+#include "kernels/linear/gemv.h"
 #include "kernels/linear/large_products.h"
 #include "kernels/linear/linear.h"
 #include "kernels/linear/plain_products.h"
@@ -12,6 +13,7 @@ namespace skein {
 
 absl::Status ProjectCuda(std::span<const Projection> projections, CudaContext& context) {
   if (projections.empty() || projections[0].x.dim(0) == 0) return absl::OkStatus();
+  if (CanGemv(projections, context)) return GemvProducts(projections, context);
   std::vector<Projection> streamed, large, plain;
   for (const Projection& p : projections) {
     if (CanStream(p, context)) {
