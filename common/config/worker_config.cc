@@ -94,6 +94,7 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
     return absl::InvalidArgumentError(absl::StrCat("engine.page_tokens: ", engine.page_tokens(),
                                                    ", expected a power of two from 1 to 1024"));
   }
+  RETURN_IF_ERROR(CheckRange("engine.device_memory", engine.device_memory(), 0, uint64_t{1} << 46));
   RETURN_IF_ERROR(CheckRange("engine.kv_bytes", engine.kv_bytes(), 1, uint64_t{1} << 46));
   RETURN_IF_ERROR(CheckRange("engine.max_prompt_tokens", engine.max_prompt_tokens(), 1, 1 << 24));
   RETURN_IF_ERROR(CheckRange("engine.max_tokens", engine.max_tokens(), 1, 1 << 24));

@@ -9,26 +9,13 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/device/check_args.h"
 #include "kernels/hybrid_wkv/hybrid_wkv_lanes.h"
-#include "kernels/linear/linear.h"
+#include "kernels/hybrid_wkv/products.h"
 #include "kernels/wkv7/wkv7_lanes.h"
 
 namespace skein {
 namespace {
 
 using Args = HybridWkvArgs;
-
-absl::InlinedVector<Projection, 5> Projections(const Args& args) {
-  absl::InlinedVector<Projection, 5> all = {
-      {args.w2, args.w0, Activation::kNone, args.w_rank, args.u},
-      {args.a2, args.a0, Activation::kSigmoid, args.a_rank, args.a},
-      {args.g2, {}, Activation::kNone, args.g_rank, args.g},
-  };
-  if (!args.k2.empty()) {
-    all.push_back({args.k2, args.k0, Activation::kSigmoid, args.k_rank, args.k_mix});
-    all.push_back({args.v2, args.v0, Activation::kSigmoid, args.v_rank, args.v_mix});
-  }
-  return all;
-}
 
 const float* DataOrNull(const TensorView<const float>& view) { return view.data(); }
 
@@ -65,6 +52,19 @@ void RunHead(const Args& args, int64_t sequence, int64_t head) {
 
 }  // namespace
 
+absl::InlinedVector<Projection, 5> HybridWkvProducts(const HybridWkvArgs& args) {
+  absl::InlinedVector<Projection, 5> all = {
+      {args.w2, args.w0, Activation::kNone, args.w_rank, args.u},
+      {args.a2, args.a0, Activation::kSigmoid, args.a_rank, args.a},
+      {args.g2, {}, Activation::kNone, args.g_rank, args.g},
+  };
+  if (!args.k2.empty()) {
+    all.push_back({args.k2, args.k0, Activation::kSigmoid, args.k_rank, args.k_mix});
+    all.push_back({args.v2, args.v0, Activation::kSigmoid, args.v_rank, args.v_mix});
+  }
+  return all;
+}
+
 absl::Status HybridWkvArgs::Validate() const {
   ArgsCheck check("hybrid_wkv");
   check
@@ -98,12 +98,12 @@ absl::Status HybridWkvArgs::Validate() const {
       .Shape("g", g, wide)
       .OptionalShape("k_mix", k_mix, narrow)
       .OptionalShape("v_mix", v_mix, narrow);
-  for (const Projection& p : Projections(*this)) check.Also("product", p.Validate());
+  for (const Projection& p : HybridWkvProducts(*this)) check.Also("product", p.Validate());
   return check.status();
 }
 
 void HybridWkvCpu(const HybridWkvArgs& args, ParallelFor& threads) {
-  ProjectCpu(Projections(args), threads);
+  ProjectCpu(HybridWkvProducts(args), threads);
   const int64_t heads = args.r_k.dim(0);
   threads.Run(args.sequences.count() * heads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) RunHead(args, i / heads, i % heads);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <utility>
 
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "worker/engine/load_progress.h"
+#include "worker/engine/memory_plan.h"
 #include "worker/models/registry.h"
 #include "worker/weights/model_files.h"
 
@@ -36,7 +38,7 @@ uint64_t HashBytes(uint64_t hash, absl::string_view bytes) {
 }
 
 absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const ModelHost::Options& options) {
-  if (options.use_cuda) return CreateCudaDevice(options.cuda);
+  if (options.use_cuda) return OpenGpu(options.gpu);
   return Device::Cpu(options.num_threads);
 }
 
@@ -127,6 +129,7 @@ absl::Status ModelHost::Load() {
   load.state_dtype = options_.state_dtype;
   load.rope_theta = options_.rope_theta;
   load.rms_norm_eps = options_.rms_norm_eps;
+  load.admit = [&](const ModelMemory& memory) { return Admit(memory, *device); };
   load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
   absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, device->stream());
   progress.Finish();
@@ -143,6 +146,19 @@ absl::Status ModelHost::Load() {
        {"parameters", absl::StrCat(description.num_parameters)},
        {"mb", absl::StrCat(description.weight_bytes / 1000000)},
        {"seconds", absl::StrFormat("%.1f", absl::ToDoubleSeconds(options_.clock->Now() - start))}});
+  return absl::OkStatus();
+}
+
+absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) const {
+  int64_t available = static_cast<int64_t>(
+      std::min<size_t>(device.free_bytes(), std::numeric_limits<int64_t>::max()));
+  if (options_.device_memory > 0) available = std::min(available, options_.device_memory);
+  ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(memory, options_.limits, available));
+  if (!options_.use_cuda) return absl::OkStatus();
+  LogInfo("memory plan", {{"model", options_.name},
+                          {"device", device.name()},
+                          {"needs", plan.ToString()},
+                          {"max_sequences_that_fit", absl::StrCat(plan.max_sequences)}});
   return absl::OkStatus();
 }
 

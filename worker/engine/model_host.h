@@ -21,9 +21,11 @@
 #include "common/base/clock.h"
 #include "common/text/model_text.h"
 #include "kernels/device/device.h"
+#include "kernels/linear/open_device.h"
 #include "worker/engine/step_loop.h"
 #include "worker/metrics.h"
 #include "worker/models/model.h"
+#include "worker/models/registry.h"
 
 namespace skein {
 
@@ -75,7 +77,8 @@ class ModelHost {
     int64_t max_tokens = 4096;
     int num_threads = 0;  // of the CPU backend; 0: one per core
     bool use_cuda = false;
-    CudaOptions cuda;
+    GpuOptions gpu;
+    int64_t device_memory = 0;        // bytes of the GPU that may be used; 0: all that are free
     DType state_dtype = DType::kF32;  // of the WKV states on CUDA: kF32 or kF16
     const Clock* clock = &Clock::Real();
     MetricsRegistry* metrics = nullptr;  // may be null
@@ -119,6 +122,7 @@ class ModelHost {
 
  private:
   absl::Status Load();
+  absl::Status Admit(const ModelMemory& memory, const Device& device) const;
   absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(std::unique_ptr<Model> model,
                                                           ModelText text,
                                                           std::unique_ptr<Device> device);

@@ -29,6 +29,10 @@ constexpr int kMaxScoredRows = 64;
 
 }  // namespace
 
+int64_t MaxOutputs(const EngineLimits& limits) {
+  return int64_t{limits.max_sequences} + kMaxScoredRows;
+}
+
 // The public functions may be called from any thread; all below Run belongs to the loop's thread.
 class StepLoop::Impl {
  public:
@@ -302,7 +306,7 @@ absl::StatusOr<std::unique_ptr<StepLoop>> StepLoop::Create(
                    StepRunner::Create(model.get(), parts.states.get(), parts.pages.get(), stream,
                                       {.max_rows = limits.max_rows_per_step,
                                        .max_sequences = limits.max_sequences,
-                                       .max_outputs = limits.max_sequences + kMaxScoredRows}));
+                                       .max_outputs = MaxOutputs(limits)}));
   parts.model = std::move(model);
   parts.tokenizer = std::move(tokenizer);
   return std::unique_ptr<StepLoop>(

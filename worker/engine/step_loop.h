@@ -28,6 +28,9 @@ struct EngineLimits {
   int64_t kv_bytes = int64_t{1} << 30;  // for all KV pages; unused without attention layers
 };
 
+// Outputs whose logits are held at once: one of each sequence, and scored rows of prompts.
+int64_t MaxOutputs(const EngineLimits& limits);
+
 // What the gateway routes by.
 struct LoadSnapshot {
   int running = 0;  // sequences that hold a slot

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "kernels/device/stream.h"
@@ -15,6 +16,15 @@
 
 namespace skein {
 
+// What a model will take where it computes, in bytes.
+struct ModelMemory {
+  int64_t weight_bytes = 0;
+  int64_t activation_bytes = 0;
+  int64_t state_bytes = 0;         // of one sequence
+  int64_t kv_bytes_per_token = 0;  // 0 without attention layers
+  int64_t vocab_size = 0;          // a number
+};
+
 struct ModelLoadOptions {
   int64_t max_rows = 512;  // of one step; sizes the activation arena
   // Of the WKV states on CUDA: kF32 or kF16. The CPU has fp32 alone.
@@ -22,6 +32,8 @@ struct ModelLoadOptions {
   // For checkpoints that do not hold them (.pth hybrids); otherwise the file wins.
   std::optional<float> rope_theta;
   std::optional<float> rms_norm_eps;
+  // Called before the first allocation; an error ends the load. May be empty.
+  std::function<absl::Status(const ModelMemory&)> admit;
   // Called from the loading thread as weights arrive.
   std::function<void(int64_t bytes_done, int64_t bytes_total)> progress;
 };

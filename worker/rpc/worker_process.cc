@@ -55,7 +55,8 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.max_tokens = engine.max_tokens();
   options.num_threads = static_cast<int>(engine.threads());
   options.use_cuda = engine.device() == "cuda";
-  options.cuda.batch_invariant = engine.batch_invariant();
+  options.device_memory = static_cast<int64_t>(engine.device_memory());
+  options.gpu.cuda.batch_invariant = engine.batch_invariant();
   options.state_dtype = engine.state_dtype() == "fp16" ? DType::kF16 : DType::kF32;
   options.metrics = &metrics;
   return options;

@@ -182,6 +182,7 @@ absl::StatusOr<int64_t> WeightLoader::PlanBytes() {
   absl::flat_hash_set<absl::string_view> counted;
   for (const Decl& decl : decls_) {
     if (decl.found.empty()) continue;
+    if (decl.matrix != nullptr) decl.matrix->dtype = decl.dtype;
     arena_bytes += static_cast<int64_t>(Arena::Rounded(static_cast<size_t>(decl.bytes())));
     total_bytes_ += decl.bytes();
     if (counted.insert(decl.found).second) num_parameters_ += NumElements(decl.shape);

@@ -62,7 +62,7 @@ class WeightLoader {
   // Tensors that may be there without being declared. '*' stands for any characters, '?' for one.
   void Ignore(std::string pattern);
 
-  // Arena bytes that Load will take. DataLoss with every difference between declarations and
+  // Arena bytes that Load will take; the matrices have their types from here on. DataLoss with every difference between declarations and
   // checkpoint: tensors that are missing, of another shape or type, or left over.
   absl::StatusOr<int64_t> PlanBytes();
 

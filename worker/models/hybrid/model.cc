@@ -42,10 +42,13 @@ class HybridModel : public Model {
   static absl::StatusOr<std::unique_ptr<Model>> Create(const ModelFiles& files,
                                                        const ModelLoadOptions& options,
                                                        const Stream& stream) {
+    if (options.state_dtype != DType::kF32) {
+      // Scaled keys exceed 1 in these models, and their states grow beyond what fp16 holds.
+      return absl::InvalidArgumentError("state_dtype: expected fp32 for this architecture");
+    }
     ASSIGN_OR_RETURN(Spec spec, ReadSpec(files, options));
-    std::unique_ptr<HybridModel> model(new HybridModel(std::move(spec), options, stream));
+    std::unique_ptr<HybridModel> model(new HybridModel(std::move(spec), options));
     RETURN_IF_ERROR(model->LoadWeights(files, options, stream));
-    RETURN_IF_ERROR(model->AllocateActivations(stream));
     return model;
   }
 
@@ -87,16 +90,15 @@ class HybridModel : public Model {
   }
 
  private:
-  HybridModel(Spec spec, const ModelLoadOptions& options, const Stream& stream)
+  HybridModel(Spec spec, const ModelLoadOptions& options)
       : spec_(std::move(spec)), max_rows_(options.max_rows) {
-    const DType wkv = stream.on_cpu() ? DType::kF32 : options.state_dtype;
     for (int i = 0; i < spec_.num_layers(); ++i) {
       LayerMemory memory;
       if (spec_.layers[i].attention) {
         memory.attention_index = kv_layout_.num_layers++;
       } else {
-        memory.wkv = AddStateField(state_layout_, "wkv", i,
-                                   {spec_.heads, spec_.head_dim, spec_.head_dim}, wkv);
+        memory.wkv =
+            AddStateField(state_layout_, "wkv", i, {spec_.heads, spec_.head_dim, spec_.head_dim});
       }
       memory_.push_back(memory);
     }
@@ -109,14 +111,21 @@ class HybridModel : public Model {
     WeightLoader loader(files, stream);
     Declare(spec_, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
+    if (!stream.on_cpu()) UseTypes(weights_.layers[0].mlp.gate.dtype);
+    BufferPlan activations = PlanActivations();
+    if (options.admit) {
+      RETURN_IF_ERROR(options.admit({.weight_bytes = bytes,
+                                     .activation_bytes = activations.bytes(),
+                                     .state_bytes = state_layout_.bytes,
+                                     .kv_bytes_per_token = kv_layout_.bytes_per_token(),
+                                     .vocab_size = spec_.vocab_size}));
+    }
     ASSIGN_OR_RETURN(weight_arena_, CreateArena(stream, bytes));
+    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, activations.bytes()));
+    RETURN_IF_ERROR(activations.Allocate(*activation_arena_));
     RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
     RETURN_IF_ERROR(CheckPairs(spec_, weights_));
     if (weights_.head.empty()) weights_.head = weights_.embedding;
-    if (!stream.on_cpu()) {
-      types_.operand = weights_.layers[0].mlp.gate.dtype;
-      kv_layout_.dtype = types_.operand;
-    }
     description_ = Describe("hybrid", loader, weights_.layers[0].mlp.gate,
                             absl::StrCat(spec_.rms_norm_eps, " ", spec_.rope_theta));
     description_.vocab_size = spec_.vocab_size;
@@ -125,7 +134,12 @@ class HybridModel : public Model {
     return absl::OkStatus();
   }
 
-  absl::Status AllocateActivations(const Stream& stream) {
+  void UseTypes(DType operand) {
+    types_.operand = operand;
+    kv_layout_.dtype = operand;
+  }
+
+  BufferPlan PlanActivations() {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
@@ -134,8 +148,7 @@ class HybridModel : public Model {
     activations_.mix.Plan({spec_.width, spec_.r_width(), spec_.kv_width(), spec_.max_rank()}, plan);
     activations_.attention.Plan(spec_.width, spec_.r_width(), spec_.kv_width(), plan);
     activations_.mlp.Plan(spec_.width, spec_.ffn_width, plan);
-    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, plan.bytes()));
-    return plan.Allocate(*activation_arena_);
+    return plan;
   }
 
   absl::Status ComputeAngles(const ModelBatch& batch, const Stream& stream) const {

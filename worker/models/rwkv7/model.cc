@@ -42,7 +42,6 @@ class Rwkv7Model : public Model {
     ASSIGN_OR_RETURN(Spec spec, ReadSpec(files));
     std::unique_ptr<Rwkv7Model> model(new Rwkv7Model(std::move(spec), options, stream));
     RETURN_IF_ERROR(model->LoadWeights(files, options, stream));
-    RETURN_IF_ERROR(model->AllocateActivations(stream));
     return model;
   }
 
@@ -92,10 +91,20 @@ class Rwkv7Model : public Model {
     // The sparse product of small steps walks the hidden units one by one.
     Declare(spec_, {.value_input_major = !stream.on_cpu()}, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
+    if (!stream.on_cpu()) UseTypes(weights_.layers[0].channel_mix.key.dtype);
+    BufferPlan activations = PlanActivations();
+    if (options.admit) {
+      RETURN_IF_ERROR(options.admit({.weight_bytes = bytes,
+                                     .activation_bytes = activations.bytes(),
+                                     .state_bytes = state_layout_.bytes,
+                                     .kv_bytes_per_token = kv_layout_.bytes_per_token(),
+                                     .vocab_size = spec_.vocab_size}));
+    }
     ASSIGN_OR_RETURN(weight_arena_, CreateArena(stream, bytes));
+    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, activations.bytes()));
+    RETURN_IF_ERROR(activations.Allocate(*activation_arena_));
     RETURN_IF_ERROR(loader.Load(*weight_arena_, options.progress));
     if (weights_.head.empty()) weights_.head = weights_.embedding;
-    if (!stream.on_cpu()) types_.operand = weights_.layers[0].channel_mix.key.dtype;
     description_ = Describe("rwkv7", loader, weights_.layers[0].channel_mix.key,
                             absl::StrCat(spec_.norm_eps, " ", spec_.group_norm_eps));
     description_.vocab_size = spec_.vocab_size;
@@ -104,14 +113,15 @@ class Rwkv7Model : public Model {
     return absl::OkStatus();
   }
 
-  absl::Status AllocateActivations(const Stream& stream) {
+  void UseTypes(DType operand) { types_.operand = operand; }
+
+  BufferPlan PlanActivations() {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
     activations_.time_mix.Plan({spec_.width, spec_.att_width(), spec_.max_rank()}, plan);
     activations_.channel_mix.Plan(spec_.width, spec_.ffn_width, plan);
-    ASSIGN_OR_RETURN(activation_arena_, CreateArena(stream, plan.bytes()));
-    return plan.Allocate(*activation_arena_);
+    return plan;
   }
 
   const Spec spec_;
