@@ -11,8 +11,8 @@ namespace skein {
 
 class Matmul;
 
-// One per model and stream; used by one thread. Its owner is the device backend
-// (kernels/cuda/backend.h), or a test.
+// One per model and stream; used by one thread. Its owner is a Device
+// (device.h), or a test.
 struct CudaContext {
   CUstream_st* stream = nullptr;
 
