@@ -21,6 +21,16 @@ int PortOf(const std::string& address) {
   return std::atoi(address.c_str() + address.rfind(':') + 1);
 }
 
+std::vector<std::string> WorkerCommand(const WorkerServer::Options& options) {
+  std::vector<std::string> command = {SKEIN_WORKER, "--model", SourcePath("deploy/demo-model")};
+  if (options.scripted) command = {SCRIPTED_WORKER};
+  command.insert(command.end(),
+                 {"--name", "demo", "--listen", options.listen, "--metrics-listen", "127.0.0.1:0"});
+  if (!options.config.empty()) command.insert(command.end(), {"--config", "/dev/stdin"});
+  command.insert(command.end(), options.flags.begin(), options.flags.end());
+  return command;
+}
+
 }  // namespace
 
 bool UnderAddressSanitizer() {
@@ -36,26 +46,19 @@ absl::Duration Patience(int seconds) {
 }
 
 absl::StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::Start(const Options& options) {
-  std::vector<std::string> command = {SKEIN_WORKER,
-                                      "--model",
-                                      SourcePath("deploy/demo-model"),
-                                      "--name",
-                                      "demo",
-                                      "--listen",
-                                      options.listen,
-                                      "--metrics-listen",
-                                      "127.0.0.1:0"};
-  if (!options.config.empty()) command.insert(command.end(), {"--config", "/dev/stdin"});
   auto worker = std::make_unique<WorkerServer>();
-  ASSIGN_OR_RETURN(worker->process_, ChildProcess::Start("worker", command, options.config));
+  ASSIGN_OR_RETURN(worker->process_,
+                   ChildProcess::Start("worker", WorkerCommand(options), options.config));
   ChildProcess& process = *worker->process_;
   ASSIGN_OR_RETURN(const std::string listening,
                    process.WaitForLine("event=\"listening\"", Patience(30)));
-  RETURN_IF_ERROR(process.WaitForLine("event=\"model ready\"", Patience(30)).status());
   worker->address_ = LogField(listening, "address");
   ASSIGN_OR_RETURN(const std::string metrics,
                    process.WaitForLine("event=\"metrics listening\"", Patience(5)));
   worker->metrics_address_ = LogField(metrics, "address");
+  if (options.wait) {
+    RETURN_IF_ERROR(process.WaitForLine("event=\"model ready\"", Patience(30)).status());
+  }
   return worker;
 }
 

@@ -20,14 +20,18 @@ bool UnderAddressSanitizer();
 // `seconds`, and more in a slow build.
 absl::Duration Patience(int seconds);
 
-// A running skein-worker with the demo model, called "demo".
+// A running skein-worker with the demo model, called "demo"; or one with a scripted model
+// (tests/testing/scripted_worker.cc).
 class WorkerServer {
  public:
   struct Options {
     std::string listen = "127.0.0.1:0";
     std::string config = {};  // text format, such as "engine { max_sequences: 8 }"
+    bool scripted = false;
+    std::vector<std::string> flags = {};  // further ones, such as {"--step-ms", "5"}
+    bool wait = true;                     // for the model
   };
-  // Returns when the model is ready.
+  // Returns when the model is ready; with `wait` false as soon as it listens.
   static absl::StatusOr<std::unique_ptr<WorkerServer>> Start(const Options& options);
 
   const std::string& address() const { return address_; }

@@ -119,24 +119,10 @@ void ModelHost::StartLoading() {
 
 absl::Status ModelHost::Load() {
   const absl::Time start = options_.clock->Now();
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
-  ASSIGN_OR_RETURN(ModelText text,
-                   LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
-  ASSIGN_OR_RETURN(std::unique_ptr<Device> device, OpenDevice(options_));
-  LoadProgress progress(options_.name, stderr, isatty(STDERR_FILENO) != 0, *options_.clock);
-  ModelLoadOptions load;
-  load.max_rows = options_.limits.max_rows_per_step;
-  load.state_dtype = options_.state_dtype;
-  load.rope_theta = options_.rope_theta;
-  load.rms_norm_eps = options_.rms_norm_eps;
-  load.admit = [&](const ModelMemory& memory) { return Admit(memory, *device); };
-  load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, device->stream());
-  progress.Finish();
-  RETURN_IF_ERROR(model.status());
-  const ModelDescription description = (*model)->description();
-  const std::string device_name = device->name();
-  RETURN_IF_ERROR(Adopt(*std::move(model), std::move(text), std::move(device)));
+  ASSIGN_OR_RETURN(LoadedModel loaded, options_.load ? options_.load() : LoadFiles());
+  const ModelDescription description = loaded.model->description();
+  const std::string device_name = loaded.device->name();
+  RETURN_IF_ERROR(Adopt(std::move(loaded.model), std::move(loaded.text), std::move(loaded.device)));
   LogInfo(
       "model ready",
       {{"model", options_.name},
@@ -147,6 +133,27 @@ absl::Status ModelHost::Load() {
        {"mb", absl::StrCat(description.weight_bytes / 1000000)},
        {"seconds", absl::StrFormat("%.1f", absl::ToDoubleSeconds(options_.clock->Now() - start))}});
   return absl::OkStatus();
+}
+
+absl::StatusOr<LoadedModel> ModelHost::LoadFiles() const {
+  LoadedModel loaded;
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
+  ASSIGN_OR_RETURN(loaded.text,
+                   LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
+  ASSIGN_OR_RETURN(loaded.device, OpenDevice(options_));
+  LoadProgress progress(options_.name, stderr, isatty(STDERR_FILENO) != 0, *options_.clock);
+  ModelLoadOptions load;
+  load.max_rows = options_.limits.max_rows_per_step;
+  load.state_dtype = options_.state_dtype;
+  load.rope_theta = options_.rope_theta;
+  load.rms_norm_eps = options_.rms_norm_eps;
+  load.admit = [&](const ModelMemory& memory) { return Admit(memory, *loaded.device); };
+  load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, loaded.device->stream());
+  progress.Finish();
+  RETURN_IF_ERROR(model.status());
+  loaded.model = *std::move(model);
+  return loaded;
 }
 
 absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) const {

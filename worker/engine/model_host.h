@@ -56,6 +56,13 @@ struct ServedModel {
   std::unique_ptr<StepLoop> loop;
 };
 
+// What a load gives.
+struct LoadedModel {
+  std::unique_ptr<Model> model;
+  ModelText text;
+  std::unique_ptr<Device> device;
+};
+
 struct HostStatus {
   ModelState state = ModelState::kLoading;
   LoadSnapshot load;
@@ -82,6 +89,8 @@ class ModelHost {
     DType state_dtype = DType::kF32;  // of the WKV states on CUDA: kF32 or kF16
     const Clock* clock = &Clock::Real();
     MetricsRegistry* metrics = nullptr;  // may be null
+    // What StartLoading serves in place of the files at `path`, if set. Runs on the loader thread.
+    std::function<absl::StatusOr<LoadedModel>()> load;
     // Called once if the model cannot be loaded, or fails while it serves; by the thread that saw
     // it. Must not block and must not call the host.
     std::function<void(const absl::Status&)> on_failure;
@@ -122,6 +131,7 @@ class ModelHost {
 
  private:
   absl::Status Load();
+  absl::StatusOr<LoadedModel> LoadFiles() const;
   absl::Status Admit(const ModelMemory& memory, const Device& device) const;
   absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(std::unique_ptr<Model> model,
                                                           ModelText text,

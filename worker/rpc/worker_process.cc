@@ -29,6 +29,7 @@ namespace skein {
 namespace {
 
 using config::v1::WorkerConfig;
+using ModelLoader = std::function<absl::StatusOr<LoadedModel>()>;
 
 constexpr absl::Duration kSignalPoll = absl::Milliseconds(50);
 // For last messages that are on their way to slow readers.
@@ -124,11 +125,13 @@ void DrainUntilGone(ModelHost& host, const sigset_t& signals, absl::Duration tim
 }
 
 // Fails before anything is loaded if an address cannot be had.
-absl::Status Serve(const WorkerConfig& config, const sigset_t& signals, std::atomic<bool>& failed) {
+absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t& signals,
+                   std::atomic<bool>& failed) {
   MetricsRegistry metrics;
   ASSIGN_OR_RETURN(const std::unique_ptr<prometheus::Exposer> exposer,
                    StartExposer(config.metrics_listen(), metrics));
   ModelHost::Options options = HostOptions(config, metrics);
+  options.load = std::move(load);
   options.on_failure = [&failed, name = options.name](const absl::Status& status) {
     LogError("model failed", {{"model", name}, {"error", std::string(status.message())}});
     failed = true;
@@ -148,11 +151,11 @@ absl::Status Serve(const WorkerConfig& config, const sigset_t& signals, std::ato
 
 }  // namespace
 
-int RunWorker(const WorkerConfig& config) {
+int RunWorker(const WorkerConfig& config, ModelLoader load) {
   const sigset_t signals = BlockSignals();
   gpr_set_log_function(LogFromGrpc);
   std::atomic<bool> failed{false};
-  const absl::Status status = Serve(config, signals, failed);
+  const absl::Status status = Serve(config, std::move(load), signals, failed);
   if (!status.ok()) LogError("cannot start", {{"error", std::string(status.message())}});
   if (!status.ok() || failed) return 1;
   LogInfo("stopped", {{"model", config.model().name()}});
