@@ -13,7 +13,7 @@
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/worker_errors.h"
 #include "gateway/http/request_id.h"
-#include "gateway/rpc/generate_with_retry.h"
+#include "gateway/rpc/inference_client.h"
 
 namespace skein {
 namespace {
@@ -49,7 +49,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     });
   }
 
-  absl::Status Start(size_t prompt_index, v1::GenerateRequest request, const CallOptions& options) {
+  absl::Status Start(size_t prompt_index, const v1::GenerateRequest& request,
+                     const CallOptions& options) {
     GenerateCallbacks callbacks;
     callbacks.on_message = [run = shared_from_this(),
                             prompt_index](const v1::GenerateResponse& message) {
@@ -58,8 +59,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     callbacks.on_done = [run = shared_from_this()](const absl::Status& status) {
       run->OnDone(status);
     };
-    auto call =
-        StartGenerateWithRetry(context_.workers, std::move(request), options, std::move(callbacks));
+    auto call = StartGenerateWithRetry(context_.workers, request, options, std::move(callbacks));
     if (!call.ok()) return FromPick(call.status());
     bool cancelled = false;
     {
@@ -213,7 +213,7 @@ absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& contex
   for (size_t i = 0; i < text_request.prompts.size(); ++i) {
     v1::GenerateRequest call_request = text_request.generate;
     *call_request.mutable_prompt() = std::move(text_request.prompts[i]);
-    absl::Status started = run->Start(i, std::move(call_request), options);
+    absl::Status started = run->Start(i, call_request, options);
     if (started.ok()) continue;
     if (i == 0) return started;
     run->Fail(started);

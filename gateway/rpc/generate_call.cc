@@ -1,76 +1,87 @@
 #include <memory>
 #include <utility>
 
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/client_callback.h>
-
+#include "common/base/status_macros.h"
+#include "gateway/rpc/byte_call.h"
+#include "gateway/rpc/byte_messages.h"
 #include "gateway/rpc/client_call.h"
 #include "gateway/rpc/inference_client.h"
-#include "skein/v1/inference.grpc.pb.h"
+#include "gateway/rpc/retrying_call.h"
 
 namespace skein {
 namespace {
 
-// Keeps itself until OnDone, whatever its caller drops. One read at a time: the next one starts
-// when the callback has returned, so a slow callback slows the worker's stream down.
+constexpr char kMethod[] = "/skein.v1.InferenceService/Generate";
+
+// Messages for bytes. The next message is read when the callback has returned, so a slow callback
+// slows the worker's stream down. The call's callbacks keep this object until the end.
 class GenerateReader final : public GenerateCall,
-                             public grpc::ClientReadReactor<v1::GenerateResponse> {
+                             public std::enable_shared_from_this<GenerateReader> {
  public:
-  GenerateReader(const WorkerHandle& worker, v1::GenerateRequest request,
-                 GenerateCallbacks callbacks)
-      : channel_(worker.channel),
-        stub_(channel_),
-        request_(std::move(request)),
-        callbacks_(std::move(callbacks)) {}
+  explicit GenerateReader(GenerateCallbacks callbacks) : callbacks_(std::move(callbacks)) {}
 
-  void Start(const CallOptions& options, std::shared_ptr<GenerateReader> self) {
-    self_ = std::move(self);
-    PrepareContext(options, context_);
-    stub_.async()->Generate(&context_, &request_, this);
-    StartRead(&response_);
-    StartCall();
+  ByteCallbacks Callbacks() {
+    ByteCallbacks callbacks;
+    callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
+      self->OnMessage(message);
+    };
+    callbacks.on_done = [self = shared_from_this()](const grpc::Status& status) {
+      self->OnDone(FromGrpc(status));
+    };
+    return callbacks;
   }
 
-  // Safe from any thread and at any time: the context lives as long as this object.
-  void Cancel() override { context_.TryCancel(); }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    callbacks_.on_message(std::move(response_));
-    response_.Clear();
-    StartRead(&response_);
+  void Start(std::shared_ptr<ByteCall> call) {
+    call_ = std::move(call);
+    call_->Start();
   }
 
-  void OnDone(const grpc::Status& status) override {
-    // Freed in the reverse order. What callbacks own goes with the call, not with the last handle
-    // to it; and the channel goes before the call counts as ended, because its last reference must
-    // not be dropped on a gRPC thread.
-    const std::unique_ptr<RunningCall> running = std::move(running_);
-    const std::shared_ptr<GenerateReader> self = std::move(self_);
-    const GenerateCallbacks callbacks = std::exchange(callbacks_, {});
-    callbacks.on_done(FromGrpc(status));
-  }
+  void Cancel() override { call_->Cancel(); }
 
  private:
-  const std::shared_ptr<grpc::Channel> channel_;
-  v1::InferenceService::Stub stub_;
-  const v1::GenerateRequest request_;
+  void OnMessage(grpc::ByteBuffer& message) {
+    absl::StatusOr<v1::GenerateResponse> response = ParseBytes<v1::GenerateResponse>(message);
+    if (response.ok()) {
+      callbacks_.on_message(*std::move(response));
+      call_->ReadNext();
+      return;
+    }
+    broken_ = absl::InternalError("the worker sent what is not a GenerateResponse");
+    call_->Cancel();
+  }
+
+  void OnDone(const absl::Status& status) {
+    // What callbacks own goes with the end of the call, not with the last handle to it.
+    const GenerateCallbacks callbacks = std::exchange(callbacks_, {});
+    callbacks.on_done(broken_.ok() ? status : broken_);
+  }
+
+  std::shared_ptr<ByteCall> call_;  // constant from the start on
+  // Used by one gRPC callback at a time.
   GenerateCallbacks callbacks_;
-  std::shared_ptr<GenerateReader> self_;
-  std::unique_ptr<RunningCall> running_ = std::make_unique<RunningCall>();
-  grpc::ClientContext context_;
-  v1::GenerateResponse response_;
+  absl::Status broken_;
 };
 
 }  // namespace
 
-std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker, v1::GenerateRequest request,
+std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker,
+                                            const v1::GenerateRequest& request,
                                             const CallOptions& options,
                                             GenerateCallbacks callbacks) {
-  auto call = std::make_shared<GenerateReader>(worker, std::move(request), std::move(callbacks));
-  call->Start(options, call);
-  return call;
+  auto reader = std::make_shared<GenerateReader>(std::move(callbacks));
+  reader->Start(MakeByteCall(worker, {kMethod, ToBytes(request)}, options, reader->Callbacks()));
+  return reader;
+}
+
+absl::StatusOr<std::shared_ptr<GenerateCall>> StartGenerateWithRetry(
+    WorkerPool& workers, const v1::GenerateRequest& request, const CallOptions& options,
+    GenerateCallbacks callbacks) {
+  auto reader = std::make_shared<GenerateReader>(std::move(callbacks));
+  ASSIGN_OR_RETURN(std::shared_ptr<ByteCall> call,
+                   MakeRetryingCall(workers, request.model(), {kMethod, ToBytes(request)}, options,
+                                    reader->Callbacks()));
+  reader->Start(std::move(call));
+  return std::shared_ptr<GenerateCall>(std::move(reader));
 }
 
 }  // namespace skein

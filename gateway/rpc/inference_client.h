@@ -34,9 +34,17 @@ struct GenerateCallbacks {
 };
 
 // Starts the call; the callbacks may run before this returns.
-std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker, v1::GenerateRequest request,
+std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker,
+                                            const v1::GenerateRequest& request,
                                             const CallOptions& options,
                                             GenerateCallbacks callbacks);
+
+// The same on a worker that is picked by `request.model()`, and on another one if the first is gone
+// before any message came: see retrying_call.h. An error, without any callback, is what
+// WorkerPool::Pick returned.
+absl::StatusOr<std::shared_ptr<GenerateCall>> StartGenerateWithRetry(
+    WorkerPool& workers, const v1::GenerateRequest& request, const CallOptions& options,
+    GenerateCallbacks callbacks);
 
 // Unary calls: `on_done` runs once.
 void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request,

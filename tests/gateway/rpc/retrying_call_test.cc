@@ -1,4 +1,4 @@
-#include "gateway/rpc/generate_with_retry.h"
+#include "gateway/rpc/retrying_call.h"
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
@@ -24,14 +24,14 @@ v1::GenerateRequest SomeRequest() {
 }
 
 // Two workers, picked in turns from the first on.
-class GenerateWithRetryTest : public ::testing::Test {
+class RetryingCallTest : public ::testing::Test {
  protected:
-  GenerateWithRetryTest() : pool_({a_.address(), b_.address()}) {
+  RetryingCallTest() : pool_({a_.address(), b_.address()}) {
     const absl::Time deadline = absl::Now() + absl::Seconds(10);
     while (absl::Now() < deadline && !BothReady()) absl::SleepFor(absl::Milliseconds(2));
     EXPECT_TRUE(BothReady());
   }
-  ~GenerateWithRetryTest() override { EXPECT_TRUE(WaitForCalls(absl::Seconds(10))); }
+  ~RetryingCallTest() override { EXPECT_TRUE(WaitForCalls(absl::Seconds(10))); }
 
   bool BothReady() {
     return pool_.Pick("fake", a_.address()).ok() && pool_.Pick("fake", b_.address()).ok();
@@ -53,7 +53,7 @@ class GenerateWithRetryTest : public ::testing::Test {
   CallRecorder recorder_;
 };
 
-TEST_F(GenerateWithRetryTest, MovesToTheOtherWorkerWhenTheFirstIsUnavailable) {
+TEST_F(RetryingCallTest, MovesToTheOtherWorkerWhenTheFirstIsUnavailable) {
   a_.OnGenerate(
       [](const v1::GenerateRequest&) { return Fail(absl::UnavailableError("draining")); });
   // Whichever is picked first: two calls make sure that the failing one is among them.
@@ -69,14 +69,14 @@ TEST_F(GenerateWithRetryTest, MovesToTheOtherWorkerWhenTheFirstIsUnavailable) {
   EXPECT_EQ(b_.calls().size(), 2u);
 }
 
-TEST_F(GenerateWithRetryTest, TriesTwiceAndNoMore) {
+TEST_F(RetryingCallTest, TriesTwiceAndNoMore) {
   BothAnswer(Fail(absl::UnavailableError("draining")));
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(recorder_.WaitForDone(), absl::UnavailableError("draining"));
   EXPECT_EQ(num_calls(), 2u);
 }
 
-TEST_F(GenerateWithRetryTest, DoesNotRepeatWhatHasBegun) {
+TEST_F(RetryingCallTest, DoesNotRepeatWhatHasBegun) {
   BothAnswer(Fail(absl::UnavailableError("lost"), {"some"}));
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(recorder_.WaitForDone(), absl::UnavailableError("lost"));
@@ -84,14 +84,14 @@ TEST_F(GenerateWithRetryTest, DoesNotRepeatWhatHasBegun) {
   EXPECT_EQ(num_calls(), 1u);
 }
 
-TEST_F(GenerateWithRetryTest, DoesNotRepeatOtherErrors) {
+TEST_F(RetryingCallTest, DoesNotRepeatOtherErrors) {
   BothAnswer(Fail(absl::ResourceExhaustedError("queue full")));
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(recorder_.WaitForDone(), absl::ResourceExhaustedError("queue full"));
   EXPECT_EQ(num_calls(), 1u);
 }
 
-TEST_F(GenerateWithRetryTest, CancelReachesTheSecondCall) {
+TEST_F(RetryingCallTest, CancelReachesTheSecondCall) {
   FakeGeneration endless = SayPieces({"x"});
   endless.delay_before_end = absl::InfiniteDuration();
   a_.OnGenerate(
@@ -105,7 +105,7 @@ TEST_F(GenerateWithRetryTest, CancelReachesTheSecondCall) {
   EXPECT_TRUE(b_.WaitForCancelled(1));
 }
 
-TEST_F(GenerateWithRetryTest, FailsWithoutACallbackWhenNobodyServesTheModel) {
+TEST_F(RetryingCallTest, FailsWithoutACallbackWhenNobodyServesTheModel) {
   v1::GenerateRequest request = SomeRequest();
   request.set_model("other");
   const auto call = StartGenerateWithRetry(pool_, request, CallOptions(), recorder_.Callbacks());
@@ -113,7 +113,7 @@ TEST_F(GenerateWithRetryTest, FailsWithoutACallbackWhenNobodyServesTheModel) {
   EXPECT_EQ(recorder_.num_done(), 0);
 }
 
-TEST_F(GenerateWithRetryTest, SurvivesAWorkerThatIsKilled) {
+TEST_F(RetryingCallTest, SurvivesAWorkerThatIsKilled) {
   a_.Stop();
   // At once, before the pool can know: calls that meet the dead worker move to the other one.
   for (int i = 0; i < 10; ++i) {

@@ -1,0 +1,122 @@
+#include "gateway/rpc/retrying_call.h"
+
+#include <mutex>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace skein {
+namespace {
+
+// Stands between the caller and at most two calls, one after the other. Their callbacks keep it.
+class RetryingCall final : public ByteCall, public std::enable_shared_from_this<RetryingCall> {
+ public:
+  RetryingCall(WorkerPool& workers, WorkerHandle worker, std::string model, ByteRequest request,
+               const CallOptions& options, ByteCallbacks callbacks)
+      : workers_(workers),
+        worker_(std::move(worker)),
+        model_(std::move(model)),
+        request_(std::move(request)),
+        options_(options),
+        callbacks_(std::move(callbacks)) {}
+
+  void Start() override {
+    ByteCallbacks callbacks;
+    callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
+      self->OnMessage(message);
+    };
+    callbacks.on_done = [self = shared_from_this()](const grpc::Status& status) {
+      self->OnDone(status);
+    };
+    const std::shared_ptr<ByteCall> call =
+        MakeByteCall(worker_, request_, options_, std::move(callbacks));
+    bool cancelled = false;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      call_ = call;
+      cancelled = cancelled_;
+    }
+    if (cancelled) call->Cancel();
+    call->Start();
+  }
+
+  void ReadNext() override {
+    if (const std::shared_ptr<ByteCall> call = Current()) call->ReadNext();
+  }
+
+  void Cancel() override {
+    std::shared_ptr<ByteCall> call;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      cancelled_ = true;
+      call = call_;
+    }
+    if (call != nullptr) call->Cancel();
+  }
+
+ private:
+  // Null before the start and after the end.
+  std::shared_ptr<ByteCall> Current() {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return call_;
+  }
+
+  void OnMessage(grpc::ByteBuffer& message) {
+    may_retry_ = false;
+    callbacks_.on_message(message);
+  }
+
+  void OnDone(const grpc::Status& status) {
+    bool retry = false;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      retry = may_retry_ && !cancelled_ && status.error_code() == grpc::StatusCode::UNAVAILABLE;
+      call_.reset();
+    }
+    may_retry_ = false;
+    if (retry && MoveToAnotherWorker(status)) return Start();
+    // What the callbacks own goes with the end of the call.
+    const ByteCallbacks callbacks = std::exchange(callbacks_, {});
+    callbacks.on_done(status);
+  }
+
+  bool MoveToAnotherWorker(const grpc::Status& status) {
+    absl::StatusOr<WorkerHandle> other = workers_.Pick(model_, worker_.address);
+    if (!other.ok()) return false;
+    LogWarning("call moved to another worker", {{"request", options_.request_id},
+                                                {"from", worker_.address},
+                                                {"to", other->address},
+                                                {"reason", status.error_message()}});
+    worker_ = *std::move(other);
+    return true;
+  }
+
+  WorkerPool& workers_;
+  // Used by the start, then by one gRPC callback at a time.
+  WorkerHandle worker_;
+  const std::string model_;
+  const ByteRequest request_;
+  const CallOptions options_;
+  ByteCallbacks callbacks_;
+  bool may_retry_ = true;
+
+  std::mutex mu_;
+  // Guarded by mu_.
+  std::shared_ptr<ByteCall> call_;  // the current one
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers,
+                                                           const std::string& model,
+                                                           ByteRequest request,
+                                                           const CallOptions& options,
+                                                           ByteCallbacks callbacks) {
+  ASSIGN_OR_RETURN(WorkerHandle worker, workers.Pick(model));
+  return std::make_shared<RetryingCall>(workers, std::move(worker), model, std::move(request),
+                                        options, std::move(callbacks));
+}
+
+}  // namespace skein

@@ -1,0 +1,25 @@
+// A call on whichever worker the pool picks, moved to another one if the first turns out to be
+// gone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+#include "gateway/routing/worker_pool.h"
+#include "gateway/rpc/byte_call.h"
+
+namespace skein {
+
+// A call of `model`, not yet started, on a worker that is picked now. If it fails with Unavailable
+// before any message came, it is started once more on another worker, if there is one; the
+// callbacks see one call. An error, without any callback, is what WorkerPool::Pick returned.
+// `workers` outlives the call.
+absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers,
+                                                           const std::string& model,
+                                                           ByteRequest request,
+                                                           const CallOptions& options,
+                                                           ByteCallbacks callbacks);
+
+}  // namespace skein
