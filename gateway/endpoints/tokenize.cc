@@ -18,8 +18,8 @@ namespace {
 
 namespace json = boost::json;
 
-absl::StatusOr<WorkerHandle> PickWorker(GatewayContext& context, absl::string_view model) {
-  auto worker = context.workers.Pick(model);
+absl::StatusOr<WorkerHandle> PickWorker(GatewayContext& context, const std::string& model) {
+  auto worker = context.workers.Pick({.model = model});
   if (!worker.ok()) return FromPick(worker.status());
   return worker;
 }

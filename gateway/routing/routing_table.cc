@@ -7,6 +7,13 @@
 #include "common/base/status_macros.h"
 
 namespace skein {
+namespace {
+
+bool Contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+}  // namespace
 
 bool RoutingTable::Worker::IsReady() const {
   return connected && !draining &&
@@ -44,7 +51,8 @@ void RoutingTable::SetDown(size_t worker_index) {
   worker.ready.clear();
 }
 
-absl::StatusOr<size_t> RoutingTable::Pick(absl::string_view model, absl::string_view avoid) {
+absl::StatusOr<size_t> RoutingTable::Pick(absl::string_view model,
+                                          const std::vector<std::string>& avoid) {
   const std::lock_guard<std::mutex> lock(mu_);
   std::string name(model);
   if (name.empty()) {
@@ -55,11 +63,21 @@ absl::StatusOr<size_t> RoutingTable::Pick(absl::string_view model, absl::string_
   for (size_t i = 0; i < workers_.size(); ++i) {
     const size_t index = (first + i) % workers_.size();
     const Worker& worker = workers_[index];
-    if (!worker.IsReady() || !worker.Serves(name) || worker.address == avoid) continue;
+    if (!worker.IsReady() || !worker.Serves(name) || Contains(avoid, worker.address)) continue;
     last_pick_[name] = index;
     return index;
   }
   return NobodyServesLocked(name, avoid);
+}
+
+void RoutingTable::AddInFlight(size_t worker_index, int sequences) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  workers_[worker_index].in_flight += sequences;
+}
+
+int RoutingTable::InFlight(size_t worker_index) const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return workers_[worker_index].in_flight;
 }
 
 absl::StatusOr<std::string> RoutingTable::OnlyModelLocked() const {
@@ -80,7 +98,7 @@ absl::StatusOr<std::string> RoutingTable::OnlyModelLocked() const {
 }
 
 absl::Status RoutingTable::NobodyServesLocked(const std::string& model,
-                                              absl::string_view avoid) const {
+                                              const std::vector<std::string>& avoid) const {
   bool connected = false;
   bool loading = false;
   bool draining = false;
@@ -92,7 +110,7 @@ absl::Status RoutingTable::NobodyServesLocked(const std::string& model,
     loading = loading || (worker.connected && !worker.draining && worker.ready.empty());
     draining = draining || (worker.connected && worker.draining && has);
     lost = lost || (!worker.connected && has);
-    avoided = avoided || (worker.address == avoid && has);
+    avoided = avoided || (Contains(avoid, worker.address) && has);
   }
   if (!connected) return absl::UnavailableError("no worker is connected");
   if (avoided)

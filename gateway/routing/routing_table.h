@@ -29,7 +29,9 @@ class RoutingTable {
 
   // As WorkerPool::Pick. A worker that is down or draining and had the model makes it Unavailable
   // instead of NotFound.
-  absl::StatusOr<size_t> Pick(absl::string_view model, absl::string_view avoid = "");
+  absl::StatusOr<size_t> Pick(absl::string_view model, const std::vector<std::string>& avoid = {});
+  void AddInFlight(size_t worker_index, int sequences);
+  int InFlight(size_t worker_index) const;
   std::vector<v1::ModelInfo> Models() const;
   int NumReady() const;
 
@@ -38,6 +40,7 @@ class RoutingTable {
     std::string address;
     bool connected = false;
     bool draining = false;
+    int in_flight = 0;                           // sequences that were sent and have not ended
     std::set<std::string> ready;                 // of the last load
     std::map<std::string, v1::ModelInfo> infos;  // of the last model list; kept while it is down
 
@@ -48,7 +51,8 @@ class RoutingTable {
   };
 
   absl::StatusOr<std::string> OnlyModelLocked() const;
-  absl::Status NobodyServesLocked(const std::string& model, absl::string_view avoid) const;
+  absl::Status NobodyServesLocked(const std::string& model,
+                                  const std::vector<std::string>& avoid) const;
 
   mutable std::mutex mu_;
   std::vector<Worker> workers_;              // guarded by mu_

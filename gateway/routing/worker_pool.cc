@@ -1,6 +1,7 @@
 #include "gateway/routing/worker_pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -43,12 +44,35 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
+// Counts in the table, which it keeps: a handle may outlive the pool.
+class TableLease final : public WorkerLease {
+ public:
+  TableLease(std::shared_ptr<RoutingTable> table, size_t worker_index, int sequences)
+      : table_(std::move(table)), worker_index_(worker_index), sequences_(sequences) {
+    table_->AddInFlight(worker_index_, sequences_);
+  }
+  ~TableLease() override { End(); }
+
+  void Answered() override {}
+  void Report(const absl::Status&) override { End(); }
+
+ private:
+  void End() {
+    if (!ended_.exchange(true)) table_->AddInFlight(worker_index_, -sequences_);
+  }
+
+  const std::shared_ptr<RoutingTable> table_;
+  const size_t worker_index_;
+  const int sequences_;
+  std::atomic<bool> ended_{false};
+};
+
 }  // namespace
 
 class WorkerPool::Impl {
  public:
   Impl(const std::vector<std::string>& addresses, WorkerPoolOptions options)
-      : options_(std::move(options)), table_(addresses) {
+      : options_(std::move(options)), table_(std::make_shared<RoutingTable>(addresses)) {
     for (size_t i = 0; i < addresses.size(); ++i) {
       watches_.push_back(std::make_unique<WorkerWatch>(
           addresses[i], OpenChannel(addresses[i], options_), options_, EventsOf(i)));
@@ -66,26 +90,27 @@ class WorkerPool::Impl {
     for (const auto& watch : watches_) watch->Stop();
   }
 
-  absl::StatusOr<WorkerHandle> Pick(absl::string_view model, absl::string_view avoid) {
-    ASSIGN_OR_RETURN(const size_t index, table_.Pick(model, avoid));
-    return WorkerHandle{watches_[index]->address(), watches_[index]->channel()};
+  absl::StatusOr<WorkerHandle> Pick(const PickRequest& request) {
+    ASSIGN_OR_RETURN(const size_t index, table_->Pick(request.model, request.avoid));
+    return WorkerHandle{watches_[index]->address(), watches_[index]->channel(),
+                        std::make_shared<TableLease>(table_, index, request.sequences)};
   }
 
-  const RoutingTable& table() const { return table_; }
+  const RoutingTable& table() const { return *table_; }
 
  private:
   WatchEvents EventsOf(size_t worker_index) {
     WatchEvents events;
     events.on_load = [this, worker_index](const v1::WorkerLoad& load) {
-      table_.SetLoad(worker_index, load);
+      table_->SetLoad(worker_index, load);
       TellReadyWorkers();
     };
     events.on_models = [this, worker_index](const v1::ListModelsResponse& models) {
-      table_.SetModels(worker_index, models);
+      table_->SetModels(worker_index, models);
       TellReadyWorkers();
     };
     events.on_down = [this, worker_index] {
-      table_.SetDown(worker_index);
+      table_->SetDown(worker_index);
       TellReadyWorkers();
     };
     events.wake = [this] {
@@ -99,7 +124,7 @@ class WorkerPool::Impl {
   void TellReadyWorkers() {
     if (!options_.on_ready_workers) return;
     const std::lock_guard<std::mutex> lock(told_mu_);
-    const int num_ready = table_.NumReady();
+    const int num_ready = table_->NumReady();
     if (num_ready != told_) options_.on_ready_workers(num_ready);
     told_ = num_ready;
   }
@@ -118,7 +143,7 @@ class WorkerPool::Impl {
   }
 
   const WorkerPoolOptions options_;
-  RoutingTable table_;
+  const std::shared_ptr<RoutingTable> table_;
 
   std::mutex told_mu_;
   int told_ = 0;  // guarded by told_mu_
@@ -137,8 +162,8 @@ WorkerPool::WorkerPool(const std::vector<std::string>& addresses, WorkerPoolOpti
 
 WorkerPool::~WorkerPool() = default;
 
-absl::StatusOr<WorkerHandle> WorkerPool::Pick(absl::string_view model, absl::string_view avoid) {
-  return impl_->Pick(model, avoid);
+absl::StatusOr<WorkerHandle> WorkerPool::Pick(const PickRequest& request) {
+  return impl_->Pick(request);
 }
 
 std::vector<v1::ModelInfo> WorkerPool::Models() const { return impl_->table().Models(); }

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 #include "skein/v1/workers.pb.h"
@@ -18,12 +18,43 @@ class Channel;
 
 namespace skein {
 
+// What is known of a request before it has a worker.
+struct PickRequest {
+  std::string model = {};  // may be empty while exactly one model is served
+  // Requests of one key go to one worker where its load allows; empty: to any.
+  std::string affinity_key = {};
+  std::vector<std::string> entries = {};  // states and adapters that the request names
+  std::vector<std::string> avoid = {};    // addresses of workers that have just failed
+  int sequences = 1;                      // choices: what the request adds to a worker's load
+};
+
+// One call to a worker, from Pick to its end. Thread-safe.
+class WorkerLease {
+ public:
+  virtual ~WorkerLease() = default;
+  // The call has brought its first message.
+  virtual void Answered() = 0;
+  // The call has ended; only the first report counts.
+  virtual void Report(const absl::Status& outcome) = 0;
+};
+
 // A worker that was ready when it was picked. Holding one keeps its channel alive. The pool holds
 // it too, and goes last: gRPC 1.51 frees a channel twice when its last reference is dropped on one
 // of gRPC's own threads.
+//
+// Copies share one lease. The call counts as in flight until it is reported, or the last copy is
+// gone.
 struct WorkerHandle {
   std::string address;
   std::shared_ptr<grpc::Channel> channel;
+  std::shared_ptr<WorkerLease> lease = nullptr;  // null: a worker that no pool has picked
+
+  void Answered() const {
+    if (lease != nullptr) lease->Answered();
+  }
+  void Report(const absl::Status& outcome) const {
+    if (lease != nullptr) lease->Report(outcome);
+  }
 };
 
 struct WorkerPoolOptions {
@@ -50,10 +81,9 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // NotFound if no connected worker has `model`; Unavailable if none is connected, or those that
-  // have it are draining or loading. An empty name is allowed while exactly one model is served.
-  // `avoid` is the address of a worker that has just failed, which is not picked.
-  absl::StatusOr<WorkerHandle> Pick(absl::string_view model, absl::string_view avoid = "");
+  // NotFound if no connected worker has the model; Unavailable if none is connected, or those that
+  // have it are draining, loading or to be avoided.
+  absl::StatusOr<WorkerHandle> Pick(const PickRequest& request);
   // Ready models over all workers, each once, by name.
   std::vector<v1::ModelInfo> Models() const;
   // At least one worker is ready to serve a model.

@@ -72,6 +72,7 @@ class WorkerCall final : public ByteCall,
       RemoveHold();
       return;
     }
+    worker_.Answered();
     Bytes message;
     message.Swap(&response_);
     callbacks_.on_message(message);
@@ -84,6 +85,7 @@ class WorkerCall final : public ByteCall,
     const std::unique_ptr<RunningCall> running = std::move(running_);
     const std::shared_ptr<WorkerCall> self = std::move(self_);
     const ByteCallbacks callbacks = std::exchange(callbacks_, {});
+    worker_.Report(FromGrpc(status));
     callbacks.on_done(status);
   }
 

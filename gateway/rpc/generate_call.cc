@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "gateway/routing/affinity.h"
 #include "gateway/rpc/byte_call.h"
 #include "gateway/rpc/byte_messages.h"
 #include "gateway/rpc/client_call.h"
@@ -78,8 +79,8 @@ absl::StatusOr<std::shared_ptr<GenerateCall>> StartGenerateWithRetry(
     GenerateCallbacks callbacks) {
   auto reader = std::make_shared<GenerateReader>(std::move(callbacks));
   ASSIGN_OR_RETURN(std::shared_ptr<ByteCall> call,
-                   MakeRetryingCall(workers, request.model(), {kMethod, ToBytes(request)}, options,
-                                    reader->Callbacks()));
+                   MakeRetryingCall(workers, PickRequestFor(request, options.affinity_key),
+                                    {kMethod, ToBytes(request)}, options, reader->Callbacks()));
   reader->Start(std::move(call));
   return std::shared_ptr<GenerateCall>(std::move(reader));
 }

@@ -18,6 +18,7 @@ struct CallOptions {
   std::string request_id;   // sent as metadata x-request-id
   std::string traceparent;  // sent as metadata if not empty
   absl::Time deadline = absl::InfiniteFuture();
+  std::string affinity_key;  // stays here: requests of one key go to one worker; empty: by prompt
 };
 
 // A running Generate call. Thread-safe; dropping it does not cancel the call.

@@ -12,11 +12,11 @@ namespace {
 // Stands between the caller and at most two calls, one after the other. Their callbacks keep it.
 class RetryingCall final : public ByteCall, public std::enable_shared_from_this<RetryingCall> {
  public:
-  RetryingCall(WorkerPool& workers, WorkerHandle worker, std::string model, ByteRequest request,
+  RetryingCall(WorkerPool& workers, WorkerHandle worker, PickRequest pick, ByteRequest request,
                const CallOptions& options, ByteCallbacks callbacks)
       : workers_(workers),
         worker_(std::move(worker)),
-        model_(std::move(model)),
+        pick_(std::move(pick)),
         request_(std::move(request)),
         options_(options),
         callbacks_(std::move(callbacks)) {}
@@ -82,7 +82,8 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
   }
 
   bool MoveToAnotherWorker(const grpc::Status& status) {
-    absl::StatusOr<WorkerHandle> other = workers_.Pick(model_, worker_.address);
+    pick_.avoid.push_back(worker_.address);
+    absl::StatusOr<WorkerHandle> other = workers_.Pick(pick_);
     if (!other.ok()) return false;
     LogWarning("call moved to another worker", {{"request", options_.request_id},
                                                 {"from", worker_.address},
@@ -95,7 +96,7 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
   WorkerPool& workers_;
   // Used by the start, then by one gRPC callback at a time.
   WorkerHandle worker_;
-  const std::string model_;
+  PickRequest pick_;  // avoids where it was
   const ByteRequest request_;
   const CallOptions options_;
   ByteCallbacks callbacks_;
@@ -109,14 +110,13 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers,
-                                                           const std::string& model,
+absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers, PickRequest pick,
                                                            ByteRequest request,
                                                            const CallOptions& options,
                                                            ByteCallbacks callbacks) {
-  ASSIGN_OR_RETURN(WorkerHandle worker, workers.Pick(model));
-  return std::make_shared<RetryingCall>(workers, std::move(worker), model, std::move(request),
-                                        options, std::move(callbacks));
+  ASSIGN_OR_RETURN(WorkerHandle worker, workers.Pick(pick));
+  return std::make_shared<RetryingCall>(workers, std::move(worker), std::move(pick),
+                                        std::move(request), options, std::move(callbacks));
 }
 
 }  // namespace skein

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "absl/status/statusor.h"
 
@@ -12,12 +11,11 @@
 
 namespace skein {
 
-// A call of `model`, not yet started, on a worker that is picked now. If it fails with Unavailable
+// A call, not yet started, on a worker that is picked now. If it fails with Unavailable
 // before any message came, it is started once more on another worker, if there is one; the
 // callbacks see one call. An error, without any callback, is what WorkerPool::Pick returned.
 // `workers` outlives the call.
-absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers,
-                                                           const std::string& model,
+absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers, PickRequest pick,
                                                            ByteRequest request,
                                                            const CallOptions& options,
                                                            ByteCallbacks callbacks);

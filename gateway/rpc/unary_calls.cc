@@ -18,11 +18,11 @@ using AsyncStub = v1::InferenceService::StubInterface::async_interface;
 // All that a call needs until its callback has run.
 template <typename Request, typename Response>
 struct UnaryCall {
-  UnaryCall(const WorkerHandle& worker, Request&& request_message)
-      : channel(worker.channel), stub(channel), request(std::move(request_message)) {}
+  UnaryCall(const WorkerHandle& picked, Request&& request_message)
+      : worker(picked), stub(worker.channel), request(std::move(request_message)) {}
 
   const RunningCall running;
-  const std::shared_ptr<grpc::Channel> channel;
+  const WorkerHandle worker;
   v1::InferenceService::Stub stub;
   grpc::ClientContext context;
   const Request request;
@@ -42,6 +42,7 @@ void StartUnary(UnaryMethod<Request, Response> method, const WorkerHandle& worke
   AsyncStub* const async = call->stub.async();
   (async->*method)(&call->context, &call->request, &call->response,
                    [call, on_done = std::move(on_done)](const grpc::Status& status) {
+                     call->worker.Report(FromGrpc(status));
                      if (status.ok()) {
                        on_done(std::move(call->response));
                      } else {

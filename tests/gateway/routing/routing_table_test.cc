@@ -113,9 +113,9 @@ TEST(RoutingTableTest, TakesTurnsPerModel) {
 TEST(RoutingTableTest, AvoidsAWorker) {
   RoutingTable table(kAddresses);
   Fill({kM, kM}, table);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(*table.Pick("m", "a"), 1u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(*table.Pick("m", {"a"}), 1u);
   table.SetDown(1);
-  const absl::StatusOr<size_t> none = table.Pick("m", "a");
+  const absl::StatusOr<size_t> none = table.Pick("m", {"a"});
   EXPECT_TRUE(absl::IsUnavailable(none.status())) << none.status();
 }
 

@@ -41,19 +41,19 @@ TEST(WorkerPoolTest, FindsAWorkerAndItsModels) {
   FakeWorker worker("fake");
   WorkerPool pool({worker.address()}, QuickOptions());
   ASSERT_TRUE(WaitUntil([&] { return pool.Ready(); }));
-  const auto handle = pool.Pick("fake");
+  const auto handle = pool.Pick({.model = "fake"});
   ASSERT_TRUE(handle.ok()) << handle.status();
   EXPECT_EQ(handle->address, worker.address());
   EXPECT_NE(handle->channel, nullptr);
-  EXPECT_EQ(pool.Pick("")->address, worker.address());
-  EXPECT_TRUE(absl::IsNotFound(pool.Pick("other").status()));
+  EXPECT_EQ(pool.Pick({.model = ""})->address, worker.address());
+  EXPECT_TRUE(absl::IsNotFound(pool.Pick({.model = "other"}).status()));
   ASSERT_EQ(pool.Models().size(), 1u);
   EXPECT_EQ(pool.Models()[0].max_prompt_tokens(), 4096u);
 }
 
 TEST(WorkerPoolTest, IsUnavailableWithoutAWorker) {
   WorkerPool pool({"127.0.0.1:1"}, QuickOptions());
-  EXPECT_TRUE(absl::IsUnavailable(pool.Pick("fake").status()));
+  EXPECT_TRUE(absl::IsUnavailable(pool.Pick({.model = "fake"}).status()));
   EXPECT_FALSE(pool.Ready());
   EXPECT_TRUE(pool.Models().empty());
 }
@@ -76,34 +76,38 @@ TEST(WorkerPoolTest, TakesTurnsAndSkipsTheOnesThatAreGone) {
   WorkerPool pool({a.address(), b.address(), c.address()}, options);
   ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
   std::multiset<std::string> picked;
-  for (int i = 0; i < 30; ++i) picked.insert(pool.Pick("fake")->address);
+  for (int i = 0; i < 30; ++i) picked.insert(pool.Pick({.model = "fake"})->address);
   for (const FakeWorker* worker : {&a, &b, &c}) EXPECT_EQ(picked.count(worker->address()), 10u);
 
   b.Stop();
   ASSERT_TRUE(WaitUntil([&] { return num_ready == 2; }));
-  for (int i = 0; i < 10; ++i) EXPECT_NE(pool.Pick("fake")->address, b.address());
+  for (int i = 0; i < 10; ++i) EXPECT_NE(pool.Pick({.model = "fake"})->address, b.address());
 
   b.Start();
   ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
   std::set<std::string> again;
-  for (int i = 0; i < 3; ++i) again.insert(pool.Pick("fake")->address);
+  for (int i = 0; i < 3; ++i) again.insert(pool.Pick({.model = "fake"})->address);
   EXPECT_EQ(again.count(b.address()), 1u);
 }
 
 TEST(WorkerPoolTest, LeavesADrainingWorkerOut) {
   FakeWorker a("fake"), b("fake");
   WorkerPool pool({a.address(), b.address()}, QuickOptions());
-  ASSERT_TRUE(
-      WaitUntil([&] { return pool.Pick("fake").ok() && pool.Pick("fake", a.address()).ok(); }));
+  ASSERT_TRUE(WaitUntil([&] {
+    return pool.Pick({.model = "fake"}).ok() &&
+           pool.Pick({.model = "fake", .avoid = {a.address()}}).ok();
+  }));
   a.SetDraining(true);
-  ASSERT_TRUE(
-      WaitUntil([&] { return absl::IsUnavailable(pool.Pick("fake", b.address()).status()); }));
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(pool.Pick("fake")->address, b.address());
+  ASSERT_TRUE(WaitUntil([&] {
+    return absl::IsUnavailable(pool.Pick({.model = "fake", .avoid = {b.address()}}).status());
+  }));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(pool.Pick({.model = "fake"})->address, b.address());
   b.SetDraining(true);
-  EXPECT_TRUE(WaitUntil([&] { return absl::IsUnavailable(pool.Pick("fake").status()); }));
+  EXPECT_TRUE(
+      WaitUntil([&] { return absl::IsUnavailable(pool.Pick({.model = "fake"}).status()); }));
   EXPECT_FALSE(pool.Ready());
   a.SetDraining(false);
-  EXPECT_TRUE(WaitUntil([&] { return pool.Pick("fake").ok(); }));
+  EXPECT_TRUE(WaitUntil([&] { return pool.Pick({.model = "fake"}).ok(); }));
 }
 
 TEST(WorkerPoolTest, FollowsAModelThatIsReplaced) {
@@ -112,20 +116,33 @@ TEST(WorkerPoolTest, FollowsAModelThatIsReplaced) {
   ASSERT_TRUE(WaitUntil([&] { return HasModel(pool, "old"); }));
   worker.SetModels({});
   ASSERT_TRUE(WaitUntil([&] { return !pool.Ready(); }));
-  EXPECT_TRUE(absl::IsUnavailable(pool.Pick("old").status()));
+  EXPECT_TRUE(absl::IsUnavailable(pool.Pick({.model = "old"}).status()));
   worker.SetModels({FakeModelInfo("new")});
   ASSERT_TRUE(WaitUntil([&] { return HasModel(pool, "new"); }));
-  EXPECT_TRUE(pool.Pick("new").ok());
-  EXPECT_TRUE(absl::IsNotFound(pool.Pick("old").status()));
+  EXPECT_TRUE(pool.Pick({.model = "new"}).ok());
+  EXPECT_TRUE(absl::IsNotFound(pool.Pick({.model = "old"}).status()));
 }
 
 TEST(WorkerPoolTest, KeepsRoutesByModel) {
   FakeWorker a("one"), b("two");
   WorkerPool pool({a.address(), b.address()}, QuickOptions());
   ASSERT_TRUE(WaitUntil([&] { return pool.Models().size() == 2; }));
-  EXPECT_EQ(pool.Pick("one")->address, a.address());
-  EXPECT_EQ(pool.Pick("two")->address, b.address());
-  EXPECT_TRUE(absl::IsInvalidArgument(pool.Pick("").status()));
+  EXPECT_EQ(pool.Pick({.model = "one"})->address, a.address());
+  EXPECT_EQ(pool.Pick({.model = "two"})->address, b.address());
+  EXPECT_TRUE(absl::IsInvalidArgument(pool.Pick({.model = ""}).status()));
+}
+
+TEST(WorkerPoolTest, AHandleMayOutliveThePool) {
+  FakeWorker worker("fake");
+  std::shared_ptr<WorkerLease> lease;
+  {
+    WorkerPool pool({worker.address()}, QuickOptions());
+    ASSERT_TRUE(WaitUntil([&] { return pool.Ready(); }));
+    lease = pool.Pick({.model = "fake"})->lease;
+  }
+  ASSERT_NE(lease, nullptr);
+  lease->Answered();
+  lease->Report(absl::OkStatus());
 }
 
 TEST(WorkerPoolTest, EndsQuicklyWhateverItsWorkersDo) {

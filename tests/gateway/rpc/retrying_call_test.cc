@@ -34,7 +34,8 @@ class RetryingCallTest : public ::testing::Test {
   ~RetryingCallTest() override { EXPECT_TRUE(WaitForCalls(absl::Seconds(10))); }
 
   bool BothReady() {
-    return pool_.Pick("fake", a_.address()).ok() && pool_.Pick("fake", b_.address()).ok();
+    return pool_.Pick({.model = "fake", .avoid = {a_.address()}}).ok() &&
+           pool_.Pick({.model = "fake", .avoid = {b_.address()}}).ok();
   }
 
   void BothAnswer(const FakeGeneration& script) {

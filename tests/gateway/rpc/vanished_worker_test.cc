@@ -33,7 +33,7 @@ TEST(VanishedWorkerTest, ARunningCallEndsWithUnavailable) {
   options.ping_timeout = absl::Seconds(1);
   WorkerPool pool({proxy.address()}, options);
   for (int i = 0; i < 1000 && !pool.Ready(); ++i) absl::SleepFor(absl::Milliseconds(10));
-  const absl::StatusOr<WorkerHandle> handle = pool.Pick("fake");
+  const absl::StatusOr<WorkerHandle> handle = pool.Pick({.model = "fake"});
   ASSERT_TRUE(handle.ok()) << handle.status();
   CallRecorder recorder;
   v1::GenerateRequest request;
