@@ -3,20 +3,31 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
 #include "common/base/log.h"
 #include "common/config/worker_config.h"
 #include "common/config/worker_flags.h"
 #include "kernels/device/device.h"
+#include "worker/rpc/health_check.h"
 #include "worker/rpc/worker_process.h"
 
 namespace {
 
 constexpr int kUsageError = 2;
+constexpr absl::Duration kHealthTimeout = absl::Seconds(5);
 
 int FailWith(const absl::Status& status) {
   std::fprintf(stderr, "skein-worker: %s\nTry skein-worker --help.\n",
                std::string(status.message()).c_str());
   return kUsageError;
+}
+
+int ReportHealth(const absl::Status& status) {
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "skein-worker: %s\n", std::string(status.message()).c_str());
+  return 1;
 }
 
 }  // namespace
@@ -29,6 +40,9 @@ int main(int argc, char** argv) {
     std::fputs(skein::WorkerUsage().c_str(), stdout);
     return 0;
   }
+  if (!line->health_check.empty()) {
+    return ReportHealth(skein::CheckHealth(line->health_check, kHealthTimeout));
+  }
   if (line->config.model().path().empty()) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);
     return FailWith(absl::InvalidArgumentError("--model is missing"));
@@ -38,6 +52,10 @@ int main(int argc, char** argv) {
   absl::Status status = skein::Validate(line->config, cuda.ok());
   if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
   if (!status.ok()) return FailWith(status);
+  if (line->check_config) {
+    std::puts("the configuration is valid");
+    return 0;
+  }
   if (!cuda.ok()) {
     skein::LogInfo("serving on the CPU", {{"reason", std::string(cuda.message())}});
   }

@@ -57,7 +57,7 @@ FlagGroup ServingFlags(GatewayConfig& config) {
             SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })}}};
 }
 
-FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, bool& help) {
+FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, GatewayCommandLine& line) {
   return {"Process",
           {{"config", "FILE", "a GatewayConfig in Protobuf text format; flags override it",
             [&](const std::string& v) {
@@ -69,14 +69,27 @@ FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, bool& he
               config.set_log_level(v);
               return absl::OkStatus();
             }},
+           {"check-config", "", "say whether flags and configuration are valid, and end",
+            [&](const std::string&) {
+              line.check_config = true;
+              return absl::OkStatus();
+            }},
+           {"health-check", "ADDR[/PATH]",
+            "ask the gateway at ADDR (plain HTTP, by default for readyz);\nstatus 0 if it says "
+            "yes, else 1",
+            [&](const std::string& v) {
+              line.health_check = v;
+              return absl::OkStatus();
+            }},
            {"help", "", "this text", [&](const std::string&) {
-              help = true;
+              line.help = true;
               return absl::OkStatus();
             }}}};
 }
 
-std::vector<FlagGroup> AllFlags(GatewayConfig& config, std::string& config_path, bool& help) {
-  return {ServingFlags(config), ProcessFlags(config, config_path, help)};
+std::vector<FlagGroup> AllFlags(GatewayConfig& config, std::string& config_path,
+                                GatewayCommandLine& line) {
+  return {ServingFlags(config), ProcessFlags(config, config_path, line)};
 }
 
 }  // namespace
@@ -85,7 +98,7 @@ absl::StatusOr<GatewayCommandLine> ParseGatewayCommandLine(const std::vector<std
   GatewayCommandLine line;
   GatewayConfig from_flags;
   std::string config_path;
-  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line.help)));
+  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line)));
   if (line.help) return line;
   if (!config_path.empty()) {
     ASSIGN_OR_RETURN(line.config, ReadTextProto<GatewayConfig>(config_path));
@@ -97,10 +110,10 @@ absl::StatusOr<GatewayCommandLine> ParseGatewayCommandLine(const std::vector<std
 }
 
 std::string GatewayUsage() {
-  GatewayConfig config;
+  GatewayCommandLine line;
   std::string config_path;
-  bool help = false;
-  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(config, config_path, help)), kUsageTail);
+  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(line.config, config_path, line)),
+                      kUsageTail);
 }
 
 }  // namespace skein

@@ -12,6 +12,8 @@ namespace skein {
 
 struct GatewayCommandLine {
   bool help = false;
+  bool check_config = false;  // say whether the configuration is valid, and end
+  std::string health_check;   // ADDR[/PATH] to ask instead of serving; empty: serve
   // Of --config, if given, with the other flags on top; no defaults yet.
   config::v1::GatewayConfig config;
 };

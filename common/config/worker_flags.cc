@@ -88,21 +88,31 @@ FlagGroup EngineFlags(WorkerConfig& config) {
             SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })}}};
 }
 
-FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, bool& help) {
+FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, WorkerCommandLine& line) {
   return {"Process",
           {{"config", "FILE", "a WorkerConfig in Protobuf text format; flags override it",
             SetText([&](const std::string& v) { config_path = v; })},
            {"log-level", "LEVEL", "debug, info, warning or error (default: info)",
             SetText([&](const std::string& v) { config.set_log_level(v); })},
+           {"check-config", "", "say whether flags and configuration are valid, and end",
+            [&](const std::string&) {
+              line.check_config = true;
+              return absl::OkStatus();
+            }},
+           {"health-check", "ADDR[/SERVICE]",
+            "ask the worker at ADDR (grpc.health.v1; default: is it ready);\nstatus 0 if it says "
+            "yes, else 1",
+            SetText([&](const std::string& v) { line.health_check = v; })},
            {"help", "", "this text", [&](const std::string&) {
-              help = true;
+              line.help = true;
               return absl::OkStatus();
             }}}};
 }
 
-std::vector<FlagGroup> AllFlags(WorkerConfig& config, std::string& config_path, bool& help) {
+std::vector<FlagGroup> AllFlags(WorkerConfig& config, std::string& config_path,
+                                WorkerCommandLine& line) {
   return {ModelFlags(config), ServingFlags(config), EngineFlags(config),
-          ProcessFlags(config, config_path, help)};
+          ProcessFlags(config, config_path, line)};
 }
 
 }  // namespace
@@ -111,7 +121,7 @@ absl::StatusOr<WorkerCommandLine> ParseWorkerCommandLine(const std::vector<std::
   WorkerCommandLine line;
   WorkerConfig from_flags;
   std::string config_path;
-  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line.help)));
+  RETURN_IF_ERROR(ParseFlags(args, AllFlags(from_flags, config_path, line)));
   if (line.help) return line;
   if (!config_path.empty()) {
     ASSIGN_OR_RETURN(line.config, ReadTextProto<WorkerConfig>(config_path));
@@ -121,10 +131,10 @@ absl::StatusOr<WorkerCommandLine> ParseWorkerCommandLine(const std::vector<std::
 }
 
 std::string WorkerUsage() {
-  WorkerConfig config;
+  WorkerCommandLine line;
   std::string config_path;
-  bool help = false;
-  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(config, config_path, help)), kUsageTail);
+  return absl::StrCat(kUsageHead, FormatFlags(AllFlags(line.config, config_path, line)),
+                      kUsageTail);
 }
 
 }  // namespace skein

@@ -12,6 +12,8 @@ namespace skein {
 
 struct WorkerCommandLine {
   bool help = false;
+  bool check_config = false;  // say whether the configuration is valid, and end
+  std::string health_check;   // ADDR[/SERVICE] to ask instead of serving; empty: serve
   config::v1::WorkerConfig
       config;  // of --config, if given, with the other flags on top; no defaults yet
 };

@@ -28,6 +28,12 @@ TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
   EXPECT_EQ(line->config.drain_timeout_s(), 5u);
 }
 
+TEST(GatewayFlagsTest, TakesWhatToDoInsteadOfServing) {
+  EXPECT_TRUE(ParseGatewayCommandLine({"--check-config"})->check_config);
+  EXPECT_EQ(ParseGatewayCommandLine({"--health-check", "h:1/healthz"})->health_check,
+            "h:1/healthz");
+}
+
 TEST(GatewayFlagsTest, FlagsReplaceWhatTheFileSays) {
   const std::string path = ::testing::TempDir() + "/gateway_flags_test.conf";
   std::ofstream(path) << "listen: 'file:1' worker: 'file:2' worker: 'file:3' threads: 7";
@@ -57,8 +63,9 @@ TEST(GatewayFlagsTest, ErrorsNameTheFlag) {
 TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
   EXPECT_TRUE(ParseGatewayCommandLine({"--help"})->help);
   const std::string usage = GatewayUsage();
-  for (const char* flag : {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout",
-                           "--config FILE", "--log-level", "--help"}) {
+  for (const char* flag :
+       {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout", "--config FILE",
+        "--log-level", "--check-config", "--health-check ADDR[/PATH]", "--help"}) {
     EXPECT_THAT(usage, HasSubstr(flag));
   }
 }

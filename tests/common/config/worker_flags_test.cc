@@ -62,6 +62,11 @@ TEST(WorkerFlagsTest, HelpNeedsNothingElse) {
   EXPECT_TRUE(line->help);
 }
 
+TEST(WorkerFlagsTest, TakesWhatToDoInsteadOfServing) {
+  EXPECT_TRUE(ParseWorkerCommandLine({"--check-config"})->check_config);
+  EXPECT_EQ(ParseWorkerCommandLine({"--health-check", "h:1/live"})->health_check, "h:1/live");
+}
+
 TEST(WorkerFlagsTest, AMissingFileIsNamed) {
   const absl::Status status = ParseWorkerCommandLine({"--config", "/nowhere"}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
@@ -73,7 +78,8 @@ TEST(WorkerFlagsTest, TheUsageNamesEveryFlagAndFitsATerminal) {
   for (const char* flag :
        {"--model PATH", "--name NAME", "--tokenizer PATH", "--chat-format NAME", "--listen ADDR",
         "--metrics-listen ADDR", "--reflection", "--device NAME", "--threads N",
-        "--max-sequences N", "--config FILE", "--log-level LEVEL", "--help"}) {
+        "--max-sequences N", "--config FILE", "--log-level LEVEL", "--check-config",
+        "--health-check ADDR[/SERVICE]", "--help"}) {
     EXPECT_THAT(usage, HasSubstr(std::string("  ") + flag));
   }
   size_t column = 0;
