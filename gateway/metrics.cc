@@ -14,6 +14,7 @@ GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
                                                 LongLatencyBuckets())),
       rejected_connections(registry.AddCounter("skein_gateway_rejected_connections_total",
                                                "Connections closed because too many were open.")),
+      api_keys(registry.AddGauge("skein_gateway_api_keys", "API keys that are known.")),
       registry_(registry) {}
 
 void GatewayMetrics::CountRequest(const std::string& route, int status, double seconds) {
@@ -26,6 +27,29 @@ void GatewayMetrics::CountRequest(const std::string& route, int status, double s
                     "From a request's last byte to the answer's end.", LongLatencyBuckets(),
                     {{"route", route}})
       .Observe(seconds);
+}
+
+void GatewayMetrics::CountRefusal(const std::string& reason) {
+  registry_
+      .AddCounter("skein_gateway_refused_requests_total",
+                  "Requests turned away before any work was done for them, by reason.",
+                  {{"reason", reason}})
+      .Increment();
+}
+
+void GatewayMetrics::SetStaleFile(const std::string& file, bool stale) {
+  registry_
+      .AddGauge("skein_gateway_stale_file",
+                "1 while the newest contents of the file cannot be used and older ones are.",
+                {{"file", file}})
+      .Set(stale ? 1 : 0);
+}
+
+void GatewayMetrics::SetCertificateExpiry(const std::string& certificate, double unix_seconds) {
+  registry_
+      .AddGauge("skein_gateway_certificate_expiry_timestamp_seconds",
+                "When the certificate stops being valid.", {{"certificate", certificate}})
+      .Set(unix_seconds);
 }
 
 }  // namespace skein

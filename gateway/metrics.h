@@ -16,12 +16,20 @@ class GatewayMetrics {
   // left first.
   void CountRequest(const std::string& route, int status, double seconds);
 
+  // Requests that were turned away before any work was done for them, by reason: no_key, role ...
+  void CountRefusal(const std::string& reason);
+  // Whether the newest contents of "keys" or "certificate" could not be used, and older ones are.
+  void SetStaleFile(const std::string& file, bool stale);
+  // When a certificate ("server", "client_ca", "worker_ca" or "worker_client") stops being valid.
+  void SetCertificateExpiry(const std::string& certificate, double unix_seconds);
+
   prometheus::Gauge& connections;    // skein_gateway_connections
   prometheus::Gauge& open_streams;   // skein_gateway_open_streams
   prometheus::Gauge& ready_workers;  // skein_gateway_ready_workers
   prometheus::Histogram&
       first_token_seconds;  // skein_gateway_first_token_seconds: request read to first text
   prometheus::Counter& rejected_connections;  // skein_gateway_rejected_connections_total
+  prometheus::Gauge& api_keys;                // skein_gateway_api_keys
 
  private:
   MetricsRegistry& registry_;

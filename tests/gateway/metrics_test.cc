@@ -11,6 +11,9 @@ TEST(GatewayMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
   metrics.CountRequest("/v1/models", 200, 0.001);
+  metrics.CountRefusal("no_key");
+  metrics.SetStaleFile("keys", false);
+  metrics.SetCertificateExpiry("server", 0);
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_gateway_"));
 }
 

@@ -1,0 +1,52 @@
+#include "gateway/access/token_estimate.h"
+
+#include <algorithm>
+
+namespace skein {
+namespace {
+
+constexpr uint64_t kBytesPerToken = 4;
+constexpr uint64_t kUnstatedMaxTokens = 16;
+
+uint64_t TokensOfBytes(uint64_t bytes) { return (bytes + kBytesPerToken - 1) / kBytesPerToken; }
+
+}  // namespace
+
+uint64_t EstimateTokens(const v1::Prompt& prompt) {
+  if (prompt.has_tokens()) return prompt.tokens().ids_size();
+  uint64_t bytes = prompt.text().size();
+  for (const v1::ChatTurn& turn : prompt.chat().turns()) {
+    bytes += turn.role().size() + turn.content().size();
+  }
+  return TokensOfBytes(bytes);
+}
+
+uint64_t EstimateTokens(const v1::GenerateRequest& request) {
+  const uint64_t completion =
+      request.stopping().has_max_tokens() ? request.stopping().max_tokens() : kUnstatedMaxTokens;
+  return EstimateTokens(request.prompt()) + completion * std::max(1u, request.n());
+}
+
+std::vector<std::string> AdapterNames(const v1::Conditioning& conditioning) {
+  std::vector<std::string> names;
+  if (!conditioning.entry().empty()) names.push_back(conditioning.entry());
+  for (const v1::StateWeight& state : conditioning.mix().states()) {
+    if (!state.name().empty()) names.push_back(state.name());
+  }
+  for (const v1::AdapterWeight& adapter : conditioning.adapters()) names.push_back(adapter.name());
+  return names;
+}
+
+void TokenMeter::OnMessage(const v1::GenerateResponse& message) {
+  uint64_t more = message.started().prompt_tokens() + message.drawn();
+  if (message.has_usage()) {
+    const uint64_t total =
+        uint64_t{message.usage().prompt_tokens()} + message.usage().completion_tokens();
+    more = total > told_ ? total - told_ : 0;
+  }
+  if (more == 0) return;
+  told_ += more;
+  admission_.Use(more);
+}
+
+}  // namespace skein

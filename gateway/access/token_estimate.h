@@ -1,0 +1,37 @@
+// Tokens of a request as limits count them: a guess before it runs, what it really uses while it
+// runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gateway/access/access_control.h"
+#include "skein/v1/inference.pb.h"
+
+namespace skein {
+
+// A prompt given as tokens has as many; one given as text one for every four bytes, which is what
+// OpenAI's clients reckon with.
+uint64_t EstimateTokens(const v1::Prompt& prompt);
+// The prompt, and for each choice max_tokens, or 16 where the request does not say.
+uint64_t EstimateTokens(const v1::GenerateRequest& request);
+
+// Registered adapters and states that the request names: what Admit wants to know.
+std::vector<std::string> AdapterNames(const v1::Conditioning& conditioning);
+
+// Counts the tokens of one Generate call from its messages. Not thread-safe.
+class TokenMeter {
+ public:
+  // Tells `admission`, which outlives it.
+  explicit TokenMeter(const Admission& admission) : admission_(admission) {}
+
+  // In their order, also those that nobody reads any more.
+  void OnMessage(const v1::GenerateResponse& message);
+
+ private:
+  const Admission& admission_;
+  uint64_t told_ = 0;
+};
+
+}  // namespace skein
