@@ -6,7 +6,7 @@
 #
 # BUILD is a build folder, OUT the folder to make (.bundle). Without names it takes the worker, the gateway and the
 # tools; any other executable of the build, such as time_mix_wkv_test, can be named. Run OUT/bin/PROGRAM from anywhere.
-# Fails if the checkout's own files and the bundle are over 60 MiB together.
+# Fails if the checkout's own files and the bundle are over 60 MiB together; source without its history is not counted.
 set -euo pipefail
 
 if (($# < 1)) || [[ "$1" == -* ]]; then
@@ -46,7 +46,10 @@ ldd "$out"/bin/* | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | while r
   strip --strip-unneeded -o "$out/lib/$name" "$(realpath "$library")"
 done
 bytes_of() { awk '{sum += $1} END {print sum + 0}'; }
-checkout=$(git -C "$root" ls-files -z | (cd "$root" && xargs -0 stat -c %s) | bytes_of)
+checkout=0
+if git -C "$root" rev-parse >/dev/null 2>&1; then
+  checkout=$(git -C "$root" ls-files -z | (cd "$root" && xargs -0 stat -c %s) | bytes_of)
+fi
 bundle=$(find "$out" -type f -printf '%s\n' | bytes_of)
 printf 'checkout %d.%d MiB, bundle %d.%d MiB in %s\n' \
   $((checkout >> 20)) $((checkout * 10 / 1048576 % 10)) $((bundle >> 20)) $((bundle * 10 / 1048576 % 10)) "$out"

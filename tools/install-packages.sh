@@ -12,7 +12,10 @@ build_packages=(
   libssl-dev zlib1g-dev libpcre2-dev libutf8proc-dev
   curl ca-certificates
 )
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev shellcheck git)
+test_packages=(
+  libgtest-dev libgmock-dev libbenchmark-dev shellcheck git
+  buildah podman runc conmon catatonit mmdebstrap
+)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;

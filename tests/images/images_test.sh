@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# images_test.sh BUILD: makes the images from the programs of a build folder, looks into them, and has a chat through
+# both of them in containers that may do nothing. Exit status 77 (skipped) where containers cannot be made.
+# shellcheck disable=SC2317  # finish is called by a trap
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/images/storage.sh
+source tests/images/storage.sh
+
+build=$(realpath "$1")
+skeinctl=$build/tools/skeinctl/skeinctl
+max_gateway_bytes=60000000
+
+finish() {
+  local status=$?
+  trap - EXIT
+  if ((status != 0 && status != 77)); then
+    for name in worker gateway; do
+      printf '\n--- the end of the %s log\n' "$name" >&2
+      "${podman[@]}" logs --tail 20 "$name" >&2 2>&1 || true
+    done
+  fi
+  remove_storage
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '[%3d s] %s\n' "$SECONDS" "$*"; }
+# inspect IMAGE TEMPLATE
+inspect() { "${podman[@]}" image inspect --format "$2" "skein-$1:test"; }
+label() { inspect "$1" "{{index .Labels \"org.opencontainers.image.$2\"}}"; }
+# equal WHAT FOUND WANTED
+equal() { [[ "$2" == "$3" ]] || fail "$1 is \"$2\", expected \"$3\""; }
+
+# --- What the images hold. -------------------------------------------------------------------------------------------
+
+# Paths of the files of the mounted image $1 whose names match the find arguments.
+files_in() { (cd "$1" && find . -type f "${@:2}" -printf '/%P\n' | sort); }
+
+check_files() {
+  local target=$1 mounted programs linked found
+  mounted=$("${podman[@]}" image mount "skein-$target:test")
+  # Every executable is the program or a library, so there is no shell, no compiler, no package manager.
+  programs=$(files_in "$mounted" -perm /111 -not -name '*.so*')
+  equal "skein-$target: its executables" "$programs" "/opt/skein/bin/skein-$target"
+  linked=$(LD_LIBRARY_PATH=/opt/skein/lib chroot "$mounted" /lib64/ld-linux-x86-64.so.2 \
+    --list "/opt/skein/bin/skein-$target" | grep -o '/[^ ]*' | xargs -n 1 realpath -m -s | sort -u)
+  found=$(files_in "$mounted" -name '*.so*')
+  diff <(echo "$linked") <(echo "$found") >&2 || fail "skein-$target: its libraries are not those that it links with"
+  [[ -z "$(find "$mounted" -perm /6000 -o -perm /002 -not -type l)" ]] || fail "skein-$target: rights that nobody needs"
+  unpacked=$(du --apparent-size --bytes --summarize "$mounted" | cut -f 1)
+  say "skein-$target: $((unpacked / 1000000)).$((unpacked / 100000 % 10)) MB unpacked"
+}
+
+check_image() {
+  local target=$1
+  check_files "$target"
+  equal "skein-$target: its user" "$(inspect "$target" '{{.User}}')" 65532:65532
+  equal "skein-$target: its stop signal" "$(inspect "$target" '{{.Config.StopSignal}}')" SIGTERM
+  equal "skein-$target: title" "$(label "$target" title)" "skein-$target"
+  equal "skein-$target: version" "$(label "$target" version)" \
+    "$(sed -nE 's/^project\(skein VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)"
+  equal "skein-$target: revision" "$(label "$target" revision)" \
+    "$(git describe --always --abbrev=40 --dirty 2>/dev/null || echo unknown)"
+  equal "skein-$target: licenses" "$(label "$target" licenses)" Apache-2.0
+  equal "skein-$target: source" "$(label "$target" source)" unknown
+  [[ -n "$(label "$target" description)" ]] || fail "skein-$target: no description"
+}
+
+# --- What they do. ---------------------------------------------------------------------------------------------------
+
+# start TARGET ARGUMENT...: the container is named like its target.
+start() {
+  "${podman[@]}" run --detach --name "$1" --pull never --network host --read-only --cap-drop=all \
+    --security-opt no-new-privileges --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --volume "$PWD/deploy/demo-model:/model:ro" \
+    "skein-$1:test" "${@:2}" >/dev/null
+}
+
+# wait_for NAME EVENT: the log line of that event.
+wait_for() {
+  local tries log
+  for ((tries = 0; tries < 300; ++tries)); do
+    log=$("${podman[@]}" logs "$1" 2>&1)
+    grep -m 1 "event=\"$2\"" <<<"$log" && return 0
+    [[ "$("${podman[@]}" inspect --format '{{.State.Running}}' "$1")" == true ]] || fail "$1 ended before \"$2\""
+    sleep 0.1
+  done
+  fail "$1 did not log \"$2\""
+}
+address_in() { sed -E 's/.*address="?([^" ]+)"?.*/\1/' <<<"$1"; }
+
+check_process() {
+  local status
+  status=/proc/$("${podman[@]}" inspect --format '{{.State.Pid}}' "$1")/status
+  grep -q '^Uid:.65532.65532.65532.65532$' "$status" || fail "$1 runs as $(grep '^Uid:' "$status")"
+  grep -q '^CapEff:.0*$' "$status" || fail "$1 has capabilities: $(grep '^CapEff:' "$status")"
+  if "${podman[@]}" exec "$1" /bin/sh -c true 2>/dev/null; then fail "$1 runs a shell"; fi
+}
+
+# Both get SIGTERM while a stream runs, which must end whole, and they with status 0.
+check_drain() {
+  local stream=$storage/stream tries lines
+  curl --silent --no-buffer --max-time 60 "$url/v1/completions" >"$stream" --data '{"model": "demo", "prompt": "The",
+    "stream": true, "temperature": 1, "seed": 5, "ignore_eos": true, "max_tokens": 4000}' &
+  local client=$!
+  for ((tries = 0; tries < 100; ++tries)); do
+    [[ -s "$stream" ]] && break
+    sleep 0.05
+  done
+  "${podman[@]}" kill --signal TERM worker gateway >/dev/null
+  lines=$(wc -l <"$stream")
+  wait "$client" || fail 'the stream was cut'
+  (($(wc -l <"$stream") > lines)) || fail 'the stream was over before the containers were told to stop'
+  grep -q '"finish_reason":"length"' "$stream" || fail "the stream ended with: $(tail -n 3 "$stream")"
+  equal 'the last event' "$(grep '^data' "$stream" | tail -n 1)" 'data: [DONE]'
+  for name in worker gateway; do
+    equal "$name: exit status" "$(timeout 30 "${podman[@]}" wait "$name")" 0
+    wait_for "$name" stopped >/dev/null
+  done
+}
+
+use_storage "$build/images"
+say 'making the base'
+make_base
+say 'building'
+tools/bundle.sh "$build" "$storage/bundle" skein-gateway skein-worker >/dev/null
+build_images --bundle "$storage/bundle" gateway worker >/dev/null
+check_image gateway
+((unpacked <= max_gateway_bytes)) || fail "skein-gateway: $unpacked bytes unpacked, expected at most $max_gateway_bytes"
+check_image worker
+
+say 'starting both containers'
+start worker --model /model --name demo --listen 127.0.0.1:0
+worker=$(address_in "$(wait_for worker listening)")
+wait_for worker 'model ready' >/dev/null
+"${podman[@]}" exec worker /opt/skein/bin/skein-worker --health-check "$worker" || fail 'the worker is not healthy'
+# The name tells whether the image can resolve names at all.
+start gateway --worker "localhost:${worker##*:}" --listen 127.0.0.1:0
+gateway=$(address_in "$(wait_for gateway listening)")
+url=http://$gateway
+curl --silent --fail --output /dev/null --retry 100 --retry-delay 0 --retry-max-time 20 --retry-all-errors \
+  "$url/readyz" || fail 'the gateway did not find the worker'
+"${podman[@]}" exec gateway /opt/skein/bin/skein-gateway --health-check "$gateway" || fail 'the gateway is not healthy'
+check_process worker
+check_process gateway
+
+say 'chatting'
+equal 'the answer' "$("$skeinctl" chat --url "$url" --temperature 0 'What is 345 + 278?')" 623
+say 'stopping both while a stream runs'
+check_drain
+say 'done'
