@@ -53,6 +53,31 @@ void RaiseFileLimit(uint32_t max_connections) {
   }
 }
 
+using RequestHandler = void (*)(const HttpRequest&, GatewayContext&,
+                                std::shared_ptr<HttpResponder>);
+
+absl::StatusOr<std::unique_ptr<HttpServer>> StartServer(HttpServerOptions options,
+                                                        GatewayContext& context,
+                                                        RequestHandler handler) {
+  options.heartbeats = context.heartbeats;
+  return HttpServer::Start(
+      options,
+      [&context, handler](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
+        handler(request, context, std::move(out));
+      },
+      context.metrics);
+}
+
+// Null without an address. Open from before the first request to after the last one.
+absl::StatusOr<std::unique_ptr<HttpServer>> StartProbeServer(const GatewayConfig& config,
+                                                             GatewayContext& context) {
+  if (config.metrics_listen().empty()) return nullptr;
+  ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> server,
+                   StartServer(ToProbeServerOptions(config), context, HandleProbe));
+  LogInfo("metrics listening", {{"address", server->address()}});
+  return server;
+}
+
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
@@ -60,13 +85,12 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   pool_options.on_ready_workers = [&metrics](int ready) { metrics.ready_workers.Set(ready); };
   WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
   GatewayContext context{workers, metrics, registry, config, Clock::Real()};
+  context.phase = GatewayPhase::kStarting;
+  ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> probe_server,
+                   StartProbeServer(config, context));
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
-                   HttpServer::Start(
-                       ToServerOptions(config),
-                       [&context](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
-                         HandleRequest(request, context, std::move(out));
-                       },
-                       metrics));
+                   StartServer(ToServerOptions(config), context, HandleRequest));
+  context.phase = GatewayPhase::kServing;
   LogInfo("listening",
           {{"address", server->address()}, {"workers", absl::StrJoin(config.worker(), ",")}});
 
@@ -74,6 +98,7 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   sigwait(&signals, &signal);
   LogInfo("draining", {{"timeout_s", absl::StrCat(config.drain_timeout_s())}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // the next one ends the process
+  context.phase = GatewayPhase::kDraining;
   if (!server->Stop(absl::Seconds(config.drain_timeout_s()))) LogWarning("answers were cut");
   if (!WaitForCalls(kCallGrace)) {
     LogError("calls to workers do not end");

@@ -74,6 +74,9 @@ void FillDefaults(GatewayConfig& config, uint32_t num_cores) {
 
 absl::Status Validate(const GatewayConfig& config) {
   RETURN_IF_ERROR(CheckAddress("listen", config.listen()));
+  if (!config.metrics_listen().empty()) {
+    RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
+  }
   RETURN_IF_ERROR(ValidateWorkers(config));
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(CheckRange("threads", config.threads(), 1, 256));

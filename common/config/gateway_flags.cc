@@ -50,6 +50,12 @@ FlagGroup ServingFlags(GatewayConfig& config) {
               config.set_listen(v);
               return absl::OkStatus();
             }},
+           {"metrics-listen", "ADDR",
+            "further HTTP address, of /metrics and probes alone (default: none)",
+            [&](const std::string& v) {
+              config.set_metrics_listen(v);
+              return absl::OkStatus();
+            }},
            {"threads", "N", "HTTP threads (default: one per core, at most 8)",
             SetUint32([&](uint32_t v) { config.set_threads(v); })},
            {"drain-timeout", "SECONDS",

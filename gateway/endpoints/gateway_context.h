@@ -1,17 +1,24 @@
 // What a handler may use, and the shape of a handler.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "absl/status/status.h"
 
 #include "common/base/clock.h"
+#include "gateway/http/heartbeats.h"
 #include "gateway/http/http_types.h"
 #include "gateway/metrics.h"
 #include "gateway/routing/worker_pool.h"
 #include "skein/config/v1/gateway.pb.h"
 
 namespace skein {
+
+// Where the process is in its life. Readiness, liveness and startup are three questions:
+// /startupz asks whether kStarting is over, /readyz whether requests should come here, /healthz
+// whether the process still works.
+enum class GatewayPhase { kStarting, kServing, kDraining };
 
 // Outlives every handler and every call it started.
 struct GatewayContext {
@@ -20,6 +27,8 @@ struct GatewayContext {
   MetricsRegistry& registry;
   config::v1::GatewayConfig config;  // with defaults filled in
   const Clock& clock;
+  std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of HTTP threads
+  std::atomic<GatewayPhase> phase = GatewayPhase::kServing;
 };
 
 // A handler returns an error instead of an answer (the caller turns it into an error object), or
@@ -34,8 +43,12 @@ struct Route {
 };
 
 // Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, an
-// error object for a handler's error. What the HTTP server calls for each request.
+// error object for a handler's error; while draining 503 for all but probes. What the HTTP server
+// calls for each request.
 void HandleRequest(const HttpRequest& request, GatewayContext& context,
                    std::shared_ptr<HttpResponder> out);
+// The same for the listener that has nothing but probes and metrics.
+void HandleProbe(const HttpRequest& request, GatewayContext& context,
+                 std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

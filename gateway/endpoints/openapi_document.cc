@@ -165,6 +165,8 @@ json::object Paths() {
        {{"post", Operation("Token ids to text.", "DetokenizeRequest", "Text", false)}}},
       {"/healthz", {{"get", TextOperation("The process is alive.", "application/json")}}},
       {"/readyz", {{"get", TextOperation("A worker is ready; else 503.", "application/json")}}},
+      {"/startupz",
+       {{"get", TextOperation("The gateway has started; else 503.", "application/json")}}},
       {"/metrics", {{"get", TextOperation("Prometheus metrics.", "text/plain")}}},
       {"/openapi.json", {{"get", TextOperation("This document.", "application/json")}}},
   };

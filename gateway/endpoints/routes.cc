@@ -45,34 +45,27 @@ HttpResponse MethodNotAllowed(const HttpRequest& request, const Route& route) {
   return response;
 }
 
-const Route* FindRoute(absl::string_view path) {
-  for (const Route& route : Routes()) {
+const Route* FindRoute(const std::vector<Route>& routes, absl::string_view path) {
+  for (const Route& route : routes) {
     if (Matches(route, path)) return &route;
   }
   return nullptr;
 }
 
-}  // namespace
-
-const std::vector<Route>& Routes() {
-  static const std::vector<Route> kRoutes = {
-      {Method::kPost, "/v1/chat/completions", ChatCompletions},
-      {Method::kPost, "/v1/completions", Completions},
-      {Method::kGet, "/v1/models", ListModels},
-      {Method::kGet, "/v1/models/{id}", GetModel},
-      {Method::kPost, "/v1/tokenize", Tokenize},
-      {Method::kPost, "/v1/detokenize", Detokenize},
-      {Method::kGet, "/healthz", Healthz},
-      {Method::kGet, "/readyz", Readyz},
-      {Method::kGet, "/metrics", Metrics},
-      {Method::kGet, "/openapi.json", OpenApi},
-  };
-  return kRoutes;
+std::vector<Route> WithProbes(std::vector<Route> routes) {
+  routes.insert(routes.end(), ProbeRoutes().begin(), ProbeRoutes().end());
+  return routes;
 }
 
-void HandleRequest(const HttpRequest& request, GatewayContext& context,
-                   std::shared_ptr<HttpResponder> out) {
-  const Route* route = FindRoute(request.path);
+absl::Status CheckServing(const HttpRequest& request, const GatewayContext& context) {
+  if (context.phase != GatewayPhase::kDraining) return absl::OkStatus();
+  if (FindRoute(ProbeRoutes(), request.path) != nullptr) return absl::OkStatus();
+  return WithCode(absl::UnavailableError("this server is shutting down"), "draining");
+}
+
+void Dispatch(const std::vector<Route>& routes, const HttpRequest& request, GatewayContext& context,
+              std::shared_ptr<HttpResponder> out) {
+  const Route* route = FindRoute(routes, request.path);
   out = CountAnswer(std::move(out), context.metrics, context.clock,
                     route == nullptr ? "other" : route->path, request.received);
   if (route == nullptr) {
@@ -85,8 +78,44 @@ void HandleRequest(const HttpRequest& request, GatewayContext& context,
     out->Send(MethodNotAllowed(request, *route));
     return;
   }
-  const absl::Status status = route->handler(request, context, out);
+  absl::Status status = CheckServing(request, context);
+  if (status.ok()) status = route->handler(request, context, out);
   if (!status.ok()) out->Send(ErrorResponse(status, request.request_id));
+}
+
+}  // namespace
+
+const std::vector<Route>& ProbeRoutes() {
+  static const std::vector<Route> kRoutes = {
+      {Method::kGet, "/healthz", Healthz},
+      {Method::kGet, "/readyz", Readyz},
+      {Method::kGet, "/startupz", Startupz},
+      {Method::kGet, "/metrics", Metrics},
+  };
+  return kRoutes;
+}
+
+const std::vector<Route>& Routes() {
+  static const std::vector<Route> kRoutes = WithProbes({
+      {Method::kPost, "/v1/chat/completions", ChatCompletions},
+      {Method::kPost, "/v1/completions", Completions},
+      {Method::kGet, "/v1/models", ListModels},
+      {Method::kGet, "/v1/models/{id}", GetModel},
+      {Method::kPost, "/v1/tokenize", Tokenize},
+      {Method::kPost, "/v1/detokenize", Detokenize},
+      {Method::kGet, "/openapi.json", OpenApi},
+  });
+  return kRoutes;
+}
+
+void HandleRequest(const HttpRequest& request, GatewayContext& context,
+                   std::shared_ptr<HttpResponder> out) {
+  Dispatch(Routes(), request, context, std::move(out));
+}
+
+void HandleProbe(const HttpRequest& request, GatewayContext& context,
+                 std::shared_ptr<HttpResponder> out) {
+  Dispatch(ProbeRoutes(), request, context, std::move(out));
 }
 
 }  // namespace skein

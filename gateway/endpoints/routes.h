@@ -8,5 +8,7 @@
 namespace skein {
 
 const std::vector<Route>& Routes();
+// Those of them that tell about the process itself.
+const std::vector<Route>& ProbeRoutes();
 
 }  // namespace skein

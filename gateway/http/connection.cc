@@ -77,6 +77,7 @@ Connection::Task Connection::ServeRefusal() {
 Connection::TaskOf<bool> Connection::ServeRequest() {
   const bool begun = co_await ReadFirstByte();
   if (!begun) co_return false;
+  asked_ = true;
   SetDeadline(context_.options.read_timeout);
   Parser parser;
   parser.header_limit(context_.options.max_header_bytes);
@@ -295,8 +296,13 @@ void Connection::Tick(Clock::time_point now) {
   }
 }
 
-void Connection::Drain() {
+bool Connection::Drain() {
   draining_ = true;
+  if (asked_) CloseIfIdle();
+  return exchange_ != nullptr;
+}
+
+void Connection::CloseIfIdle() {
   if (idle_) Close();
 }
 

@@ -43,8 +43,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Looks at the clock: called many times within the shortest timeout.
   void Tick(Clock::time_point now);
-  // Closes the connection once the answer in progress, if any, is complete.
-  void Drain();
+  // From now on an answer closes the connection, and one without a request closes at once unless it
+  // has never had any: its first request may be on its way. True if an answer is in progress.
+  bool Drain();
+  // Closes the connection if it is between requests.
+  void CloseIfIdle();
   // Ends everything at once; the handler in progress sees a disconnect.
   void Abort();
 
@@ -104,6 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Clock::time_point deadline_ = Clock::time_point::max();  // for the read or write in progress
   bool timed_out_ = false;                                 // the deadline passed
   bool idle_ = false;                                      // between requests
+  bool asked_ = false;                                     // had a request
   bool draining_ = false;
   bool gone_ = false;                   // the client has left, or the server gave it up
   bool watching_ = false;               // a wait for readability is pending

@@ -30,10 +30,10 @@ Connection::TaskOf<bool> Connection::ReadFirstByte() {
   }
   idle_ = true;
   SetDeadline(context_.options.idle_timeout);
-  bool more = true;
-  while (more && !draining_ && !SkipEmptyLines(buffer_)) more = co_await ReadSome(kHeaderReadBytes);
+  bool more = !draining_ || !asked_;
+  while (more && !SkipEmptyLines(buffer_)) more = co_await ReadSome(kHeaderReadBytes);
   idle_ = false;
-  co_return more && !draining_;
+  co_return more;
 }
 
 Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadHeader(Parser& parser) {

@@ -73,7 +73,7 @@ class HttpServer::Impl {
       shards_.push_back(std::move(shard));
     }
     for (size_t i = 0; i < shards_.size(); ++i) {
-      shards_[i]->Start(absl::StrCat("skein-http-", i));
+      shards_[i]->Start(absl::StrCat("skein-", context_.options.thread_name, "-", i));
     }
     return absl::OkStatus();
   }
@@ -83,7 +83,11 @@ class HttpServer::Impl {
     const absl::Time deadline = absl::Now() + drain_timeout;
     bool complete = true;
     for (const auto& shard : shards_) shard->Drain();
-    for (const auto& shard : shards_) complete = shard->WaitUntilEmpty(deadline) && complete;
+    for (const auto& shard : shards_) complete = shard->WaitUntilDrained(deadline) && complete;
+    for (const auto& shard : shards_) shard->Close();
+    // For last answers on their way, those to late requests among them.
+    const absl::Time end = std::min(deadline, absl::Now() + context_.options.linger);
+    for (const auto& shard : shards_) shard->WaitUntilEmpty(end);
     for (const auto& shard : shards_) shard->Abort();
     shards_.clear();  // joins
     return complete;

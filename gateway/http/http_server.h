@@ -36,9 +36,10 @@ class HttpServer {
   int port() const;
   std::string address() const;  // HOST:PORT, with the real port
 
-  // Accepts nothing more, closes idle connections, lets open answers finish for `drain_timeout`,
-  // then disconnects what is left. True if nothing had to be cut. No callback runs after it
-  // returns.
+  // Closes idle connections and lets open answers finish for `drain_timeout`. In the meantime new
+  // requests still reach the handler, which refuses them; each answer closes its connection. Then
+  // accepts nothing more and disconnects what is left. True if no open answer had to be cut. No
+  // callback runs after it returns.
   bool Stop(absl::Duration drain_timeout);
 
  private:

@@ -1,6 +1,12 @@
 #include "gateway/http/server_options.h"
 
 namespace skein {
+namespace {
+
+constexpr int kMaxProbeConnections = 256;
+constexpr uint64_t kMaxProbeBodyBytes = 1024;
+
+}  // namespace
 
 HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   const config::v1::LimitsConfig& limits = config.limits();
@@ -14,6 +20,15 @@ HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   options.read_timeout = absl::Seconds(limits.read_timeout_s());
   options.write_timeout = absl::Seconds(limits.write_timeout_s());
   options.keep_alive = absl::Milliseconds(limits.keep_alive_ms());
+  return options;
+}
+
+HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config) {
+  HttpServerOptions options;
+  options.listen = config.metrics_listen();
+  options.thread_name = "metrics";
+  options.max_connections = kMaxProbeConnections;
+  options.max_body_bytes = kMaxProbeBodyBytes;
   return options;
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/time/time.h"
 
+#include "gateway/http/heartbeats.h"
 #include "skein/config/v1/gateway.pb.h"
 
 namespace skein {
@@ -13,6 +15,8 @@ namespace skein {
 struct HttpServerOptions {
   std::string listen = "127.0.0.1:8080";  // HOST:PORT; port 0 takes a free one
   int threads = 1;
+  std::string thread_name = "http";
+  std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of its threads
 
   uint64_t max_body_bytes = 16 << 20;
   uint32_t max_header_bytes = 16 << 10;
@@ -25,7 +29,9 @@ struct HttpServerOptions {
   absl::Duration linger = absl::Seconds(1);  // after the last answer, for the client to read it
 };
 
-// From a configuration whose defaults are filled in.
+// From a configuration whose defaults are filled in: of the listener for clients, and of the one
+// for probes and metrics.
 HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config);
+HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config);
 
 }  // namespace skein

@@ -49,6 +49,7 @@ absl::StatusOr<tcp::endpoint> ServerShard::Listen(const tcp::endpoint& endpoint)
 }
 
 void ServerShard::Start(const std::string& thread_name) {
+  pulse_ = context_.options.heartbeats->Add(thread_name);
   Accept();
   ScheduleTick();
   thread_ = std::thread([this, thread_name] {
@@ -60,17 +61,32 @@ void ServerShard::Start(const std::string& thread_name) {
 void ServerShard::Drain() {
   asio::post(io_, [this] {
     draining_ = true;
+    for (const std::shared_ptr<Connection>& connection : connections_) {
+      if (connection->Drain()) awaited_.insert(connection);
+    }
+    CheckProgress();
+  });
+}
+
+bool ServerShard::WaitUntilDrained(absl::Time deadline) {
+  std::unique_lock<std::mutex> lock(mu_);
+  return progress_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return drained_; });
+}
+
+void ServerShard::Close() {
+  asio::post(io_, [this] {
+    closed_ = true;
     error_code ignored;
     acceptor_.close(ignored);
     accept_timer_.cancel();
-    for (const std::shared_ptr<Connection>& connection : connections_) connection->Drain();
-    EndIfEmpty();
+    for (const std::shared_ptr<Connection>& connection : connections_) connection->CloseIfIdle();
+    CheckProgress();
   });
 }
 
 bool ServerShard::WaitUntilEmpty(absl::Time deadline) {
   std::unique_lock<std::mutex> lock(mu_);
-  return emptied_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return empty_; });
+  return progress_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return empty_; });
 }
 
 void ServerShard::Abort() {
@@ -81,7 +97,7 @@ void ServerShard::Abort() {
 
 void ServerShard::Accept() {
   acceptor_.async_accept([this](const error_code& error, tcp::socket socket) {
-    if (draining_) return;
+    if (closed_) return;
     if (error && error != asio::error::connection_aborted) {
       RetryAcceptLater(error.message());
       return;
@@ -102,6 +118,7 @@ void ServerShard::Accepted(tcp::socket socket) {
   context_.metrics.connections.Increment();
   auto connection = std::make_shared<Connection>(std::move(socket), context_);
   connections_.insert(connection);
+  if (draining_) connection->Drain();
   connection->Start([this, connection] {
     count_.open.fetch_sub(1);
     context_.metrics.connections.Decrement();
@@ -127,31 +144,35 @@ void ServerShard::RetryAcceptLater(const std::string& reason) {
   LogWarning("accept failed", {{"reason", reason}});
   accept_timer_.expires_after(kAcceptPause);
   accept_timer_.async_wait([this](const error_code&) {
-    if (!draining_) Accept();
+    if (!closed_) Accept();
   });
 }
 
 void ServerShard::Ended(const std::shared_ptr<Connection>& connection) {
   connections_.erase(connection);
-  EndIfEmpty();
+  awaited_.erase(connection);
+  CheckProgress();
 }
 
 void ServerShard::ScheduleTick() {
   tick_timer_.expires_after(absl::ToChronoMicroseconds(tick_));
   tick_timer_.async_wait([this](const error_code& cancelled) {
     if (cancelled) return;
+    pulse_->Beat();
     const Connection::Clock::time_point now = Connection::Clock::now();
     for (const std::shared_ptr<Connection>& connection : connections_) connection->Tick(now);
-    if (!draining_ || !connections_.empty()) ScheduleTick();
+    if (!closed_ || !connections_.empty()) ScheduleTick();
   });
 }
 
-void ServerShard::EndIfEmpty() {
-  if (!draining_ || !connections_.empty()) return;
-  tick_timer_.cancel();
+void ServerShard::CheckProgress() {
+  if (!draining_ || !awaited_.empty()) return;
+  const bool empty = closed_ && connections_.empty();
+  if (empty) tick_timer_.cancel();
   const std::lock_guard<std::mutex> lock(mu_);
-  empty_ = true;
-  emptied_.notify_all();
+  drained_ = true;
+  empty_ = empty;
+  progress_.notify_all();
 }
 
 }  // namespace skein

@@ -26,7 +26,8 @@ struct ConnectionCount {
   std::atomic<int> refused{0};  // being told so
 };
 
-// Calls follow: Listen, Start, Drain, WaitUntilEmpty, Abort, destruction, which joins the thread.
+// Calls follow: Listen, Start, Drain, WaitUntilDrained, Close, WaitUntilEmpty, Abort, destruction,
+// which joins the thread.
 // These come from the server's owner; everything else runs on the shard's thread.
 class ServerShard {
  public:
@@ -37,8 +38,13 @@ class ServerShard {
   absl::StatusOr<boost::asio::ip::tcp::endpoint> Listen(
       const boost::asio::ip::tcp::endpoint& endpoint);
   void Start(const std::string& thread_name);
-  // Accepts nothing more; connections end after the answer in progress.
+  // Connections end after one answer, idle ones at once. New ones are still accepted, so that their
+  // clients hear why they are not served.
   void Drain();
+  // False if answers that were in progress when the drain began are so at the deadline.
+  bool WaitUntilDrained(absl::Time deadline);
+  // Accepts nothing more.
+  void Close();
   // False if connections are left at the deadline.
   bool WaitUntilEmpty(absl::Time deadline);
   void Abort();
@@ -50,7 +56,7 @@ class ServerShard {
   void RetryAcceptLater(const std::string& reason);
   void Ended(const std::shared_ptr<Connection>& connection);
   void ScheduleTick();
-  void EndIfEmpty();
+  void CheckProgress();
 
   const ConnectionContext& context_;
   ConnectionCount& count_;
@@ -62,11 +68,15 @@ class ServerShard {
   boost::asio::steady_timer tick_timer_{io_};
   boost::asio::steady_timer accept_timer_{io_};
   std::unordered_set<std::shared_ptr<Connection>> connections_;
+  std::unordered_set<std::shared_ptr<Connection>> awaited_;  // of them, by the drain
+  std::shared_ptr<Heartbeats::Pulse> pulse_;
   bool draining_ = false;
+  bool closed_ = false;
 
   std::mutex mu_;
-  std::condition_variable emptied_;
-  bool empty_ = false;  // guarded by mu_: drained, and no connection is left
+  std::condition_variable progress_;
+  bool drained_ = false;  // guarded by mu_: no answer is awaited any more
+  bool empty_ = false;    // guarded by mu_: closed, and no connection is left
   std::thread thread_;
 };
 

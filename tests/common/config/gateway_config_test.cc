@@ -67,6 +67,7 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"worker: 'a'", "worker: \"a\" is not an address"},
            Case{"worker: 'a:0'", "worker: \"a:0\" has port 0"},
            Case{"worker: 'a:1' worker: 'a:1'", "worker: \"a:1\" is given twice"},
+           Case{"metrics_listen: '9'", "metrics_listen: \"9\" is not an address"},
            Case{"log_level: 'loud'", "log_level: \"loud\""},
            Case{"threads: 1000", "threads: 1000, expected 1 to 256"},
            Case{"drain_timeout_s: 100000", "drain_timeout_s: 100000"},

@@ -19,10 +19,12 @@ TEST(GatewayFlagsTest, TakesWorkersFromSeveralFlagsAndLists) {
 }
 
 TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
-  const auto line = ParseGatewayCommandLine(
-      {"--listen", "h:1", "--threads", "3", "--log-level", "debug", "--drain-timeout", "5"});
+  const auto line =
+      ParseGatewayCommandLine({"--listen", "h:1", "--metrics-listen", "h:2", "--threads", "3",
+                               "--log-level", "debug", "--drain-timeout", "5"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->config.listen(), "h:1");
+  EXPECT_EQ(line->config.metrics_listen(), "h:2");
   EXPECT_EQ(line->config.threads(), 3u);
   EXPECT_EQ(line->config.log_level(), "debug");
   EXPECT_EQ(line->config.drain_timeout_s(), 5u);
@@ -64,8 +66,8 @@ TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
   EXPECT_TRUE(ParseGatewayCommandLine({"--help"})->help);
   const std::string usage = GatewayUsage();
   for (const char* flag :
-       {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout", "--config FILE",
-        "--log-level", "--check-config", "--health-check ADDR[/PATH]", "--help"}) {
+       {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout", "--metrics-listen ADDR",
+        "--config FILE", "--log-level", "--check-config", "--health-check ADDR[/PATH]", "--help"}) {
     EXPECT_THAT(usage, HasSubstr(flag));
   }
 }

@@ -7,6 +7,7 @@
 
 #include "gateway/endpoints/openapi_document.h"
 #include "tests/gateway/endpoints/endpoint_fixture.h"
+#include "tests/testing/fake_clock.h"
 
 namespace skein {
 namespace {
@@ -105,6 +106,55 @@ TEST_F(RoutesTest, HealthIsTheProcessAndReadinessTheWorkers) {
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(Header(response, "Retry-After"), "1");
   EXPECT_EQ(Ask(Method::kGet, "/healthz").status, 200);
+}
+
+TEST_F(RoutesTest, WhileDrainingOnlyProbesAreServed) {
+  context_.phase = GatewayPhase::kDraining;
+  EXPECT_EQ(Ask(Method::kGet, "/readyz").status, 503);
+  for (const char* path : {"/healthz", "/startupz", "/metrics"}) {
+    EXPECT_EQ(Ask(Method::kGet, path).status, 200) << path;
+  }
+  const HttpResponse response = Ask(Method::kPost, "/v1/chat/completions", "{}");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(Header(response, "Retry-After"), "1");
+  EXPECT_EQ(ErrorMember(response.body, "code").as_string(), "draining");
+}
+
+TEST_F(RoutesTest, StartupIsOverOnceAllListenersAreOpen) {
+  context_.phase = GatewayPhase::kStarting;
+  EXPECT_EQ(Ask(Method::kGet, "/startupz").status, 503);
+  EXPECT_EQ(Ask(Method::kGet, "/healthz").status, 200);
+  context_.phase = GatewayPhase::kServing;
+  EXPECT_EQ(Ask(Method::kGet, "/startupz").status, 200);
+}
+
+TEST_F(RoutesTest, HealthFailsWhenAThreadIsStuck) {
+  FakeClock clock;
+  context_.heartbeats = std::make_shared<Heartbeats>(clock);
+  const auto pulse = context_.heartbeats->Add("skein-http-7");
+  clock.Advance(absl::Seconds(9));
+  EXPECT_EQ(Ask(Method::kGet, "/healthz").status, 200);
+  clock.Advance(absl::Seconds(2));
+  const HttpResponse response = Ask(Method::kGet, "/healthz");
+  EXPECT_EQ(response.status, 500);
+  EXPECT_TRUE(absl::StrContains(response.body, "skein-http-7")) << response.body;
+  pulse->Beat();
+  EXPECT_EQ(Ask(Method::kGet, "/healthz").status, 200);
+}
+
+TEST_F(RoutesTest, TheProbeListenerHasProbesAndMetricsAlone) {
+  for (const Route& route : Routes()) {
+    HttpRequest request;
+    request.method = route.method;
+    request.path = route.path;
+    const auto out = std::make_shared<RecordingResponder>();
+    HandleProbe(request, context_, out);
+    ASSERT_TRUE(out->WaitForAnswer()) << route.path;
+    const std::string path = route.path;
+    const bool probe =
+        path == "/healthz" || path == "/readyz" || path == "/startupz" || path == "/metrics";
+    EXPECT_EQ(out->response().status, probe ? 200 : 404) << route.path;
+  }
 }
 
 TEST_F(RoutesTest, MetricsCountAnswersByRoute) {

@@ -238,7 +238,7 @@ TEST(HttpServerTest, RefusesAnAddressInUseAndOneThatIsNone) {
   EXPECT_TRUE(absl::IsInvalidArgument(HttpServer::Start(options, Echo, server.metrics).status()));
 }
 
-TEST(HttpServerTest, StopFinishesOpenAnswersAndRefusesNewConnections) {
+TEST(HttpServerTest, StopFinishesOpenAnswersAndThenListensNoMore) {
   std::thread answering;
   std::atomic<bool> asked{false};
   TestServer server([&](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
@@ -260,6 +260,100 @@ TEST(HttpServerTest, StopFinishesOpenAnswersAndRefusesNewConnections) {
   EXPECT_EQ(response->Header("connection"), "close");
   EXPECT_TRUE(idle.WaitForClose(absl::Seconds(1)));
   EXPECT_FALSE(HttpClient(server.port()).status().ok());
+}
+
+// Answers /slow when told to, everything else at once.
+class SlowAnswer {
+ public:
+  HttpHandler handler() {
+    return [this](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
+      if (request.path != "/slow") return Echo(request, std::move(out));
+      kept_ = std::move(out);
+      asked_ = true;
+    };
+  }
+  void WaitAsked() const {
+    while (!asked_) absl::SleepFor(absl::Milliseconds(1));
+  }
+  void Answer() { SendText(*kept_, "at last"); }
+
+ private:
+  std::atomic<bool> asked_{false};
+  std::shared_ptr<HttpResponder> kept_;
+};
+
+TEST(HttpServerTest, WhileItDrainsNewRequestsAreAnsweredOnceAndIdleConnectionsClosed) {
+  SlowAnswer slow;
+  TestServer server(slow.handler());
+  HttpClient used(server.port()), fresh(server.port()), busy(server.port());
+  ASSERT_TRUE(used.Get("/before").ok());
+  ASSERT_TRUE(busy.Send("GET", "/slow").ok());
+  slow.WaitAsked();
+  std::atomic<bool> stopped{false};
+  std::thread stopping([&] {
+    EXPECT_TRUE(server.server->Stop(absl::Seconds(30)));
+    stopped = true;
+  });
+  EXPECT_TRUE(used.WaitForClose(absl::Seconds(10)));
+  HttpClient late(server.port());
+  for (HttpClient* client : {&fresh, &late}) {
+    const auto response = client->Get("/during");
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->body, "GET /during  ");
+    EXPECT_EQ(response->Header("connection"), "close");
+  }
+  EXPECT_FALSE(stopped);
+  slow.Answer();
+  const auto response = busy.ReadResponse();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->body, "at last");
+  stopping.join();
+  EXPECT_FALSE(HttpClient(server.port()).status().ok());
+}
+
+TEST(HttpServerTest, LateConnectionsDoNotHoldTheDrainUp) {
+  SlowAnswer slow;
+  HttpServerOptions options;
+  options.linger = absl::Milliseconds(50);
+  TestServer server(slow.handler(), options);
+  HttpClient busy(server.port());
+  ASSERT_TRUE(busy.Send("GET", "/slow").ok());
+  slow.WaitAsked();
+  std::thread stopping([&] { EXPECT_TRUE(server.server->Stop(absl::Seconds(60))); });
+  HttpClient silent(server.port()), half(server.port());
+  ASSERT_TRUE(half.SendRaw("GET / HTTP/1.1\r\nho").ok());
+  const absl::Time start = absl::Now();
+  slow.Answer();
+  stopping.join();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(20));
+}
+
+TEST(HttpServerTest, AThreadThatAHandlerHoldsIsSilent) {
+  std::atomic<bool> held{false}, release{false};
+  HttpServerOptions options;
+  options.keep_alive = absl::Milliseconds(40);  // a fine tick
+  TestServer server(
+      [&](const HttpRequest& request, std::shared_ptr<HttpResponder> out) {
+        held = true;
+        while (!release) absl::SleepFor(absl::Milliseconds(1));
+        Echo(request, std::move(out));
+      },
+      options);
+  HttpClient client(server.port());
+  ASSERT_TRUE(client.Send("GET", "/").ok());
+  while (!held) absl::SleepFor(absl::Milliseconds(1));
+  const auto is_silent = [&](bool wanted) {
+    for (int i = 0; i < 3000; ++i) {
+      if (options.heartbeats->Silent(absl::Milliseconds(200)).empty() != wanted) return true;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return false;
+  };
+  EXPECT_TRUE(is_silent(true));
+  EXPECT_EQ(options.heartbeats->Silent(absl::Milliseconds(100)), "skein-http-0");
+  release = true;
+  EXPECT_TRUE(is_silent(false));
+  EXPECT_TRUE(client.ReadResponse().ok());
 }
 
 TEST(HttpServerTest, StopCutsWhatIsLeftAfterTheDrain) {

@@ -28,5 +28,18 @@ TEST(ServerOptionsTest, TakesOverTheConfiguration) {
   EXPECT_EQ(options.keep_alive, absl::Milliseconds(16));
 }
 
+TEST(ServerOptionsTest, TheProbeListenerHasLimitsOfItsOwn) {
+  config::v1::GatewayConfig config;
+  config.set_listen("h:1");
+  config.set_metrics_listen("h:2");
+  config.set_threads(3);
+  config.mutable_limits()->set_max_connections(100'000);
+  const HttpServerOptions options = ToProbeServerOptions(config);
+  EXPECT_EQ(options.listen, "h:2");
+  EXPECT_EQ(options.threads, 1);
+  EXPECT_EQ(options.max_connections, 256);
+  EXPECT_EQ(options.max_body_bytes, 1024u);
+}
+
 }  // namespace
 }  // namespace skein
