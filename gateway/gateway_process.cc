@@ -16,7 +16,9 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
+#include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/http/http_server.h"
 #include "gateway/http/server_options.h"
@@ -78,13 +80,26 @@ absl::StatusOr<std::unique_ptr<HttpServer>> StartProbeServer(const GatewayConfig
   return server;
 }
 
+absl::StatusOr<std::unique_ptr<AccessControl>> MakeAccess(const GatewayConfig& config,
+                                                          GatewayMetrics& metrics) {
+  if (!config.keys_file().empty()) {
+    return AccessControl::Create(config.keys_file(), Clock::Real(), metrics);
+  }
+  if (!AllOnLoopback(config)) {
+    LogWarning("no API keys: whoever reaches this address may use everything",
+               {{"address", config.listen()}});
+  }
+  return std::make_unique<AccessControl>(Clock::Real(), metrics);
+}
+
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
   WorkerPoolOptions pool_options;
   pool_options.on_ready_workers = [&metrics](int ready) { metrics.ready_workers.Set(ready); };
   WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
-  GatewayContext context{workers, metrics, registry, config, Clock::Real()};
+  ASSIGN_OR_RETURN(const std::unique_ptr<AccessControl> access, MakeAccess(config, metrics));
+  GatewayContext context{workers, metrics, registry, config, Clock::Real(), *access};
   context.phase = GatewayPhase::kStarting;
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> probe_server,
                    StartProbeServer(config, context));

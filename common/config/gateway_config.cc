@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "common/config/access_config.h"
 #include "common/config/address.h"
 #include "common/config/checks.h"
 
@@ -78,6 +79,7 @@ absl::Status Validate(const GatewayConfig& config) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
   }
   RETURN_IF_ERROR(ValidateWorkers(config));
+  RETURN_IF_ERROR(ValidateAccess(config));
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(CheckRange("threads", config.threads(), 1, 256));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, kDaySeconds));

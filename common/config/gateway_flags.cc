@@ -4,6 +4,7 @@
 #include "absl/strings/str_split.h"
 
 #include "common/base/status_macros.h"
+#include "common/config/access_flags.h"
 #include "common/config/command_line.h"
 #include "common/config/text_proto.h"
 
@@ -19,7 +20,7 @@ Usage: skein-gateway [flags]
 
 Examples:
   skein-gateway
-  skein-gateway --worker 10.0.0.5:50051 --worker 10.0.0.6:50051 --listen 0.0.0.0:8080
+  skein-gateway --worker 10.0.0.5:50051 --worker 10.0.0.6:50051 --listen 0.0.0.0:8080 --keys keys.txtpb
   skein-gateway --config gateway.conf --log-level debug
 
 )";
@@ -95,7 +96,7 @@ FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, GatewayC
 
 std::vector<FlagGroup> AllFlags(GatewayConfig& config, std::string& config_path,
                                 GatewayCommandLine& line) {
-  return {ServingFlags(config), ProcessFlags(config, config_path, line)};
+  return {ServingFlags(config), AccessFlags(config), ProcessFlags(config, config_path, line)};
 }
 
 }  // namespace
@@ -109,8 +110,9 @@ absl::StatusOr<GatewayCommandLine> ParseGatewayCommandLine(const std::vector<std
   if (!config_path.empty()) {
     ASSIGN_OR_RETURN(line.config, ReadTextProto<GatewayConfig>(config_path));
   }
-  // Merging would add the workers of both.
+  // Merging would add the entries of both.
   if (!from_flags.worker().empty()) line.config.clear_worker();
+  if (!from_flags.cors_origin().empty()) line.config.clear_cors_origin();
   line.config.MergeFrom(from_flags);
   return line;
 }

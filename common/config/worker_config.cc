@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "common/config/access_config.h"
 #include "common/config/checks.h"
 
 namespace skein {
@@ -117,6 +118,7 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
   }
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
+  RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
   RETURN_IF_ERROR(ValidateModel(config.model()));
   return ValidateEngine(config.engine(), has_cuda);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "common/config/access_flags.h"
 #include "common/config/command_line.h"
 #include "common/config/text_proto.h"
 
@@ -111,7 +112,7 @@ FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, WorkerCom
 
 std::vector<FlagGroup> AllFlags(WorkerConfig& config, std::string& config_path,
                                 WorkerCommandLine& line) {
-  return {ModelFlags(config), ServingFlags(config), EngineFlags(config),
+  return {ModelFlags(config), ServingFlags(config), AccessFlags(config), EngineFlags(config),
           ProcessFlags(config, config_path, line)};
 }
 

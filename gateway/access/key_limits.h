@@ -4,15 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
 #include "common/base/clock.h"
 #include "gateway/access/token_bucket.h"
+#include "gateway/http/http_types.h"
 
 namespace skein {
 
@@ -22,8 +20,6 @@ struct KeyRules {
   int64_t tokens_per_minute = 0;
   int64_t max_parallel = 0;
 };
-
-using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
 // Thread-safe; nothing waits in it.
 class KeyLimits {

@@ -11,8 +11,8 @@
 
 namespace skein {
 
-absl::Status ChatCompletions(const HttpRequest& request, GatewayContext& context,
-                             std::shared_ptr<HttpResponder> out) {
+absl::Status ChatCompletions(const HttpRequest& request, const Caller& caller,
+                             GatewayContext& context, std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const boost::json::object body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TextRequest chat, ReadChatRequest(body, context.config.limits().max_choices()));
   ReplyHead head = NewReplyHead("chatcmpl-", chat, context);
@@ -21,7 +21,8 @@ absl::Status ChatCompletions(const HttpRequest& request, GatewayContext& context
                                     .include_usage = chat.include_usage};
   auto format = chat.stream ? MakeChatStream(std::move(head), options)
                             : MakeChatReply(std::move(head), options);
-  return AnswerGeneration(request, context, std::move(chat), std::move(format), std::move(out));
+  return AnswerGeneration(request, caller, context, std::move(chat), std::move(format),
+                          std::move(out));
 }
 
 }  // namespace skein

@@ -8,7 +8,7 @@
 namespace skein {
 
 // InvalidArgument for a bad body, NotFound for an unknown model, Unavailable if no worker is ready.
-absl::Status ChatCompletions(const HttpRequest& request, GatewayContext& context,
-                             std::shared_ptr<HttpResponder> out);
+absl::Status ChatCompletions(const HttpRequest& request, const Caller& caller,
+                             GatewayContext& context, std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

@@ -11,7 +11,7 @@
 
 namespace skein {
 
-absl::Status Completions(const HttpRequest& request, GatewayContext& context,
+absl::Status Completions(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                          std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const boost::json::object body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TextRequest text,
@@ -23,7 +23,8 @@ absl::Status Completions(const HttpRequest& request, GatewayContext& context,
                                           .include_usage = text.include_usage};
   auto format = text.stream ? MakeCompletionStream(std::move(head), options)
                             : MakeCompletionReply(std::move(head), options);
-  return AnswerGeneration(request, context, std::move(text), std::move(format), std::move(out));
+  return AnswerGeneration(request, caller, context, std::move(text), std::move(format),
+                          std::move(out));
 }
 
 }  // namespace skein

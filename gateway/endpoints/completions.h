@@ -8,7 +8,7 @@
 namespace skein {
 
 // InvalidArgument for a bad body, NotFound for an unknown model, Unavailable if no worker is ready.
-absl::Status Completions(const HttpRequest& request, GatewayContext& context,
+absl::Status Completions(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                          std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

@@ -56,6 +56,9 @@ class CountedResponder : public HttpResponder {
     if (!streaming_) tally_->Count(500);
   }
 
+  void AddHeader(std::string name, std::string value) override {
+    out_->AddHeader(std::move(name), std::move(value));
+  }
   void Send(HttpResponse response) override {
     tally_->Count(response.status);
     out_->Send(std::move(response));

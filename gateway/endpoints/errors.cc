@@ -9,6 +9,7 @@
 #include "boost/json/serialize.hpp"
 
 #include "common/base/log.h"
+#include "gateway/access/retry_after.h"
 #include "gateway/endpoints/utf8.h"
 
 namespace skein {
@@ -16,6 +17,7 @@ namespace {
 
 constexpr char kParamPayload[] = "skein/param";
 constexpr char kCodePayload[] = "skein/code";
+constexpr absl::Duration kRetrySoon = absl::Seconds(1);
 
 struct ErrorKind {
   absl::StatusCode code;
@@ -112,8 +114,13 @@ HttpResponse ErrorResponse(const absl::Status& status, absl::string_view request
   HttpResponse response;
   response.status = kind.http;
   response.body = ErrorBody(status, request_id);
-  if (kind.retry_soon) {
-    response.headers.emplace_back("Retry-After", "1");
+  const absl::Duration retry_after = RetryAfterOf(status).value_or(kRetrySoon);
+  if (kind.code == absl::StatusCode::kUnauthenticated) {
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  } else if (kind.retry_soon && retry_after != absl::InfiniteDuration()) {
+    response.headers.emplace_back("Retry-After", absl::StrCat(RetryAfterSeconds(retry_after)));
+  } else if (kind.retry_soon) {
+    response.headers.emplace_back("x-should-retry", "false");
   } else if (kind.http >= 500) {
     // The OpenAI clients repeat every 5xx by themselves unless told not to.
     response.headers.emplace_back("x-should-retry", "false");

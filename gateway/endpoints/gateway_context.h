@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 
 #include "common/base/clock.h"
+#include "gateway/access/access_control.h"
 #include "gateway/http/heartbeats.h"
 #include "gateway/http/http_types.h"
 #include "gateway/metrics.h"
@@ -27,27 +28,29 @@ struct GatewayContext {
   MetricsRegistry& registry;
   config::v1::GatewayConfig config;  // with defaults filled in
   const Clock& clock;
+  AccessControl& access;
   std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of HTTP threads
   std::atomic<GatewayPhase> phase = GatewayPhase::kServing;
 };
 
-// A handler returns an error instead of an answer (the caller turns it into an error object), or
-// keeps `out` and answers through it, now or later.
-using Handler = absl::Status (*)(const HttpRequest& request, GatewayContext& context,
-                                 std::shared_ptr<HttpResponder> out);
+// A handler returns an error instead of an answer (who calls it turns it into an error object), or
+// keeps `out` and answers through it, now or later. `caller` has the route's role.
+using Handler = absl::Status (*)(const HttpRequest& request, const Caller& caller,
+                                 GatewayContext& context, std::shared_ptr<HttpResponder> out);
 
 struct Route {
   Method method;
   const char* path;  // a last segment of "{id}" matches any rest that is not empty
+  Role role;         // that a key needs; kOpen: no key is needed
   Handler handler;
 };
 
-// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, an
-// error object for a handler's error; while draining 503 for all but probes. What the HTTP server
-// calls for each request.
+// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, 401
+// and 403 for what is no key or lacks the role, an error object for a handler's error; while
+// draining 503 for all but probes. What the HTTP server calls for each request.
 void HandleRequest(const HttpRequest& request, GatewayContext& context,
                    std::shared_ptr<HttpResponder> out);
-// The same for the listener that has nothing but probes and metrics.
+// The same for the listener that has nothing but probes and metrics, and asks for no keys.
 void HandleProbe(const HttpRequest& request, GatewayContext& context,
                  std::shared_ptr<HttpResponder> out);
 

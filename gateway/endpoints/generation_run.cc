@@ -10,6 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "common/base/status_macros.h"
+#include "gateway/access/token_estimate.h"
+#include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/worker_errors.h"
 #include "gateway/http/request_id.h"
@@ -25,7 +28,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
  public:
   GenerationRun(const HttpRequest& request, GatewayContext& context,
                 const TextRequest& text_request, std::unique_ptr<ReplyFormat> format,
-                std::shared_ptr<HttpResponder> out)
+                std::shared_ptr<HttpResponder> out, Admission admission)
       : context_(context),
         request_id_(request.request_id),
         received_(request.received),
@@ -33,6 +36,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
         stream_(text_request.stream),
         format_(std::move(format)),
         out_(std::move(out)),
+        admission_(std::move(admission)),
+        meters_(text_request.prompts.size(), TokenMeter(admission_)),
         open_calls_(text_request.prompts.size()),
         open_choices_(open_calls_ * std::max(1u, text_request.generate.n())) {}
 
@@ -77,6 +82,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
       const std::lock_guard<std::mutex> lock(mu_);
       if (ended_) return;
       ended_ = true;
+      admission_ = Admission();
       SendErrorLocked(FromWorker(status, prompt_field_));
     }
     Cancel();
@@ -102,6 +108,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   void OnMessage(size_t prompt_index, const v1::GenerateResponse& message) {
     const std::lock_guard<std::mutex> lock(mu_);
     if (ended_) return;
+    meters_[prompt_index].OnMessage(message);
     if (!saw_text_ && !message.text().empty()) {
       saw_text_ = true;
       context_.metrics.first_token_seconds.Observe(
@@ -123,6 +130,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
       cut_short = open_choices_ > 0;
       if (!cut_short) {
         ended_ = true;
+        admission_ = Admission();  // before the client can send its next request
         FinishLocked();
       }
     }
@@ -167,6 +175,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   const std::unique_ptr<ReplyFormat> format_;
   const std::shared_ptr<HttpResponder> out_;
   std::shared_ptr<SseWriter> writer_;
+  Admission admission_;             // until the answer is complete
+  std::vector<TokenMeter> meters_;  // by prompt
   size_t open_calls_;
   size_t open_choices_;
   bool saw_text_ = false;
@@ -203,11 +213,13 @@ ReplyHead NewReplyHead(absl::string_view prefix, const TextRequest& request,
   return head;
 }
 
-absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& context,
-                              TextRequest text_request, std::unique_ptr<ReplyFormat> format,
+absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
+                              GatewayContext& context, TextRequest text_request,
+                              std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out) {
-  const auto run = std::make_shared<GenerationRun>(request, context, text_request,
-                                                   std::move(format), std::move(out));
+  ASSIGN_OR_RETURN(Admission admission, AdmitGeneration(caller, context, text_request, *out));
+  const auto run = std::make_shared<GenerationRun>(
+      request, context, text_request, std::move(format), std::move(out), std::move(admission));
   run->WatchClient();
   const CallOptions options = MakeCallOptions(request, context);
   for (size_t i = 0; i < text_request.prompts.size(); ++i) {

@@ -18,13 +18,14 @@ namespace skein {
 ReplyHead NewReplyHead(absl::string_view prefix, const TextRequest& request,
                        const GatewayContext& context);
 
-// Starts the calls and returns; the answer follows. An error, if no call could be started, leaves
-// the answer to the caller. Later errors: an error object with its status while nothing has been
-// sent; after that a last event {"error": ...} without [DONE]. A stream begins with the worker's
-// first message, or when the client has waited for too long. The calls are cancelled when the
-// client leaves, and when one of them fails.
-absl::Status AnswerGeneration(const HttpRequest& request, GatewayContext& context,
-                              TextRequest text_request, std::unique_ptr<ReplyFormat> format,
+// Admits the request, starts its calls and returns; the answer follows. An error, if no call could
+// be started, leaves the answer to the caller. Later errors: an error object with its status while
+// nothing has been sent; after that a last event {"error": ...} without [DONE]. A stream begins
+// with the worker's first message, or when the client has waited for too long. The calls are
+// cancelled when the client leaves, and when one of them fails.
+absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
+                              GatewayContext& context, TextRequest text_request,
+                              std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out);
 
 // The deadline of a request and the ids that go with it to the worker. A traceparent that is not

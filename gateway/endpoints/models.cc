@@ -8,6 +8,8 @@
 #include "boost/json/object.hpp"
 #include "boost/json/serialize.hpp"
 
+#include "common/base/status_macros.h"
+#include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/worker_errors.h"
 
 namespace skein {
@@ -33,18 +35,21 @@ json::object ModelJson(const v1::ModelInfo& model) {
 
 }  // namespace
 
-absl::Status ListModels(const HttpRequest&, GatewayContext& context,
+absl::Status ListModels(const HttpRequest&, const Caller& caller, GatewayContext& context,
                         std::shared_ptr<HttpResponder> out) {
   json::array data;
-  for (const v1::ModelInfo& model : context.workers.Models()) data.push_back(ModelJson(model));
+  for (const v1::ModelInfo& model : context.workers.Models()) {
+    if (context.access.MayUseModel(caller, model.name())) data.push_back(ModelJson(model));
+  }
   out->Send({.body = json::serialize(json::object{{"object", "list"}, {"data", std::move(data)}}),
              .headers = {}});
   return absl::OkStatus();
 }
 
-absl::Status GetModel(const HttpRequest& request, GatewayContext& context,
+absl::Status GetModel(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out) {
   const std::string id = request.path.substr(kModelsPath.size());
+  RETURN_IF_ERROR(CheckModel(caller, context, id));
   for (const v1::ModelInfo& model : context.workers.Models()) {
     if (model.name() != id) continue;
     out->Send({.body = json::serialize(ModelJson(model)), .headers = {}});

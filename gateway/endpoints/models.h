@@ -1,4 +1,4 @@
-// GET /v1/models and /v1/models/{id}: what the ready workers serve.
+// GET /v1/models and /v1/models/{id}: what the ready workers serve and the caller may use.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,10 @@
 
 namespace skein {
 
-absl::Status ListModels(const HttpRequest& request, GatewayContext& context,
+absl::Status ListModels(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                         std::shared_ptr<HttpResponder> out);
-// NotFound for an unknown model.
-absl::Status GetModel(const HttpRequest& request, GatewayContext& context,
+// NotFound for an unknown model, PermissionDenied for one that the caller may not use.
+absl::Status GetModel(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

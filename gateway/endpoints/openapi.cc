@@ -6,7 +6,8 @@
 
 namespace skein {
 
-absl::Status OpenApi(const HttpRequest&, GatewayContext&, std::shared_ptr<HttpResponder> out) {
+absl::Status OpenApi(const HttpRequest&, const Caller&, GatewayContext&,
+                     std::shared_ptr<HttpResponder> out) {
   out->Send({.body = boost::json::serialize(OpenApiDocument()), .headers = {}});
   return absl::OkStatus();
 }

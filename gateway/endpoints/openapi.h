@@ -7,7 +7,7 @@
 
 namespace skein {
 
-absl::Status OpenApi(const HttpRequest& request, GatewayContext& context,
+absl::Status OpenApi(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                      std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

@@ -13,7 +13,7 @@ constexpr absl::Duration kThreadSilence = absl::Seconds(10);
 
 }  // namespace
 
-absl::Status Healthz(const HttpRequest&, GatewayContext& context,
+absl::Status Healthz(const HttpRequest&, const Caller&, GatewayContext& context,
                      std::shared_ptr<HttpResponder> out) {
   if (const std::string stuck = context.heartbeats->Silent(kThreadSilence); !stuck.empty()) {
     return absl::InternalError(absl::StrCat("the thread ", stuck, " is stuck"));
@@ -22,7 +22,7 @@ absl::Status Healthz(const HttpRequest&, GatewayContext& context,
   return absl::OkStatus();
 }
 
-absl::Status Readyz(const HttpRequest&, GatewayContext& context,
+absl::Status Readyz(const HttpRequest&, const Caller&, GatewayContext& context,
                     std::shared_ptr<HttpResponder> out) {
   if (context.phase == GatewayPhase::kDraining) {
     return absl::UnavailableError("the gateway is draining");
@@ -34,7 +34,7 @@ absl::Status Readyz(const HttpRequest&, GatewayContext& context,
   return absl::OkStatus();
 }
 
-absl::Status Startupz(const HttpRequest&, GatewayContext& context,
+absl::Status Startupz(const HttpRequest&, const Caller&, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out) {
   if (context.phase == GatewayPhase::kStarting) {
     return absl::UnavailableError("the gateway is starting");
@@ -43,7 +43,7 @@ absl::Status Startupz(const HttpRequest&, GatewayContext& context,
   return absl::OkStatus();
 }
 
-absl::Status Metrics(const HttpRequest&, GatewayContext& context,
+absl::Status Metrics(const HttpRequest&, const Caller&, GatewayContext& context,
                      std::shared_ptr<HttpResponder> out) {
   out->Send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
              .body = context.registry.Text(),

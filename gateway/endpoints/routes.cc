@@ -9,6 +9,7 @@
 
 #include "gateway/endpoints/chat_completions.h"
 #include "gateway/endpoints/completions.h"
+#include "gateway/endpoints/cors.h"
 #include "gateway/endpoints/counted_responder.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/models.h"
@@ -63,11 +64,19 @@ absl::Status CheckServing(const HttpRequest& request, const GatewayContext& cont
   return WithCode(absl::UnavailableError("this server is shutting down"), "draining");
 }
 
-void Dispatch(const std::vector<Route>& routes, const HttpRequest& request, GatewayContext& context,
-              std::shared_ptr<HttpResponder> out) {
+enum class Keys { kAsked, kNotAsked };
+
+void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& request,
+              GatewayContext& context, std::shared_ptr<HttpResponder> out) {
   const Route* route = FindRoute(routes, request.path);
   out = CountAnswer(std::move(out), context.metrics, context.clock,
                     route == nullptr ? "other" : route->path, request.received);
+  const CorsAnswer cors = AnswerCors(request, context.config.cors_origin());
+  for (const auto& [name, value] : cors.headers) out->AddHeader(name, value);
+  if (cors.preflight) {
+    out->Send({.status = 204, .body = "", .headers = {}});
+    return;
+  }
   if (route == nullptr) {
     const absl::Status status =
         WithCode(absl::NotFoundError(absl::StrCat(request.path, ": no such route")), "unknown_url");
@@ -79,7 +88,11 @@ void Dispatch(const std::vector<Route>& routes, const HttpRequest& request, Gate
     return;
   }
   absl::Status status = CheckServing(request, context);
-  if (status.ok()) status = route->handler(request, context, out);
+  absl::StatusOr<Caller> caller =
+      keys == Keys::kAsked ? context.access.Identify(request.Header("authorization"), route->role)
+                           : Caller();
+  if (status.ok()) status = caller.status();
+  if (status.ok()) status = route->handler(request, *caller, context, out);
   if (!status.ok()) out->Send(ErrorResponse(status, request.request_id));
 }
 
@@ -87,35 +100,35 @@ void Dispatch(const std::vector<Route>& routes, const HttpRequest& request, Gate
 
 const std::vector<Route>& ProbeRoutes() {
   static const std::vector<Route> kRoutes = {
-      {Method::kGet, "/healthz", Healthz},
-      {Method::kGet, "/readyz", Readyz},
-      {Method::kGet, "/startupz", Startupz},
-      {Method::kGet, "/metrics", Metrics},
+      {Method::kGet, "/healthz", Role::kOpen, Healthz},
+      {Method::kGet, "/readyz", Role::kOpen, Readyz},
+      {Method::kGet, "/startupz", Role::kOpen, Startupz},
+      {Method::kGet, "/metrics", Role::kMetrics, Metrics},
   };
   return kRoutes;
 }
 
 const std::vector<Route>& Routes() {
   static const std::vector<Route> kRoutes = WithProbes({
-      {Method::kPost, "/v1/chat/completions", ChatCompletions},
-      {Method::kPost, "/v1/completions", Completions},
-      {Method::kGet, "/v1/models", ListModels},
-      {Method::kGet, "/v1/models/{id}", GetModel},
-      {Method::kPost, "/v1/tokenize", Tokenize},
-      {Method::kPost, "/v1/detokenize", Detokenize},
-      {Method::kGet, "/openapi.json", OpenApi},
+      {Method::kPost, "/v1/chat/completions", Role::kInference, ChatCompletions},
+      {Method::kPost, "/v1/completions", Role::kInference, Completions},
+      {Method::kGet, "/v1/models", Role::kInference, ListModels},
+      {Method::kGet, "/v1/models/{id}", Role::kInference, GetModel},
+      {Method::kPost, "/v1/tokenize", Role::kInference, Tokenize},
+      {Method::kPost, "/v1/detokenize", Role::kInference, Detokenize},
+      {Method::kGet, "/openapi.json", Role::kOpen, OpenApi},
   });
   return kRoutes;
 }
 
 void HandleRequest(const HttpRequest& request, GatewayContext& context,
                    std::shared_ptr<HttpResponder> out) {
-  Dispatch(Routes(), request, context, std::move(out));
+  Dispatch(Routes(), Keys::kAsked, request, context, std::move(out));
 }
 
 void HandleProbe(const HttpRequest& request, GatewayContext& context,
                  std::shared_ptr<HttpResponder> out) {
-  Dispatch(ProbeRoutes(), request, context, std::move(out));
+  Dispatch(ProbeRoutes(), Keys::kNotAsked, request, context, std::move(out));
 }
 
 }  // namespace skein

@@ -1,11 +1,13 @@
 #include "gateway/endpoints/tokenize.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "boost/json/serialize.hpp"
 
 #include "common/base/status_macros.h"
+#include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/generation_run.h"
 #include "gateway/endpoints/request_body.h"
@@ -24,19 +26,30 @@ absl::StatusOr<WorkerHandle> PickWorker(GatewayContext& context, const std::stri
   return worker;
 }
 
+// For callbacks, which are copied.
+absl::StatusOr<std::shared_ptr<Admission>> AdmitShared(const Caller& caller,
+                                                       const GatewayContext& context,
+                                                       const std::string& model,
+                                                       HttpResponder& out) {
+  ASSIGN_OR_RETURN(Admission admission, AdmitCall(caller, context, model, out));
+  return std::make_shared<Admission>(std::move(admission));
+}
+
 }  // namespace
 
-absl::Status Tokenize(const HttpRequest& request, GatewayContext& context,
+absl::Status Tokenize(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const json::object json_body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TokenizeBody body, ReadTokenizeBody(json_body));
+  ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.request.model(), *out));
   ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.request.model()));
   const char* prompt_field = body.request.prompt().has_chat() ? "messages" : "prompt";
   v1::TokenizeRequest call_request = body.request;
   StartTokenize(
       worker, std::move(call_request), MakeCallOptions(request, context),
-      [body = std::move(body), prompt_field, out = std::move(out),
+      [body = std::move(body), prompt_field, out = std::move(out), admission = std::move(admission),
        request_id = request.request_id](const absl::StatusOr<v1::TokenizeResponse>& response) {
+        *admission = Admission();
         if (!response.ok()) {
           out->Send(ErrorResponse(FromWorker(response.status(), prompt_field), request_id));
           return;
@@ -46,22 +59,25 @@ absl::Status Tokenize(const HttpRequest& request, GatewayContext& context,
   return absl::OkStatus();
 }
 
-absl::Status Detokenize(const HttpRequest& request, GatewayContext& context,
+absl::Status Detokenize(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                         std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const json::object json_body, ReadBody(request, context));
   ASSIGN_OR_RETURN(v1::DetokenizeRequest body, ReadDetokenizeBody(json_body));
+  ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.model(), *out));
   ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.model()));
   const std::string model = body.model();
-  StartDetokenize(worker, std::move(body), MakeCallOptions(request, context),
-                  [model, out = std::move(out), request_id = request.request_id](
-                      const absl::StatusOr<v1::DetokenizeResponse>& response) {
-                    if (!response.ok()) {
-                      out->Send(ErrorResponse(FromWorker(response.status(), "tokens"), request_id));
-                      return;
-                    }
-                    const json::object reply = {{"model", model}, {"text", response->text()}};
-                    out->Send({.body = json::serialize(reply), .headers = {}});
-                  });
+  StartDetokenize(
+      worker, std::move(body), MakeCallOptions(request, context),
+      [model, out = std::move(out), admission = std::move(admission),
+       request_id = request.request_id](const absl::StatusOr<v1::DetokenizeResponse>& response) {
+        *admission = Admission();
+        if (!response.ok()) {
+          out->Send(ErrorResponse(FromWorker(response.status(), "tokens"), request_id));
+          return;
+        }
+        const json::object reply = {{"model", model}, {"text", response->text()}};
+        out->Send({.body = json::serialize(reply), .headers = {}});
+      });
   return absl::OkStatus();
 }
 

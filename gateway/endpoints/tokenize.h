@@ -8,9 +8,9 @@
 namespace skein {
 
 // InvalidArgument for a bad body or a model without a tokenizer, NotFound for an unknown model.
-absl::Status Tokenize(const HttpRequest& request, GatewayContext& context,
+absl::Status Tokenize(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out);
-absl::Status Detokenize(const HttpRequest& request, GatewayContext& context,
+absl::Status Detokenize(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                         std::shared_ptr<HttpResponder> out);
 
 }  // namespace skein

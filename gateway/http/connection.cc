@@ -165,7 +165,9 @@ Connection::TaskOf<int> Connection::StreamAnswer(Exchange::Output output,
   frame.keep_alive = traits.keep_alive;
   frame.http_1_0 = traits.http_1_0;
   frame.date = absl::Now();
-  std::string out = FormatHead(EventStreamResponse(), frame);
+  HttpResponse head = EventStreamResponse();
+  for (auto& header : output.headers) head.headers.push_back(std::move(header));
+  std::string out = FormatHead(head, frame);
   context_.metrics.open_streams.Increment();
   keep_alive_due_ = false;
   WatchForDisconnect();

@@ -26,6 +26,10 @@ class ExchangeResponder final : public HttpResponder {
   explicit ExchangeResponder(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
   ~ExchangeResponder() override { exchange_->ResponderDropped(); }
 
+  void AddHeader(std::string name, std::string value) override {
+    exchange_->AddHeader(std::move(name), std::move(value));
+  }
+
   void Send(HttpResponse response) override { exchange_->Send(std::move(response)); }
 
   std::shared_ptr<SseWriter> StartEvents() override {
@@ -59,6 +63,7 @@ Exchange::Output Exchange::Take() {
   taken.response = std::exchange(output_.response, std::nullopt);
   taken.events.swap(output_.events);
   taken.stream = output_.stream;
+  taken.headers.swap(output_.headers);
   taken.closed = output_.closed;
   taken.broken = output_.broken;
   return taken;
@@ -97,15 +102,18 @@ void Exchange::Detach() {
   dropped_wake.swap(wake_);
 }
 
+void Exchange::AddHeader(std::string name, std::string value) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  headers_.emplace_back(std::move(name), std::move(value));
+}
+
 void Exchange::Send(HttpResponse response) {
   const std::lock_guard<std::mutex> lock(mu_);
   if (answered_) {
     LogError("request answered twice", {{"status", absl::StrCat(response.status)}});
     return;
   }
-  answered_ = true;
-  output_.response = std::move(response);
-  WakeLocked();
+  AnswerLocked(std::move(response));
 }
 
 bool Exchange::StartEvents() {
@@ -116,6 +124,7 @@ bool Exchange::StartEvents() {
   }
   answered_ = true;
   output_.stream = true;
+  output_.headers = std::move(headers_);
   WakeLocked();
   return true;
 }
@@ -154,8 +163,13 @@ void Exchange::CloseStream(bool broken) {
 void Exchange::ResponderDropped() {
   const std::lock_guard<std::mutex> lock(mu_);
   if (answered_) return;
+  AnswerLocked(ErrorResponse(500, "no_answer", "The server lost this request."));
+}
+
+void Exchange::AnswerLocked(HttpResponse response) {
   answered_ = true;
-  output_.response = ErrorResponse(500, "no_answer", "The server lost this request.");
+  for (auto& header : headers_) response.headers.push_back(std::move(header));
+  output_.response = std::move(response);
   WakeLocked();
 }
 

@@ -27,6 +27,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   struct Output {
     std::optional<HttpResponse> response;  // a whole answer
     bool stream = false;                   // an event stream has been started, now or earlier
+    HeaderList headers;                    // of the stream; its first Output has them
     std::string events;                    // of the stream, ready to be sent
     bool closed = false;                   // the stream ends after `events`
     bool broken = false;                   // the stream's writer was dropped without Close
@@ -44,6 +45,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   friend class ExchangeResponder;
   friend class ExchangeWriter;
 
+  void AddHeader(std::string name, std::string value);
   void Send(HttpResponse response);
   bool StartEvents();  // false if the answer was given already
   void OnDisconnect(std::function<void()> callback);
@@ -51,6 +53,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void AddEvent(absl::string_view data);
   void CloseStream(bool broken);
   void ResponderDropped();
+  void AnswerLocked(HttpResponse response);
   void WakeLocked();
 
   std::mutex mu_;
@@ -58,6 +61,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::function<void()> wake_;  // empty once detached
   std::function<void()> on_disconnect_;
   std::function<void()> on_silence_;
+  HeaderList headers_;  // until there is an answer
   Output output_;
   bool answered_ = false;
   bool disconnected_ = false;

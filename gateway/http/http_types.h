@@ -15,11 +15,13 @@ namespace skein {
 
 enum class Method { kGet, kPost, kDelete, kPut, kOptions, kHead, kOther };
 
+using HeaderList = std::vector<std::pair<std::string, std::string>>;
+
 struct HttpRequest {
   Method method = Method::kGet;
-  std::string path;                                          // decoded, without the query
-  std::string query;                                         // raw, without '?'
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string path;    // decoded, without the query
+  std::string query;   // raw, without '?'
+  HeaderList headers;  // names in lower case
   std::string body;
   std::string
       request_id;  // the client's x-request-id if it is sane, else a new one; echoed in the answer
@@ -33,7 +35,7 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;  // besides those that the server adds
+  HeaderList headers;  // besides those that the server adds
 };
 
 // One server-sent event stream. Thread-safe; calls after the client has left are ignored.
@@ -52,6 +54,8 @@ class SseWriter {
 class HttpResponder {
  public:
   virtual ~HttpResponder() = default;
+  // A header of the answer, whichever it will be; for calls before Send and StartEvents.
+  virtual void AddHeader(std::string name, std::string value) = 0;
   virtual void Send(HttpResponse response) = 0;
   // Sends the head of an event stream. Comments keep it alive while no event comes.
   virtual std::shared_ptr<SseWriter> StartEvents() = 0;

@@ -266,6 +266,7 @@ FakeGeneration SayPieces(const std::vector<std::string>& pieces, absl::Duration 
   for (const std::string& piece : pieces) {
     v1::GenerateResponse message;
     message.set_text(piece);
+    message.set_drawn(1);
     script.steps.push_back({message, delay});
   }
   v1::GenerateResponse last;

@@ -107,6 +107,7 @@ void Committer::CommitDraw(Sequence& sequence, const StepResult& result, int out
   }
   const int32_t token = result.tokens[output];
   ++sequence.num_drawn;
+  ++sequence.num_untold;
   ++request.completion_tokens;
   sequence.tokens.push_back(token);
   sequence.penalties.Add(token);
@@ -120,6 +121,7 @@ void Committer::CommitDraw(Sequence& sequence, const StepResult& result, int out
   Extend(sequence, token, chunk);
   const bool ended = chunk.finish.has_value();
   if (ended || !chunk.text.empty() || !chunk.tokens.empty()) {
+    chunk.drawn = std::exchange(sequence.num_untold, 0);
     request.request.sink->Write(std::move(chunk));
   }
   if (ended) Finish(sequence);

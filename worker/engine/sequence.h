@@ -50,6 +50,7 @@ struct Sequence {
   int64_t num_fed =
       0;  // of them, seen by the model; the last drawn one is fed only when the next is wanted
   int64_t num_drawn = 0;
+  int num_untold = 0;   // of these, drawn since the last chunk
   bool paused = false;  // gave up its pages: waits for some, then is fed again from the first token
   bool finished = false;   // removed at the end of the turn
   uint64_t last_step = 0;  // when it last had rows

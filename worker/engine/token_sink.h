@@ -33,6 +33,7 @@ struct StartInfo {
 // Output of one choice since its last chunk.
 struct OutputChunk {
   int choice = 0;
+  int drawn = 0;     // tokens, those without text of their own included
   std::string text;  // whole UTF-8 characters; what may begin a stop string is held back
   std::vector<TokenOutput> tokens;     // with logprobs
   std::optional<FinishReason> finish;  // in the choice's last chunk

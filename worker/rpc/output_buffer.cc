@@ -24,6 +24,7 @@ void OutputBuffer::AddChunk(v1::GenerateResponse chunk) {
   }
   open->bytes += bytes;
   v1::GenerateResponse& message = open->message;
+  message.set_drawn(message.drawn() + chunk.drawn());
   message.mutable_text()->append(chunk.text());
   for (v1::TokenInfo& token : *chunk.mutable_tokens()) message.add_tokens()->Swap(&token);
   if (chunk.finish() != v1::FINISH_REASON_UNSPECIFIED) message.set_finish(chunk.finish());

@@ -48,6 +48,7 @@ v1::Started ConvertStarted(const StartInfo& from, const Tokenizer* tokenizer) {
 v1::GenerateResponse ConvertChunk(OutputChunk from, const Tokenizer* tokenizer) {
   v1::GenerateResponse to;
   to.set_choice(from.choice);
+  to.set_drawn(from.drawn);
   to.set_text(std::move(from.text));
   for (const TokenOutput& token : from.tokens) {
     ConvertTokenOutput(token, tokenizer, to.add_tokens());

@@ -11,6 +11,7 @@ namespace skein {
 namespace {
 
 using config::v1::GatewayConfig;
+using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 GatewayConfig Config(const std::string& text, uint32_t num_cores = 4) {
@@ -71,6 +72,19 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"log_level: 'loud'", "log_level: \"loud\""},
            Case{"threads: 1000", "threads: 1000, expected 1 to 256"},
            Case{"drain_timeout_s: 100000", "drain_timeout_s: 100000"},
+           Case{"listen: '0.0.0.0:8080'", "listen: \"0.0.0.0:8080\" can be reached from other"},
+           Case{"listen: '[::]:80'", "listen: \"[::]:80\" can be reached"},
+           Case{"listen: 'gateway:80'", "listen: \"gateway:80\" can be reached"},
+           Case{"tls { certificate: 'a' }", "tls.key: missing"},
+           Case{"tls { key: 'a' }", "tls.certificate: missing"},
+           Case{"tls { client_ca: 'a' }", "tls.client_ca: has no use"},
+           Case{"worker_tls { certificate: 'a' key: 'b' }", "worker_tls.ca: missing"},
+           Case{"worker_tls { ca: 'a' key: 'b' }", "worker_tls.certificate: missing"},
+           Case{"worker_tls { server_name: 'a' }", "worker_tls.ca: missing"},
+           Case{"cors_origin: 'example.org'", "cors_origin: \"example.org\", expected"},
+           Case{"cors_origin: 'https://example.org/'", "cors_origin: "},
+           Case{"cors_origin: 'https://*.example.org'", "cors_origin: "},
+           Case{"cors_origin: ''", "cors_origin: \"\""},
            Case{"limits { max_body_bytes: 10 }", "limits.max_body_bytes: 10"},
            Case{"limits { max_header_bytes: 10 }", "limits.max_header_bytes: 10"},
            Case{"limits { max_connections: 2000000 }", "limits.max_connections: 2000000"},
@@ -86,6 +100,28 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
     const absl::Status status = Validate(Config(c.text));
     EXPECT_TRUE(absl::IsInvalidArgument(status));
     EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
+  }
+}
+
+TEST(GatewayConfigTest, OtherMachinesAreLetInWithKeysOrOnPurpose) {
+  for (const char* text :
+       {"listen: '127.3.2.1:80'", "listen: 'localhost:80'", "listen: '[::1]:80'",
+        "listen: '0.0.0.0:80' keys_file: 'keys'", "listen: '0.0.0.0:80' allow_no_keys: true"}) {
+    EXPECT_TRUE(Validate(Config(text)).ok()) << Validate(Config(text));
+  }
+  const std::string error(Validate(Config("listen: '0.0.0.0:80'")).message());
+  for (const char* way_out : {"skeinctl keys new", "--keys", "127.0.0.1", "--allow-no-keys"}) {
+    EXPECT_THAT(error, HasSubstr(way_out));
+  }
+}
+
+TEST(GatewayConfigTest, TlsAndOriginsThatMakeSensePass) {
+  for (const char* text :
+       {"tls { certificate: 'a' key: 'b' }", "tls { certificate: 'a' key: 'b' client_ca: 'c' }",
+        "worker_tls { ca: 'a' }", "worker_tls { ca: 'a' certificate: 'b' key: 'c' }",
+        "cors_origin: '*'", "cors_origin: 'https://a.b' cors_origin: 'http://localhost:3000'",
+        "cors_origin: 'tauri://localhost'"}) {
+    EXPECT_TRUE(Validate(Config(text)).ok()) << Validate(Config(text));
   }
 }
 

@@ -30,6 +30,22 @@ TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
   EXPECT_EQ(line->config.drain_timeout_s(), 5u);
 }
 
+TEST(GatewayFlagsTest, SetsWhoMayCallAndHow) {
+  const auto line = ParseGatewayCommandLine(
+      {"--keys", "k", "--allow-no-keys", "--cors-origin", "https://a,https://b",
+       "--tls-certificate", "c", "--tls-key", "d", "--tls-client-ca", "e", "--worker-ca", "f",
+       "--worker-certificate", "g", "--worker-key", "h", "--worker-server-name", "i"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  const auto& config = line->config;
+  EXPECT_EQ(config.keys_file(), "k");
+  EXPECT_TRUE(config.allow_no_keys());
+  EXPECT_THAT(config.cors_origin(), ElementsAre("https://a", "https://b"));
+  EXPECT_EQ(config.tls().certificate() + config.tls().key() + config.tls().client_ca(), "cde");
+  EXPECT_EQ(config.worker_tls().ca() + config.worker_tls().certificate(), "fg");
+  EXPECT_EQ(config.worker_tls().key() + config.worker_tls().server_name(), "hi");
+  EXPECT_FALSE(ParseGatewayCommandLine({"--keys="}).ok());
+}
+
 TEST(GatewayFlagsTest, TakesWhatToDoInsteadOfServing) {
   EXPECT_TRUE(ParseGatewayCommandLine({"--check-config"})->check_config);
   EXPECT_EQ(ParseGatewayCommandLine({"--health-check", "h:1/healthz"})->health_check,
@@ -65,9 +81,26 @@ TEST(GatewayFlagsTest, ErrorsNameTheFlag) {
 TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
   EXPECT_TRUE(ParseGatewayCommandLine({"--help"})->help);
   const std::string usage = GatewayUsage();
-  for (const char* flag :
-       {"--worker ADDR", "--listen ADDR", "--threads N", "--drain-timeout", "--metrics-listen ADDR",
-        "--config FILE", "--log-level", "--check-config", "--health-check ADDR[/PATH]", "--help"}) {
+  for (const char* flag : {"--worker ADDR",
+                           "--listen ADDR",
+                           "--threads N",
+                           "--drain-timeout",
+                           "--metrics-listen ADDR",
+                           "--config FILE",
+                           "--log-level",
+                           "--keys FILE",
+                           "--allow-no-keys",
+                           "--cors-origin ORIGIN",
+                           "--tls-certificate FILE",
+                           "--tls-key FILE",
+                           "--tls-client-ca FILE",
+                           "--worker-ca FILE",
+                           "--worker-certificate FILE",
+                           "--worker-key FILE",
+                           "--worker-server-name",
+                           "--check-config",
+                           "--health-check ADDR[/PATH]",
+                           "--help"}) {
     EXPECT_THAT(usage, HasSubstr(flag));
   }
 }

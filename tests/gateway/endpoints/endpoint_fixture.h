@@ -74,7 +74,8 @@ class EndpointTest : public testing::Test {
   MetricsRegistry registry_;
   GatewayMetrics metrics_{registry_};
   WorkerPool pool_{{worker_.address()}};
-  GatewayContext context_{pool_, metrics_, registry_, {}, Clock::Real()};
+  AccessControl access_{Clock::Real(), metrics_};
+  GatewayContext context_{pool_, metrics_, registry_, {}, Clock::Real(), access_};
 };
 
 }  // namespace skein

@@ -19,8 +19,13 @@ namespace skein {
 class RecordingResponder : public HttpResponder,
                            public std::enable_shared_from_this<RecordingResponder> {
  public:
+  void AddHeader(std::string name, std::string value) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
   void Send(HttpResponse response) override {
     const std::lock_guard<std::mutex> lock(mu_);
+    response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
     ++num_answers_;
     response_ = std::move(response);
     changed_.notify_all();
@@ -72,6 +77,11 @@ class RecordingResponder : public HttpResponder,
     const std::lock_guard<std::mutex> lock(mu_);
     return response_.value_or(HttpResponse{.status = 0, .body = "", .headers = {}});
   }
+  // Of an event stream.
+  HeaderList headers() const {
+    const std::lock_guard<std::mutex> lock(mu_);
+    return headers_;
+  }
   std::vector<std::string> events() const {
     const std::lock_guard<std::mutex> lock(mu_);
     return events_;
@@ -113,6 +123,7 @@ class RecordingResponder : public HttpResponder,
   mutable std::mutex mu_;
   std::condition_variable changed_;
   // Guarded by mu_.
+  HeaderList headers_;
   std::optional<HttpResponse> response_;
   std::vector<std::string> events_;
   bool closed_ = false;
