@@ -40,11 +40,13 @@ compile_cuda() {
 
 say 'installing packages'
 tools/install-packages.sh test
-if (cd tests/e2e/node && npm ci --no-audit --no-fund --silent); then
-  echo 'npm packages: all there'
-else
-  echo 'npm packages: could not be installed; the tests with the OpenAI client will be skipped' >&2
-fi
+for folder in tests/e2e/node tests/images; do
+  if (cd "$folder" && npm ci --no-audit --no-fund --silent); then
+    echo "npm packages of $folder: all there"
+  else
+    echo "npm packages of $folder: could not be installed; the tests that need them will be skipped" >&2
+  fi
+done
 
 build_tests cpu all
 build_tests asan skein_tests -DSKEIN_TEST_LABEL=asan

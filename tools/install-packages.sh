@@ -14,7 +14,7 @@ build_packages=(
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev shellcheck git
-  buildah podman runc conmon catatonit mmdebstrap
+  buildah podman runc conmon catatonit mmdebstrap systemd
 )
 
 case "${1:-}" in

@@ -20,7 +20,7 @@ finish() {
       "${podman[@]}" logs --tail 20 "$name" >&2 2>&1 || true
     done
   fi
-  remove_storage
+  remove_storage || status=1
   exit "$status"
 }
 trap finish EXIT
@@ -120,6 +120,21 @@ check_drain() {
   done
 }
 
+# The bases of the GPU worker cannot be had here: what is laid on them can be tried on others.
+check_cuda_target() {
+  mkdir -p "$storage/cuda/usr/local/cuda/lib64"
+  echo 'stand-in' >"$storage/cuda/usr/local/cuda/lib64/libcublasLt.so.13"
+  printf 'FROM scratch\nCOPY usr /usr\n' >"$storage/cuda/Dockerfile"
+  "${buildah[@]}" bud --quiet --tag cuda-devel:test "$storage/cuda" >/dev/null
+  build_flags='--build-arg CUDA_DEVEL=localhost/cuda-devel:test --build-arg CUDA_RUNTIME=debian:bookworm-slim' \
+    build_images --bundle "$storage/bundle" worker-cuda >/dev/null
+  equal 'skein-worker-cuda: its user' "$(inspect worker-cuda '{{.User}}')" 65532:65532
+  equal 'skein-worker-cuda: title' "$(label worker-cuda title)" skein-worker-cuda
+  equal 'what the GPU worker says' "$("${podman[@]}" run --rm --pull never --network none --read-only --cap-drop=all \
+    --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 skein-worker-cuda:test --model /model --check-config)" \
+    'the configuration is valid'
+}
+
 use_storage "$build/images"
 say 'making the base'
 make_base
@@ -129,6 +144,8 @@ build_images --bundle "$storage/bundle" gateway worker >/dev/null
 check_image gateway
 ((unpacked <= max_gateway_bytes)) || fail "skein-gateway: $unpacked bytes unpacked, expected at most $max_gateway_bytes"
 check_image worker
+
+check_cuda_target
 
 say 'starting both containers'
 start worker --model /model --name demo --listen 127.0.0.1:0

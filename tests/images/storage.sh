@@ -22,16 +22,24 @@ use_storage() {
   storage=$(mktemp -d "$cache/storage.XXXXXX")
   runroot=$(mktemp -d /tmp/skein-images.XXXXXX) # podman wants a short path
   base=$cache/debian-bookworm.tar
-  buildah=(buildah --storage-driver vfs --root "$storage/root" --runroot "$runroot/run")
-  podman=(podman --storage-driver vfs --root "$storage/root" --runroot "$runroot/run"
-    --tmpdir "$runroot/tmp" --runtime runc --cgroup-manager cgroupfs)
   unshare --mount true 2>/dev/null || skip 'mount namespaces are not allowed here'
+  # Copying whole layers, as vfs does, works everywhere, but takes its time.
+  mkdir -p "$storage/try/"{lower,upper,work,merged}
+  local driver=vfs
+  unshare --mount mount -t overlay skein-try "$storage/try/merged" \
+    -o "lowerdir=$storage/try/lower,upperdir=$storage/try/upper,workdir=$storage/try/work" 2>/dev/null && driver=overlay
+  buildah=(buildah --storage-driver "$driver" --root "$storage/root" --runroot "$runroot/run")
+  podman=(podman --storage-driver "$driver" --root "$storage/root" --runroot "$runroot/run"
+    --tmpdir "$runroot/tmp" --runtime runc --cgroup-manager cgroupfs)
 }
 
 remove_storage() {
   [[ -n "${storage:-}" ]] || return 0
   "${podman[@]}" rm --all --force --time 0 >/dev/null 2>&1 || true
-  "${podman[@]}" image umount --all >/dev/null 2>&1 || true
+  local mounted
+  while read -r _ mounted _; do
+    [[ "$mounted" == "$storage"/* || "$mounted" == "$runroot"/* ]] && umount "$mounted"
+  done < <(tac /proc/mounts)
   rm -rf "$storage" "$runroot"
 }
 
