@@ -14,6 +14,8 @@ GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
                                                 LongLatencyBuckets())),
       rejected_connections(registry.AddCounter("skein_gateway_rejected_connections_total",
                                                "Connections closed because too many were open.")),
+      tls_handshake_failures(registry.AddCounter("skein_gateway_tls_handshake_failures_total",
+                                                 "Connections without a TLS that we speak.")),
       api_keys(registry.AddGauge("skein_gateway_api_keys", "API keys that are known.")),
       registry_(registry) {}
 

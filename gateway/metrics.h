@@ -28,8 +28,9 @@ class GatewayMetrics {
   prometheus::Gauge& ready_workers;  // skein_gateway_ready_workers
   prometheus::Histogram&
       first_token_seconds;  // skein_gateway_first_token_seconds: request read to first text
-  prometheus::Counter& rejected_connections;  // skein_gateway_rejected_connections_total
-  prometheus::Gauge& api_keys;                // skein_gateway_api_keys
+  prometheus::Counter& rejected_connections;    // skein_gateway_rejected_connections_total
+  prometheus::Counter& tls_handshake_failures;  // skein_gateway_tls_handshake_failures_total
+  prometheus::Gauge& api_keys;                  // skein_gateway_api_keys
 
  private:
   MetricsRegistry& registry_;

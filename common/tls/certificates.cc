@@ -6,12 +6,11 @@
 #include <ctime>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-
-#include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
 
@@ -59,8 +58,8 @@ absl::StatusOr<absl::Time> CertificateExpiry(const std::string& path) {
   ASSIGN_OR_RETURN(const Owned<BIO> file, Open(path));
   absl::Time expiry = absl::InfiniteFuture();
   int count = 0;
-  while (const Owned<X509> certificate{
-      PEM_read_bio_X509(file.get(), nullptr, NoPassword, nullptr)}) {
+  while (
+      const Owned<X509> certificate{PEM_read_bio_X509(file.get(), nullptr, NoPassword, nullptr)}) {
     ASSIGN_OR_RETURN(const absl::Time end, NotAfter(*certificate));
     expiry = std::min(expiry, end);
     ++count;
@@ -72,12 +71,10 @@ absl::StatusOr<absl::Time> CertificateExpiry(const std::string& path) {
 
 absl::Status CheckCertificatePair(const std::string& certificate, const std::string& key) {
   ASSIGN_OR_RETURN(const Owned<BIO> certificate_file, Open(certificate));
-  const Owned<X509> first{
-      PEM_read_bio_X509(certificate_file.get(), nullptr, NoPassword, nullptr)};
+  const Owned<X509> first{PEM_read_bio_X509(certificate_file.get(), nullptr, NoPassword, nullptr)};
   if (first == nullptr) {
     ERR_clear_error();
-    return absl::InvalidArgumentError(
-        absl::StrCat(certificate, ": no certificate in PEM format"));
+    return absl::InvalidArgumentError(absl::StrCat(certificate, ": no certificate in PEM format"));
   }
   ASSIGN_OR_RETURN(const Owned<BIO> key_file, Open(key));
   const Owned<EVP_PKEY> private_key{

@@ -37,13 +37,13 @@ constexpr absl::string_view kKeepAliveComment = ": keep-alive\n\n";
 }  // namespace
 
 Connection::Connection(asio::ip::tcp::socket socket, const ConnectionContext& context)
-    : socket_(std::move(socket)),
+    : stream_(std::move(socket), context.tls == nullptr ? nullptr : context.tls->current()),
       context_(context),
-      signal_(socket_.get_executor(), Clock::time_point::max()) {}
+      signal_(stream_.executor(), Clock::time_point::max()) {}
 
 void Connection::Start(std::function<void()> on_end) {
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()] { return self->Serve(); },
+      stream_.executor(), [self = shared_from_this()] { return self->Serve(); },
       [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr& error) {
         if (error) LogError("connection ended by an exception");
         self->Close();
@@ -53,16 +53,28 @@ void Connection::Start(std::function<void()> on_end) {
 
 void Connection::Refuse(std::function<void()> on_end) {
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()] { return self->ServeRefusal(); },
+      stream_.executor(), [self = shared_from_this()] { return self->ServeRefusal(); },
       [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr&) {
         on_end();
       });
 }
 
 Connection::Task Connection::Serve() {
-  bool open = true;
+  bool open = co_await Handshake();
   while (open) open = co_await ServeRequest();
   Close();
+}
+
+Connection::TaskOf<bool> Connection::Handshake() {
+  if (!stream_.secure()) co_return true;
+  SetDeadline(context_.options.read_timeout);
+  error_code error;
+  co_await stream_.Handshake(error);
+  ClearDeadline();
+  if (!error) co_return true;
+  context_.metrics.tls_handshake_failures.Increment();
+  LogDebug("TLS handshake failed", {{"reason", error.message()}});
+  co_return false;
 }
 
 Connection::Task Connection::ServeRefusal() {
@@ -115,7 +127,7 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
 Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTraits& traits) {
   // A weak pointer, because the handler may keep the exchange for longer than the connection lives.
   // The executor is not used after Detach.
-  exchange_ = std::make_shared<Exchange>([weak = weak_from_this(), where = socket_.get_executor()] {
+  exchange_ = std::make_shared<Exchange>([weak = weak_from_this(), where = stream_.executor()] {
     asio::post(where, [weak] {
       if (const std::shared_ptr<Connection> self = weak.lock()) self->signal_.cancel();
     });
@@ -221,8 +233,7 @@ Connection::TaskOf<bool> Connection::Write(absl::string_view first, absl::string
     const std::array<asio::const_buffer, 2> pieces = {asio::buffer(first.data(), first.size()),
                                                       asio::buffer(second.data(), second.size())};
     error_code error;
-    const size_t sent =
-        co_await socket_.async_write_some(pieces, asio::redirect_error(asio::use_awaitable, error));
+    const size_t sent = co_await stream_.WriteSome(pieces, error);
     if (error) ClientLeft();
     const size_t of_first = std::min(sent, first.size());
     first.remove_prefix(of_first);
@@ -234,13 +245,13 @@ Connection::TaskOf<bool> Connection::Write(absl::string_view first, absl::string
 
 Connection::Task Connection::Linger() {
   error_code error;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
   SetDeadline(context_.options.linger);
+  co_await stream_.ShutdownSend(error);
   std::array<char, kReadBytes> scratch;
   size_t dropped = 0;
   while (!error && !timed_out_ && dropped < kMaxLingerBytes) {
-    dropped += co_await socket_.async_read_some(asio::buffer(scratch),
-                                                asio::redirect_error(asio::use_awaitable, error));
+    const size_t size = co_await stream_.Discard(asio::buffer(scratch), error);
+    dropped += size;
   }
 }
 
@@ -253,11 +264,10 @@ Connection::Task Connection::WaitForSignal() {
 void Connection::WatchForDisconnect() {
   if (watching_ || gone_ || buffer_.size() > kMaxReadAheadBytes) return;
   watching_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_read,
-                     [self = shared_from_this()](const error_code& error) {
-                       self->watching_ = false;
-                       self->OnReadable(error);
-                     });
+  stream_.WaitReadable([self = shared_from_this()](const error_code& error) {
+    self->watching_ = false;
+    self->OnReadable(error);
+  });
 }
 
 void Connection::OnReadable(const error_code& error) {
@@ -265,8 +275,8 @@ void Connection::OnReadable(const error_code& error) {
   if (exchange_ == nullptr || gone_ || error == asio::error::operation_aborted) return;
   error_code read_error = error;
   if (!read_error) {
-    socket_.non_blocking(true, read_error);
-    const size_t received = socket_.read_some(buffer_.prepare(kReadBytes), read_error);
+    const size_t received =
+        stream_.ReadNow(buffer_.prepare(ByteStream::kReadAheadBytes), read_error);
     buffer_.commit(received);
   }
   if (read_error && read_error != asio::error::would_block) {
@@ -281,15 +291,13 @@ void Connection::ClientLeft() {
   gone_ = true;
   if (exchange_ != nullptr) exchange_->Disconnect();
   signal_.cancel();
-  error_code ignored;
-  socket_.cancel(ignored);
+  stream_.Cancel();
 }
 
 void Connection::Tick(Clock::time_point now) {
   if (now >= deadline_) {
     timed_out_ = true;
-    error_code ignored;
-    socket_.cancel(ignored);
+    stream_.Cancel();
   }
   const auto silence = absl::ToChronoMilliseconds(context_.options.keep_alive);
   if (silent_since_ != Clock::time_point::max() && now - silent_since_ >= silence) {
@@ -320,8 +328,7 @@ void Connection::SetDeadline(absl::Duration timeout) {
 
 void Connection::Close() {
   ClearDeadline();
-  error_code ignored;
-  socket_.close(ignored);
+  stream_.Close();
 }
 
 void Connection::Report(const HttpRequest& request, int status, bool refused) const {

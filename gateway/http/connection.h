@@ -16,10 +16,12 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include "gateway/http/byte_stream.h"
 #include "gateway/http/exchange.h"
 #include "gateway/http/http_server.h"
 #include "gateway/http/http_types.h"
 #include "gateway/http/response_text.h"
+#include "gateway/http/tls_context.h"
 
 namespace skein {
 
@@ -28,6 +30,7 @@ struct ConnectionContext {
   HttpServerOptions options;
   HttpHandler handler;
   GatewayMetrics& metrics;
+  std::unique_ptr<TlsContext> tls;  // null: plain HTTP
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -38,7 +41,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Serves until the connection ends, then calls `on_end`.
   void Start(std::function<void()> on_end);
-  // Answers 503 without reading, because there are too many connections.
+  // Answers 503 without reading, because there are too many connections. Over plain HTTP only.
   void Refuse(std::function<void()> on_end);
 
   // Looks at the clock: called many times within the shortest timeout.
@@ -65,6 +68,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   Task Serve();
+  // False: this is no TLS that we speak.
+  TaskOf<bool> Handshake();
   Task ServeRefusal();
   // False: the connection is over.
   TaskOf<bool> ServeRequest();
@@ -99,7 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Close();
   void Report(const HttpRequest& request, int status, bool refused) const;
 
-  boost::asio::ip::tcp::socket socket_;
+  ByteStream stream_;
   const ConnectionContext& context_;
   boost::asio::steady_timer signal_;  // never expires; cancelled to wake the answer
   boost::beast::flat_buffer buffer_;  // received, not yet parsed

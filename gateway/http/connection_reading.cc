@@ -74,8 +74,7 @@ Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadBody(Parser& par
 
 Connection::TaskOf<bool> Connection::ReadSome(size_t size) {
   error_code error;
-  const size_t received = co_await socket_.async_read_some(
-      buffer_.prepare(size), asio::redirect_error(asio::use_awaitable, error));
+  const size_t received = co_await stream_.ReadSome(buffer_.prepare(size), error);
   if (error) {
     if (!timed_out_ && error != asio::error::eof) gone_ = true;
     co_return false;

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 
 #include "common/base/status_macros.h"
+#include "common/config/access_config.h"
 #include "common/config/address.h"
 #include "gateway/http/connection.h"
 #include "gateway/http/server_shard.h"
@@ -61,9 +62,12 @@ absl::Duration TickInterval(const HttpServerOptions& options) {
 class HttpServer::Impl {
  public:
   Impl(const HttpServerOptions& options, HttpHandler handler, GatewayMetrics& metrics)
-      : context_{options, std::move(handler), metrics} {}
+      : context_{options, std::move(handler), metrics, nullptr} {}
 
   absl::Status Listen() {
+    if (IsOn(context_.options.tls)) {
+      ASSIGN_OR_RETURN(context_.tls, TlsContext::Create(context_.options.tls, context_.metrics));
+    }
     ASSIGN_OR_RETURN(endpoint_, Resolve(context_.options.listen));
     RETURN_IF_ERROR(CheckFree(endpoint_));
     const absl::Duration tick = TickInterval(context_.options);
@@ -96,7 +100,7 @@ class HttpServer::Impl {
   const tcp::endpoint& endpoint() const { return endpoint_; }
 
  private:
-  const ConnectionContext context_;
+  ConnectionContext context_;  // constant once Listen has returned
   ConnectionCount count_;
   tcp::endpoint endpoint_;
   std::mutex stop_mu_;

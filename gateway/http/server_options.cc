@@ -12,6 +12,7 @@ HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   const config::v1::LimitsConfig& limits = config.limits();
   HttpServerOptions options;
   options.listen = config.listen();
+  options.tls = config.tls();
   options.threads = static_cast<int>(config.threads());
   options.max_body_bytes = limits.max_body_bytes();
   options.max_header_bytes = limits.max_header_bytes();

@@ -18,6 +18,8 @@ struct HttpServerOptions {
   std::string thread_name = "http";
   std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of its threads
 
+  config::v1::ServerTls tls;  // without a certificate: plain HTTP
+
   uint64_t max_body_bytes = 16 << 20;
   uint32_t max_header_bytes = 16 << 10;
   int max_connections = 10000;

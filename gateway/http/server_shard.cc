@@ -128,6 +128,8 @@ void ServerShard::Accepted(tcp::socket socket) {
 
 void ServerShard::Refuse(tcp::socket socket) {
   context_.metrics.rejected_connections.Increment();
+  // Saying it over TLS would cost as much as serving a request.
+  if (context_.tls != nullptr) return;
   if (count_.refused.fetch_add(1) >= kMaxRefusals) {
     count_.refused.fetch_sub(1);
     return;

@@ -95,7 +95,7 @@ absl::Status HttpClient::SendRaw(absl::string_view bytes) {
   const absl::Time deadline = absl::Now() + timeout_;
   while (!bytes.empty()) {
     if (!WaitFor(fd_, POLLOUT, deadline)) return absl::DeadlineExceededError("send");
-    const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = SendSome(bytes);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (sent < 0) return ErrnoStatus("send");
     bytes.remove_prefix(static_cast<size_t>(sent));
@@ -103,11 +103,19 @@ absl::Status HttpClient::SendRaw(absl::string_view bytes) {
   return absl::OkStatus();
 }
 
+ssize_t HttpClient::SendSome(absl::string_view bytes) {
+  return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t HttpClient::ReceiveSome(char* to, size_t size) { return recv(fd_, to, size, 0); }
+
 absl::Status HttpClient::FillBuffer() {
   RETURN_IF_ERROR(status_);
-  if (!WaitFor(fd_, POLLIN, absl::Now() + timeout_)) return absl::DeadlineExceededError("receive");
+  if (!HasReceived() && !WaitFor(fd_, POLLIN, absl::Now() + timeout_)) {
+    return absl::DeadlineExceededError("receive");
+  }
   char bytes[16384];
-  const ssize_t size = recv(fd_, bytes, sizeof(bytes), 0);
+  const ssize_t size = ReceiveSome(bytes, sizeof(bytes));
   if (size < 0) return ErrnoStatus("receive");
   if (size == 0) return absl::UnavailableError("the server closed the connection");
   buffer_.append(bytes, static_cast<size_t>(size));

@@ -37,7 +37,7 @@ struct ClientEvent {
 class HttpClient {
  public:
   explicit HttpClient(int port, absl::Duration timeout = absl::Seconds(10));
-  ~HttpClient();
+  virtual ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
@@ -74,6 +74,14 @@ class HttpClient {
   // Unread bytes are dropped.
   bool WaitForClose(absl::Duration timeout);
   int fd() const { return fd_; }
+
+ protected:
+  // What carries the bytes, as send and recv do; a subclass may wrap them.
+  virtual ssize_t SendSome(absl::string_view bytes);
+  virtual ssize_t ReceiveSome(char* to, size_t size);
+  // Received and unwrapped already: ReceiveSome need not wait for the socket.
+  virtual bool HasReceived() const { return false; }
+  void SetStatus(absl::Status status) { status_ = std::move(status); }
 
  private:
   absl::Status FillBuffer();
