@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/certificate_monitor.h"
 #include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/http/http_server.h"
@@ -92,12 +93,27 @@ absl::StatusOr<std::unique_ptr<AccessControl>> MakeAccess(const GatewayConfig& c
   return std::make_unique<AccessControl>(Clock::Real(), metrics);
 }
 
+absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchWorkerCertificates(
+    const config::v1::ClientTls& tls, GatewayMetrics& metrics) {
+  std::vector<WatchedCertificate> certificates;
+  if (IsOn(tls)) certificates.push_back({"worker_ca", tls.ca()});
+  if (!tls.certificate().empty()) {
+    certificates.push_back({"worker_client", tls.certificate(), tls.key()});
+  }
+  return CertificateMonitor::Create(
+      std::move(certificates), [&metrics](const std::string& name, absl::Time expiry) {
+        metrics.SetCertificateExpiry(name, absl::ToDoubleSeconds(expiry - absl::UnixEpoch()));
+      });
+}
+
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
   WorkerPoolOptions pool_options;
   pool_options.on_ready_workers = [&metrics](int ready) { metrics.ready_workers.Set(ready); };
   WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
+  ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
+                   WatchWorkerCertificates(config.worker_tls(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<AccessControl> access, MakeAccess(config, metrics));
   GatewayContext context{workers, metrics, registry, config, Clock::Real(), *access};
   context.phase = GatewayPhase::kStarting;

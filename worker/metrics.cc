@@ -44,4 +44,13 @@ void WorkerMetrics::CountRequest(const absl::Status& outcome) {
       .Increment();
 }
 
+void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
+                          const std::string& certificate, double unix_seconds) {
+  registry
+      .AddGauge("skein_worker_certificate_expiry_timestamp_seconds",
+                "When the certificate stops being valid.",
+                {{"model", model}, {"certificate", certificate}})
+      .Set(unix_seconds);
+}
+
 }  // namespace skein

@@ -36,4 +36,9 @@ class WorkerMetrics {
   const std::string model_;
 };
 
+// When a certificate of this worker ("server" or "client_ca") stops being valid:
+// skein_worker_certificate_expiry_timestamp_seconds.
+void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
+                          const std::string& certificate, double unix_seconds);
+
 }  // namespace skein

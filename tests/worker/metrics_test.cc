@@ -11,6 +11,7 @@ TEST(WorkerMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   MetricsRegistry registry;
   WorkerMetrics metrics(registry, "m");
   metrics.CountRequest(absl::OkStatus());
+  SetCertificateExpiry(registry, "m", "server", 0);
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_worker_"));
 }
 

@@ -8,11 +8,11 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
-#include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 
 #include "common/base/status_macros.h"
 #include "common/config/address.h"
+#include "common/tls/grpc_credentials.h"
 
 namespace skein {
 namespace {
@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
   SetChannelOptions(builder);
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(options.listen, MakeServerCredentials(options.tls), &port);
   builder.RegisterService(&server->inference_);
   builder.RegisterService(&server->worker_);
   builder.RegisterService(&server->registry_);

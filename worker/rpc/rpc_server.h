@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
 
+#include "skein/config/v1/tls.pb.h"
 #include "worker/engine/model_host.h"
 #include "worker/rpc/inference_service.h"
 #include "worker/rpc/refusing_services.h"
@@ -24,6 +25,7 @@ class RpcServer {
   struct Options {
     std::string listen;  // HOST:PORT; port 0 takes a free one
     bool reflection = false;
+    config::v1::ServerTls tls = {};  // without a certificate: plain
   };
 
   // `host` must outlive the server. InvalidArgument for a bad address, Unavailable if it cannot be

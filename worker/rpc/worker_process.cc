@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 
@@ -20,9 +21,12 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/config/access_config.h"
 #include "common/config/address.h"
 #include "common/metrics/metrics.h"
+#include "common/tls/certificate_monitor.h"
 #include "worker/engine/model_host.h"
+#include "worker/metrics.h"
 #include "worker/rpc/rpc_server.h"
 
 namespace skein {
@@ -81,6 +85,20 @@ absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartExposer(const std::str
   }
 }
 
+absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchCertificates(const WorkerConfig& config,
+                                                                      MetricsRegistry& metrics) {
+  std::vector<WatchedCertificate> certificates;
+  const config::v1::ServerTls& tls = config.tls();
+  if (IsOn(tls)) certificates.push_back({"server", tls.certificate(), tls.key()});
+  if (!tls.client_ca().empty()) certificates.push_back({"client_ca", tls.client_ca()});
+  return CertificateMonitor::Create(
+      std::move(certificates),
+      [&metrics, model = config.model().name()](const std::string& name, absl::Time expiry) {
+        SetCertificateExpiry(metrics, model, name,
+                             absl::ToDoubleSeconds(expiry - absl::UnixEpoch()));
+      });
+}
+
 // gRPC's own messages as log lines of ours.
 void LogFromGrpc(gpr_log_func_args* message) {
   const LogLevel level = message->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
@@ -130,6 +148,8 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   MetricsRegistry metrics;
   ASSIGN_OR_RETURN(const std::unique_ptr<prometheus::Exposer> exposer,
                    StartExposer(config.metrics_listen(), metrics));
+  ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
+                   WatchCertificates(config, metrics));
   ModelHost::Options options = HostOptions(config, metrics);
   options.load = std::move(load);
   options.on_failure = [&failed, name = options.name](const absl::Status& status) {
@@ -139,7 +159,7 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   };
   ModelHost host(std::move(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(host, {config.listen(), config.reflection()}));
+                   RpcServer::Start(host, {config.listen(), config.reflection(), config.tls()}));
   LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
   host.StartLoading();
   while (!WaitForSignal(signals, absl::Hours(1))) {
