@@ -37,9 +37,4 @@ std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(
   return tls::TlsCredentials(options);
 }
 
-void SetServerName(const config::v1::ClientTls& config, grpc::ChannelArguments& arguments) {
-  if (config.server_name().empty()) return;
-  arguments.SetSslTargetNameOverride(config.server_name());
-}
-
 }  // namespace skein

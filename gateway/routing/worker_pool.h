@@ -14,7 +14,8 @@
 
 namespace grpc {
 class Channel;
-}
+class ChannelCredentials;
+}  // namespace grpc
 
 namespace skein {
 
@@ -70,6 +71,10 @@ struct WorkerPoolOptions {
   // Told how many workers are ready, whenever that changes. One call at a time; must not call the
   // pool.
   std::function<void(int)> on_ready_workers = nullptr;
+  // TLS to the workers; null: plain. The name to expect in their certificates, if it is not the one
+  // in their addresses.
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
+  std::string server_name = {};
 };
 
 // Thread-safe. Keeps a WatchLoad stream and the model list of every worker, reconnecting by itself.

@@ -42,7 +42,9 @@ class GrpcCredentialsTest : public testing::Test {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-    SetServerName(client_tls_, arguments);
+    if (!client_tls_.server_name().empty()) {
+      arguments.SetSslTargetNameOverride(client_tls_.server_name());
+    }
     return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port_),
                                      MakeChannelCredentials(client_tls_), arguments);
   }
