@@ -16,4 +16,9 @@ namespace skein {
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const config::v1::ServerTls& tls);
 std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const config::v1::ClientTls& tls);
 
+// For asking a server of this machine after its health, with its own configuration: shows the
+// server's certificate as the client's, and does not verify what the server shows.
+std::shared_ptr<grpc::ChannelCredentials> MakeOwnChannelCredentials(
+    const config::v1::ServerTls& tls);
+
 }  // namespace skein

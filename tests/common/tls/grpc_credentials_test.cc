@@ -98,6 +98,22 @@ TEST_F(GrpcCredentialsTest, ServersMustBeWhoTheyShouldBe) {
   EXPECT_TRUE(StaysOutside());
 }
 
+TEST_F(GrpcCredentialsTest, AServerIsReachedWithItsOwnConfiguration) {
+  StartServer();
+  const auto reaches = [this](const config::v1::ServerTls& tls, int milliseconds) {
+    return Connects(
+        *grpc::CreateChannel(absl::StrCat("localhost:", port_), MakeOwnChannelCredentials(tls)),
+        milliseconds);
+  };
+  EXPECT_TRUE(reaches(server_tls_, 5000));
+  config::v1::ServerTls stranger = server_tls_;
+  files_.Install("stranger", other_.Issue());
+  stranger.set_certificate(files_.Path("stranger.pem"));
+  stranger.set_key(files_.Path("stranger.key"));
+  EXPECT_FALSE(reaches(stranger, 400));
+  EXPECT_FALSE(reaches({}, 400));
+}
+
 TEST_F(GrpcCredentialsTest, CertificatesAreRotatedUnderOpenChannels) {
   StartServer();
   const std::shared_ptr<grpc::Channel> open = NewChannel();
