@@ -19,12 +19,12 @@
 #include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
 #include "common/tls/certificate_monitor.h"
-#include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/http/http_server.h"
 #include "gateway/http/server_options.h"
 #include "gateway/metrics.h"
+#include "gateway/routing/pool_options.h"
 #include "gateway/routing/worker_pool.h"
 #include "gateway/rpc/inference_client.h"
 
@@ -110,11 +110,8 @@ absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchWorkerCertificates(
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
-  WorkerPoolOptions pool_options;
-  pool_options.on_ready_workers = [&metrics](int ready) { metrics.ready_workers.Set(ready); };
-  pool_options.credentials = MakeChannelCredentials(config.worker_tls());
-  pool_options.server_name = config.worker_tls().server_name();
-  WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
+  WorkerPool workers({config.worker().begin(), config.worker().end()},
+                     ToPoolOptions(config.routing(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
                    WatchWorkerCertificates(config.worker_tls(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<AccessControl> access, MakeAccess(config, metrics));

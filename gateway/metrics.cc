@@ -5,7 +5,8 @@
 namespace skein {
 
 GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
-    : connections(registry.AddGauge("skein_gateway_connections", "Open client connections.")),
+    : workers(registry),
+      connections(registry.AddGauge("skein_gateway_connections", "Open client connections.")),
       open_streams(registry.AddGauge("skein_gateway_open_streams", "Open event streams.")),
       ready_workers(registry.AddGauge("skein_gateway_ready_workers",
                                       "Workers that are connected and serve a model.")),
@@ -52,6 +53,31 @@ void GatewayMetrics::SetCertificateExpiry(const std::string& certificate, double
       .AddGauge("skein_gateway_certificate_expiry_timestamp_seconds",
                 "When the certificate stops being valid.", {{"certificate", certificate}})
       .Set(unix_seconds);
+}
+
+void GatewayMetrics::CountPick(const char* choice) {
+  registry_.AddCounter("skein_gateway_picks_total", "Workers picked by how.", {{"choice", choice}})
+      .Increment();
+}
+
+void GatewayMetrics::CountEjection(const char* reason) {
+  registry_
+      .AddCounter("skein_gateway_ejections_total", "Workers taken out of rotation by why.",
+                  {{"reason", reason}})
+      .Increment();
+}
+
+void GatewayMetrics::CountRetry(const char* outcome) {
+  registry_
+      .AddCounter("skein_gateway_retries_total",
+                  "Calls that failed before their first token by what became of them.",
+                  {{"outcome", outcome}})
+      .Increment();
+}
+
+void GatewayMetrics::SetWorkers(const char* state, int count) {
+  registry_.AddGauge("skein_gateway_workers", "Known workers by state.", {{"state", state}})
+      .Set(count);
 }
 
 }  // namespace skein

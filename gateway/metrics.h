@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/metrics/metrics.h"
+#include "gateway/worker_series.h"
 
 namespace skein {
 
@@ -23,6 +24,13 @@ class GatewayMetrics {
   // When a certificate ("server", "client_ca", "worker_ca" or "worker_client") stops being valid.
   void SetCertificateExpiry(const std::string& certificate, double unix_seconds);
 
+  // What routing does. Names are those of docs/operations.md.
+  void CountPick(const char* choice);
+  void CountEjection(const char* reason);
+  void CountRetry(const char* outcome);
+  void SetWorkers(const char* state, int count);
+
+  WorkerSeries workers;              // per worker
   prometheus::Gauge& connections;    // skein_gateway_connections
   prometheus::Gauge& open_streams;   // skein_gateway_open_streams
   prometheus::Gauge& ready_workers;  // skein_gateway_ready_workers

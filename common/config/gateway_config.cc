@@ -9,12 +9,14 @@
 #include "common/config/access_config.h"
 #include "common/config/address.h"
 #include "common/config/checks.h"
+#include "common/config/worker_source.h"
 
 namespace skein {
 namespace {
 
 using config::v1::GatewayConfig;
 using config::v1::LimitsConfig;
+using config::v1::RoutingConfig;
 
 constexpr uint32_t kMaxDefaultThreads = 8;
 constexpr uint32_t kDaySeconds = 86400;
@@ -46,14 +48,38 @@ absl::Status ValidateLimits(const LimitsConfig& limits) {
   return CheckRange("limits.max_json_depth", limits.max_json_depth(), 8, 1024);
 }
 
+void FillRouting(RoutingConfig& routing) {
+  routing.set_load_bound(OrDefault(routing.load_bound(), 1.25f));
+  routing.set_eject_after_failures(OrDefault(routing.eject_after_failures(), 5u));
+  routing.set_eject_ms(OrDefault(routing.eject_ms(), 5000u));
+  routing.set_max_eject_ms(OrDefault(routing.max_eject_ms(), std::max(60000u, routing.eject_ms())));
+  if (!routing.has_retry_budget_percent()) routing.set_retry_budget_percent(20);
+  routing.set_silence_ms(OrDefault(routing.silence_ms(), 5000u));
+  routing.set_resolve_ms(OrDefault(routing.resolve_ms(), 5000u));
+}
+
+absl::Status ValidateRouting(const RoutingConfig& routing) {
+  if (!(routing.load_bound() >= 1 && routing.load_bound() <= 100)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("routing.load_bound: ", routing.load_bound(), ", expected 1 to 100"));
+  }
+  RETURN_IF_ERROR(
+      CheckRange("routing.eject_after_failures", routing.eject_after_failures(), 1, 1000));
+  RETURN_IF_ERROR(CheckRange("routing.eject_ms", routing.eject_ms(), 10, 3600000));
+  RETURN_IF_ERROR(
+      CheckRange("routing.max_eject_ms", routing.max_eject_ms(), routing.eject_ms(), 86400000));
+  RETURN_IF_ERROR(
+      CheckRange("routing.retry_budget_percent", routing.retry_budget_percent(), 0, 100));
+  RETURN_IF_ERROR(CheckRange("routing.silence_ms", routing.silence_ms(), 500, 600000));
+  return CheckRange("routing.resolve_ms", routing.resolve_ms(), 100, 3600000);
+}
+
 absl::Status ValidateWorkers(const GatewayConfig& config) {
   std::set<std::string> seen;
   for (const std::string& worker : config.worker()) {
-    RETURN_IF_ERROR(CheckAddress("worker", worker));
-    ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(worker));
-    if (address.port == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("worker: \"", worker, "\" has port 0, expected the port of a worker"));
+    const absl::StatusOr<WorkerSource> source = ParseWorkerSource(worker);
+    if (!source.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("worker: ", source.status().message()));
     }
     if (!seen.insert(worker).second) {
       return absl::InvalidArgumentError(absl::StrCat("worker: \"", worker, "\" is given twice"));
@@ -71,6 +97,7 @@ void FillDefaults(GatewayConfig& config, uint32_t num_cores) {
   config.set_threads(OrDefault(config.threads(), std::clamp(num_cores, 1u, kMaxDefaultThreads)));
   config.set_drain_timeout_s(OrDefault(config.drain_timeout_s(), 30u));
   FillLimits(*config.mutable_limits());
+  FillRouting(*config.mutable_routing());
 }
 
 absl::Status Validate(const GatewayConfig& config) {
@@ -83,6 +110,7 @@ absl::Status Validate(const GatewayConfig& config) {
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(CheckRange("threads", config.threads(), 1, 256));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, kDaySeconds));
+  RETURN_IF_ERROR(ValidateRouting(config.routing()));
   return ValidateLimits(config.limits());
 }
 

@@ -21,6 +21,7 @@ Usage: skein-gateway [flags]
 Examples:
   skein-gateway
   skein-gateway --worker 10.0.0.5:50051 --worker 10.0.0.6:50051 --listen 0.0.0.0:8080 --keys keys.txtpb
+  skein-gateway --worker dns:skein-workers:50051
   skein-gateway --config gateway.conf --log-level debug
 
 )";
@@ -41,9 +42,11 @@ absl::Status AddWorkers(const std::string& value, GatewayConfig& config) {
 
 FlagGroup ServingFlags(GatewayConfig& config) {
   return {"Serving",
-          {{"worker", "ADDR",
-            "gRPC address of a worker; give several flags, or several addresses with\n"
-            "commas between them (default: 127.0.0.1:50051)",
+          {{"worker", "SOURCE",
+            "where workers are: HOST:PORT; dns:NAME:PORT, every address of a name;\n"
+            "file:PATH, one HOST:PORT per line. Names and files are followed as they\n"
+            "change. Give several flags, or commas between them (default:\n"
+            "127.0.0.1:50051)",
             [&](const std::string& v) { return AddWorkers(v, config); }},
            {"listen", "ADDR",
             "HTTP address (default: 127.0.0.1:8080; port 0 takes a free one and\nlogs it)",

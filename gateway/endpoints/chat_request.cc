@@ -110,7 +110,6 @@ FieldTable<TextRequest> OwnFields() {
       {Refused("reasoning_effort", "models of this server have no such setting.")},
       {Refused("verbosity", "models of this server have no such setting.")},
       {Refused("web_search_options", "web search is not available.")},
-      {Refused("prompt_cache_key", "requests are not routed by a key.")},
       {Refused("prompt_cache_retention", "how long a prefix is kept cannot be chosen.")},
       {Refused("moderation", "there is no moderation.")},
   };

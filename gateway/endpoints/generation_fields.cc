@@ -77,6 +77,16 @@ absl::Status SetIncludeStop(const json::value& value, TextRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status SetPromptCacheKey(const json::value& value, TextRequest& request) {
+  request.prompt_cache_key = StringOf(value);
+  return absl::OkStatus();
+}
+
+absl::Status SetUser(const json::value& value, TextRequest& request) {
+  request.user = StringOf(value);
+  return absl::OkStatus();
+}
+
 absl::Status SetLogprobsMode(const json::value& value, TextRequest& request) {
   request.processed_logprobs = StringOf(value) == "processed";
   return absl::OkStatus();
@@ -161,10 +171,19 @@ const FieldTable<TextRequest>& GenerationFields() {
             "Log-probabilities of the model itself, or of the distribution that was drawn from.",
         .values = "raw|processed"},
        SetLogprobsMode},
+      {{.name = "prompt_cache_key",
+        .type = FieldType::kString,
+        .range = {.min = 0, .max = 1024},
+        .default_value = "`user`",
+        .effect = "Requests with the same key go to the same worker while its load allows: a "
+                  "conversation or a long prompt that they share is at home there."},
+       SetPromptCacheKey},
       {{.name = "user",
         .type = FieldType::kString,
-        .effect = "Without effect.",
-        .use = FieldUse::kNoEffect}},
+        .range = {.min = 0, .max = 1024},
+        .default_value = "the start of the prompt",
+        .effect = "Takes the place of `prompt_cache_key`."},
+       SetUser},
   };
   return kFields;
 }

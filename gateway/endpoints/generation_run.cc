@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -22,6 +24,7 @@ namespace skein {
 namespace {
 
 constexpr char kDone[] = "[DONE]";
+constexpr char kTimeoutHeader[] = "x-request-timeout-ms";
 
 // Kept alive by the callbacks of its calls. Thread-safe.
 class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
@@ -190,6 +193,20 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   bool cancelled_ = false;
 };
 
+// The client's, if it gave one, else the longest.
+absl::StatusOr<absl::Duration> TimeoutOf(const HttpRequest& request,
+                                         const config::v1::LimitsConfig& limits) {
+  const uint64_t longest_ms = uint64_t{limits.request_timeout_s()} * 1000;
+  const absl::string_view text = request.Header(kTimeoutHeader);
+  if (text.empty()) return absl::Milliseconds(longest_ms);
+  uint64_t timeout_ms = 0;
+  if (!absl::SimpleAtoi(text, &timeout_ms) || timeout_ms == 0 || timeout_ms > longest_ms) {
+    return FieldError(kTimeoutHeader, absl::StrCat("found \"", absl::CHexEscape(text),
+                                                   "\", expected an integer 1 to ", longest_ms));
+  }
+  return absl::Milliseconds(timeout_ms);
+}
+
 std::string RandomHex() {
   static std::mutex mu;
   static std::mt19937_64 random{std::random_device{}()};  // guarded by mu
@@ -217,11 +234,13 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
                               GatewayContext& context, TextRequest text_request,
                               std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out) {
+  ASSIGN_OR_RETURN(CallOptions options, MakeCallOptions(request, context));
+  options.affinity_key =
+      text_request.prompt_cache_key.empty() ? text_request.user : text_request.prompt_cache_key;
   ASSIGN_OR_RETURN(Admission admission, AdmitGeneration(caller, context, text_request, *out));
   const auto run = std::make_shared<GenerationRun>(
       request, context, text_request, std::move(format), std::move(out), std::move(admission));
   run->WatchClient();
-  const CallOptions options = MakeCallOptions(request, context);
   for (size_t i = 0; i < text_request.prompts.size(); ++i) {
     v1::GenerateRequest call_request = text_request.generate;
     *call_request.mutable_prompt() = std::move(text_request.prompts[i]);
@@ -234,13 +253,14 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
   return absl::OkStatus();
 }
 
-CallOptions MakeCallOptions(const HttpRequest& request, const GatewayContext& context) {
+absl::StatusOr<CallOptions> MakeCallOptions(const HttpRequest& request,
+                                            const GatewayContext& context) {
   CallOptions options;
   options.request_id = request.request_id;
   const absl::string_view traceparent = request.Header("traceparent");
   if (IsSaneRequestId(traceparent)) options.traceparent = std::string(traceparent);
-  options.deadline =
-      context.clock.Now() + absl::Seconds(context.config.limits().request_timeout_s());
+  ASSIGN_OR_RETURN(const absl::Duration timeout, TimeoutOf(request, context.config.limits()));
+  options.deadline = context.clock.Now() + timeout;
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 #include "gateway/endpoints/gateway_context.h"
@@ -30,6 +31,10 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
 
 // The deadline of a request and the ids that go with it to the worker. A traceparent that is not
 // sane stays here: gRPC ends the process over bytes that metadata cannot have.
-CallOptions MakeCallOptions(const HttpRequest& request, const GatewayContext& context);
+//
+// The deadline is `request_timeout_s` away, or as far as the header x-request-timeout-ms says;
+// InvalidArgument if that is not a number of milliseconds from 1 to `request_timeout_s`.
+absl::StatusOr<CallOptions> MakeCallOptions(const HttpRequest& request,
+                                            const GatewayContext& context);
 
 }  // namespace skein

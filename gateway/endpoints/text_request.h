@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "gateway/endpoints/field_table.h"
@@ -16,6 +17,8 @@ struct TextRequest {
   v1::GenerateRequest generate;     // without a prompt
   std::vector<v1::Prompt> prompts;  // one call each; chat has exactly one
   bool stream = false;
+  std::string prompt_cache_key;  // requests with the same one go to one worker
+  std::string user;              // the same, where there is no prompt_cache_key
   bool include_usage = false;
 
   // As given, for the rules between fields.

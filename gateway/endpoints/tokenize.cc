@@ -41,12 +41,13 @@ absl::Status Tokenize(const HttpRequest& request, const Caller& caller, GatewayC
                       std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const json::object json_body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TokenizeBody body, ReadTokenizeBody(json_body));
+  ASSIGN_OR_RETURN(const CallOptions options, MakeCallOptions(request, context));
   ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.request.model(), *out));
   ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.request.model()));
   const char* prompt_field = body.request.prompt().has_chat() ? "messages" : "prompt";
   v1::TokenizeRequest call_request = body.request;
   StartTokenize(
-      worker, std::move(call_request), MakeCallOptions(request, context),
+      worker, std::move(call_request), options,
       [body = std::move(body), prompt_field, out = std::move(out), admission = std::move(admission),
        request_id = request.request_id](const absl::StatusOr<v1::TokenizeResponse>& response) {
         *admission = Admission();
@@ -63,11 +64,12 @@ absl::Status Detokenize(const HttpRequest& request, const Caller& caller, Gatewa
                         std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const json::object json_body, ReadBody(request, context));
   ASSIGN_OR_RETURN(v1::DetokenizeRequest body, ReadDetokenizeBody(json_body));
+  ASSIGN_OR_RETURN(const CallOptions options, MakeCallOptions(request, context));
   ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.model(), *out));
   ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.model()));
   const std::string model = body.model();
   StartDetokenize(
-      worker, std::move(body), MakeCallOptions(request, context),
+      worker, std::move(body), options,
       [model, out = std::move(out), admission = std::move(admission),
        request_id = request.request_id](const absl::StatusOr<v1::DetokenizeResponse>& response) {
         *admission = Admission();

@@ -1,9 +1,13 @@
 #include "gateway/routing/affinity.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+
+#include "gateway/routing/stable_hash.h"
 
 namespace skein {
 namespace {
@@ -55,17 +59,6 @@ std::vector<std::string> EntriesOf(const v1::Conditioning& conditioning) {
 }
 
 }  // namespace
-
-uint64_t StableHash(absl::string_view text, uint64_t seed) {
-  uint64_t hash = 0xcbf29ce484222325u ^ seed;
-  for (const char byte : text) {
-    hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
-  }
-  // FNV's high bits know little of the last bytes. The finish of splitmix64.
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
-  return hash ^ (hash >> 31);
-}
 
 PickRequest PickRequestFor(const v1::GenerateRequest& request, absl::string_view key) {
   PickRequest pick;

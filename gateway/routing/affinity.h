@@ -1,18 +1,12 @@
 // Which requests belong together: those that a worker which has seen one of them serves faster.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "absl/strings/string_view.h"
 
-#include "gateway/routing/worker_pool.h"
+#include "gateway/routing/worker_handle.h"
 #include "skein/v1/inference.pb.h"
 
 namespace skein {
-
-// The same in every process and on every machine: gateways must agree. FNV-1a, mixed.
-uint64_t StableHash(absl::string_view text, uint64_t seed = 0);
 
 // How to pick a worker for `request`. The affinity key is `key` if it is not empty; else it stands
 // for the start of the prompt: of a chat the turns up to the first one of the user, which stay

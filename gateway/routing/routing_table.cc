@@ -1,146 +1,255 @@
 #include "gateway/routing/routing_table.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "gateway/routing/stable_hash.h"
+#include "gateway/routing/worker_survey.h"
 
 namespace skein {
 namespace {
 
-bool Contains(const std::vector<std::string>& list, const std::string& text) {
-  return std::find(list.begin(), list.end(), text) != list.end();
+// What an outcome says of the worker.
+enum class Verdict { kFailure, kSuccess, kNothing };
+
+Verdict Judge(const absl::Status& outcome) {
+  switch (outcome.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDataLoss:
+      return Verdict::kFailure;
+    case absl::StatusCode::kCancelled:          // the client left
+    case absl::StatusCode::kDeadlineExceeded:   // which the client may have chosen
+    case absl::StatusCode::kResourceExhausted:  // busy, not broken
+      return Verdict::kNothing;
+    default:
+      return Verdict::kSuccess;  // also where it refuses a request
+  }
+}
+
+const char* ChoiceName(Choice choice) {
+  switch (choice) {
+    case Choice::kAffine:
+      return "affine";
+    case Choice::kRandom:
+      return "random";
+    case Choice::kBound:
+      return "bound";
+  }
+  return "";
 }
 
 }  // namespace
 
-bool RoutingTable::Worker::IsReady() const {
-  return connected && !draining &&
-         std::any_of(ready.begin(), ready.end(),
-                     [this](const std::string& model) { return infos.count(model) != 0; });
+RoutingTable::RoutingTable(RoutingTableOptions options)
+    : options_(std::move(options)), random_(options_.seed) {}
+
+uint64_t RoutingTable::Add(const std::string& address) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  KnownWorker worker;
+  worker.number = ++last_number_;
+  worker.address = address;
+  worker.hash = StableHash(address);
+  ShowInFlightLocked(worker);
+  workers_[worker.number] = std::move(worker);
+  return last_number_;
 }
 
-RoutingTable::RoutingTable(const std::vector<std::string>& addresses) {
-  for (const std::string& address : addresses) {
-    Worker worker;
-    worker.address = address;
-    workers_.push_back(std::move(worker));
+void RoutingTable::Remove(uint64_t worker) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  const auto it = workers_.find(worker);
+  if (it == workers_.end()) return;
+  if (options_.metrics != nullptr) options_.metrics->workers.Remove(it->second.address);
+  workers_.erase(it);
+}
+
+template <typename Change>
+bool RoutingTable::Update(uint64_t worker, Change change) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  KnownWorker* known = FindLocked(worker);
+  if (known == nullptr) return false;
+  const absl::Time now = options_.clock->Now();
+  const WorkerState before = known->state(now);
+  change(*known);
+  return known->state(now) != before;
+}
+
+bool RoutingTable::SetLoad(uint64_t worker, const v1::WorkerLoad& load) {
+  return Update(worker, [&load](KnownWorker& known) { known.SetLoad(load); });
+}
+
+bool RoutingTable::SetModels(uint64_t worker, const v1::ListModelsResponse& models) {
+  return Update(worker, [&models](KnownWorker& known) {
+    known.infos.clear();
+    for (const v1::ModelInfo& model : models.models()) known.infos[model.name()] = model;
+  });
+}
+
+bool RoutingTable::SetDown(uint64_t worker) {
+  return Update(worker, [](KnownWorker& known) {
+    known.connected = false;
+    known.ready.clear();
+    known.resident.clear();
+    known.of_others = 0;
+  });
+}
+
+absl::StatusOr<PickedWorker> RoutingTable::Pick(const PickRequest& request) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  std::string model = request.model;
+  if (model.empty()) {
+    ASSIGN_OR_RETURN(model, OnlyModel(workers_));
   }
-}
-
-void RoutingTable::SetLoad(size_t worker_index, const v1::WorkerLoad& load) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  Worker& worker = workers_[worker_index];
-  worker.connected = true;
-  worker.draining = load.draining();
-  worker.ready = std::set<std::string>(load.ready_models().begin(), load.ready_models().end());
-}
-
-void RoutingTable::SetModels(size_t worker_index, const v1::ListModelsResponse& models) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  Worker& worker = workers_[worker_index];
-  worker.infos.clear();
-  for (const v1::ModelInfo& model : models.models()) worker.infos[model.name()] = model;
-}
-
-void RoutingTable::SetDown(size_t worker_index) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  Worker& worker = workers_[worker_index];
-  worker.connected = false;
-  worker.ready.clear();
-}
-
-absl::StatusOr<size_t> RoutingTable::Pick(absl::string_view model,
-                                          const std::vector<std::string>& avoid) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  std::string name(model);
-  if (name.empty()) {
-    ASSIGN_OR_RETURN(name, OnlyModelLocked());
+  const absl::Time now = options_.clock->Now();
+  Usable usable = UsableLocked(model, request, now);
+  // Only a request that has not failed yet, and that can go on elsewhere if this fails.
+  if (!usable.in.empty() && !usable.due.empty() && request.avoid.empty()) {
+    return BeginCallLocked(*usable.due.front(), request.sequences, /*probe=*/true, now);
   }
-  const auto last = last_pick_.find(name);
-  const size_t first = last == last_pick_.end() ? 0 : last->second + 1;
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    const size_t index = (first + i) % workers_.size();
-    const Worker& worker = workers_[index];
-    if (!worker.IsReady() || !worker.Serves(name) || Contains(avoid, worker.address)) continue;
-    last_pick_[name] = index;
-    return index;
-  }
-  return NobodyServesLocked(name, avoid);
+  // Ejected workers are better than none.
+  if (usable.in.empty()) usable.in = std::move(usable.ejected);
+  if (usable.in.empty()) return WhyNobodyServes(workers_, model, request);
+  return BeginCallLocked(ChooseLocked(usable.in, model, request), request.sequences,
+                         /*probe=*/false, now);
 }
 
-void RoutingTable::AddInFlight(size_t worker_index, int sequences) {
-  const std::lock_guard<std::mutex> lock(mu_);
-  workers_[worker_index].in_flight += sequences;
-}
-
-int RoutingTable::InFlight(size_t worker_index) const {
-  const std::lock_guard<std::mutex> lock(mu_);
-  return workers_[worker_index].in_flight;
-}
-
-absl::StatusOr<std::string> RoutingTable::OnlyModelLocked() const {
-  std::set<std::string> served;
-  bool connected = false;
-  for (const Worker& worker : workers_) {
-    connected = connected || worker.connected;
-    for (const std::string& model : worker.ready) {
-      if (worker.Serves(model)) served.insert(model);
+RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
+                                                const PickRequest& request, absl::Time now) {
+  Usable usable;
+  for (auto& [number, worker] : workers_) {
+    if (!worker.IsReady() || !worker.Serves(model) || IsPassedOver(worker, model, request)) {
+      continue;
     }
+    const Ejection::State state = worker.ejection.state(now);
+    (state == Ejection::State::kIn ? usable.in : usable.ejected).push_back(&worker);
+    if (state == Ejection::State::kDue && !worker.probing) usable.due.push_back(&worker);
   }
-  if (served.size() == 1) return *served.begin();
-  if (served.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model: missing, expected one of the ", served.size(), " that are served"));
-  }
-  return absl::UnavailableError(connected ? "no model is ready yet" : "no worker is connected");
+  return usable;
 }
 
-absl::Status RoutingTable::NobodyServesLocked(const std::string& model,
-                                              const std::vector<std::string>& avoid) const {
-  bool connected = false;
-  bool loading = false;
-  bool draining = false;
-  bool lost = false;
-  bool avoided = false;
-  for (const Worker& worker : workers_) {
-    const bool has = worker.infos.count(model) != 0;
-    connected = connected || worker.connected;
-    loading = loading || (worker.connected && !worker.draining && worker.ready.empty());
-    draining = draining || (worker.connected && worker.draining && has);
-    lost = lost || (!worker.connected && has);
-    avoided = avoided || (Contains(avoid, worker.address) && has);
+KnownWorker& RoutingTable::ChooseLocked(const std::vector<KnownWorker*>& workers,
+                                        const std::string& model, const PickRequest& request) {
+  std::vector<Candidate> candidates;
+  candidates.reserve(workers.size());
+  for (const KnownWorker* worker : workers) {
+    candidates.push_back({.hash = worker->hash,
+                          .load = worker->load(),
+                          .slots = worker->slots(model),
+                          .num_resident = worker->NumResident(request.entries)});
   }
-  if (!connected) return absl::UnavailableError("no worker is connected");
-  if (avoided)
-    return absl::UnavailableError(absl::StrCat("no other worker serves \"", model, "\""));
-  if (draining) return absl::UnavailableError(absl::StrCat("\"", model, "\" is draining"));
-  if (lost) {
-    return absl::UnavailableError(absl::StrCat("the worker of \"", model, "\" is not connected"));
+  ChoiceInput input = {.key = {},
+                       .sequences = static_cast<double>(request.sequences),
+                       .load_bound = options_.load_bound,
+                       .random = random_()};
+  if (!request.affinity_key.empty()) input.key = StableHash(request.affinity_key);
+  const ChosenWorker chosen = ChooseWorker(candidates, input);
+  if (options_.metrics != nullptr) options_.metrics->CountPick(ChoiceName(chosen.choice));
+  return *workers[chosen.index];
+}
+
+PickedWorker RoutingTable::BeginCallLocked(KnownWorker& worker, int sequences, bool probe,
+                                           absl::Time now) {
+  const uint64_t number = ++last_number_;
+  calls_[number] = {.worker = worker.number,
+                    .sequences = sequences,
+                    .started = now,
+                    .answered = false,
+                    .probe = probe};
+  worker.in_flight += sequences;
+  if (probe) {
+    worker.probing = true;
+    if (options_.metrics != nullptr) options_.metrics->CountPick("probe");
   }
-  if (loading) return absl::UnavailableError("a worker is still loading its model");
-  return absl::NotFoundError(absl::StrCat("model: \"", model, "\" is not served here"));
+  ShowInFlightLocked(worker);
+  return {.call = number, .worker = worker.number, .address = worker.address};
+}
+
+void RoutingTable::Answered(uint64_t call) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  const auto it = calls_.find(call);
+  if (it == calls_.end() || it->second.answered) return;
+  it->second.answered = true;
+  KnownWorker* worker = FindLocked(it->second.worker);
+  if (worker == nullptr) return;
+  if (worker->ejection.OnAnswer(it->second.started)) {
+    LogInfo("worker is back", {{"worker", worker->address}});
+  }
+}
+
+void RoutingTable::End(uint64_t call, const absl::Status* outcome) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) return;
+  const Call ended = it->second;
+  calls_.erase(it);
+  KnownWorker* worker = FindLocked(ended.worker);
+  if (worker == nullptr) return;
+  worker->in_flight -= ended.sequences;
+  if (ended.probe) worker->probing = false;
+  ShowInFlightLocked(*worker);
+  if (outcome != nullptr) JudgeLocked(*worker, ended, *outcome);
+}
+
+void RoutingTable::JudgeLocked(KnownWorker& worker, const Call& call, const absl::Status& outcome) {
+  if (options_.metrics != nullptr) {
+    options_.metrics->workers.CountRequest(
+        worker.address, absl::AsciiStrToLower(absl::StatusCodeToString(outcome.code())));
+  }
+  const absl::Time now = options_.clock->Now();
+  switch (Judge(outcome)) {
+    case Verdict::kNothing:
+      return;
+    case Verdict::kSuccess:
+      worker.ejection.OnSuccess(options_.ejection, call.started, now);
+      return;
+    case Verdict::kFailure:
+      break;
+  }
+  if (!worker.connected || worker.draining) return;  // it is out already, and no wonder
+  if (!worker.ejection.OnFailure(options_.ejection, call.started, now)) return;
+  if (options_.metrics != nullptr) {
+    options_.metrics->CountEjection(call.probe ? "probe" : "failures");
+  }
+  LogWarning("worker ejected",
+             {{"worker", worker.address},
+              {"for_s", absl::StrCat(absl::ToDoubleSeconds(worker.ejection.duration()))},
+              {"last_failure", std::string(outcome.message())}});
+}
+
+void RoutingTable::ShowInFlightLocked(const KnownWorker& worker) const {
+  if (options_.metrics == nullptr) return;
+  options_.metrics->workers.SetInFlight(worker.address, worker.in_flight);
+}
+
+KnownWorker* RoutingTable::FindLocked(uint64_t worker) {
+  const auto it = workers_.find(worker);
+  return it == workers_.end() ? nullptr : &it->second;
 }
 
 std::vector<v1::ModelInfo> RoutingTable::Models() const {
   const std::lock_guard<std::mutex> lock(mu_);
-  std::map<std::string, v1::ModelInfo> by_name;
-  for (const Worker& worker : workers_) {
-    if (!worker.IsReady()) continue;
-    for (const auto& [name, info] : worker.infos) {
-      if (worker.Serves(name)) by_name.emplace(name, info);
-    }
-  }
-  std::vector<v1::ModelInfo> models;
-  for (auto& [name, info] : by_name) models.push_back(std::move(info));
-  return models;
+  return ReadyModels(workers_);
 }
 
 int RoutingTable::NumReady() const {
   const std::lock_guard<std::mutex> lock(mu_);
   return static_cast<int>(std::count_if(workers_.begin(), workers_.end(),
-                                        [](const Worker& worker) { return worker.IsReady(); }));
+                                        [](const auto& entry) { return entry.second.IsReady(); }));
+}
+
+std::map<WorkerState, int> RoutingTable::States() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  std::map<WorkerState, int> counts;
+  for (const WorkerState state : kWorkerStates) counts[state] = 0;
+  const absl::Time now = options_.clock->Now();
+  for (const auto& [number, worker] : workers_) ++counts[worker.state(now)];
+  return counts;
 }
 
 }  // namespace skein

@@ -3,60 +3,108 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
+#include "common/base/clock.h"
+#include "gateway/metrics.h"
+#include "gateway/routing/ejection.h"
+#include "gateway/routing/known_worker.h"
+#include "gateway/routing/worker_choice.h"
+#include "gateway/routing/worker_handle.h"
 #include "skein/v1/workers.pb.h"
 
 namespace skein {
 
-// Thread-safe. Workers are known by their index among the addresses.
+struct RoutingTableOptions {
+  double load_bound = 1.25;
+  EjectionPolicy ejection;
+  const Clock* clock = &Clock::Real();
+  GatewayMetrics* metrics = nullptr;  // may be null
+  uint64_t seed = std::random_device{}();
+};
+
+// A worker for one call, which End has to be told the end of.
+struct PickedWorker {
+  uint64_t call = 0;
+  uint64_t worker = 0;
+  std::string address;
+};
+
+// Thread-safe. Workers are known by the number that Add gave them.
 class RoutingTable {
  public:
-  explicit RoutingTable(const std::vector<std::string>& addresses);
+  explicit RoutingTable(RoutingTableOptions options = {});
+
+  uint64_t Add(const std::string& address);
+  // Its calls go on; what they report is ignored.
+  void Remove(uint64_t worker);
 
   // A worker is connected from its first load until SetDown. It serves a model once both its load
-  // and its model list name it.
-  void SetLoad(size_t worker_index, const v1::WorkerLoad& load);
-  void SetModels(size_t worker_index, const v1::ListModelsResponse& models);
-  void SetDown(size_t worker_index);
+  // and its model list name it. True if that puts the worker into another state.
+  bool SetLoad(uint64_t worker, const v1::WorkerLoad& load);
+  bool SetModels(uint64_t worker, const v1::ListModelsResponse& models);
+  bool SetDown(uint64_t worker);
 
-  // As WorkerPool::Pick. A worker that is down or draining and had the model makes it Unavailable
-  // instead of NotFound.
-  absl::StatusOr<size_t> Pick(absl::string_view model, const std::vector<std::string>& avoid = {});
-  void AddInFlight(size_t worker_index, int sequences);
-  int InFlight(size_t worker_index) const;
+  // As WorkerPool::Pick.
+  absl::StatusOr<PickedWorker> Pick(const PickRequest& request);
+  // The call has brought its first message.
+  void Answered(uint64_t call);
+  // The call has ended; without an outcome if nothing is known of how. Later ones are ignored.
+  void End(uint64_t call, const absl::Status* outcome);
+
   std::vector<v1::ModelInfo> Models() const;
-  int NumReady() const;
+  int NumReady() const;  // ejected ones too
+  // Workers in each state, all of which are in the map.
+  std::map<WorkerState, int> States() const;
 
  private:
-  struct Worker {
-    std::string address;
-    bool connected = false;
-    bool draining = false;
-    int in_flight = 0;                           // sequences that were sent and have not ended
-    std::set<std::string> ready;                 // of the last load
-    std::map<std::string, v1::ModelInfo> infos;  // of the last model list; kept while it is down
-
-    bool Serves(const std::string& model) const {
-      return ready.count(model) != 0 && infos.count(model) != 0;
-    }
-    bool IsReady() const;
+  struct Call {
+    uint64_t worker = 0;
+    int sequences = 1;
+    absl::Time started;
+    bool answered = false;
+    bool probe = false;
   };
 
-  absl::StatusOr<std::string> OnlyModelLocked() const;
-  absl::Status NobodyServesLocked(const std::string& model,
-                                  const std::vector<std::string>& avoid) const;
+  // Those that could serve a request.
+  struct Usable {
+    std::vector<KnownWorker*> in;
+    std::vector<KnownWorker*> ejected;
+    std::vector<KnownWorker*> due;  // of `ejected`: for a probe
+  };
+
+  // Runs `change` on the worker. True if its state is another one afterwards.
+  template <typename Change>
+  bool Update(uint64_t worker, Change change);
+  KnownWorker* FindLocked(uint64_t worker);
+  Usable UsableLocked(const std::string& model, const PickRequest& request, absl::Time now);
+  KnownWorker& ChooseLocked(const std::vector<KnownWorker*>& workers, const std::string& model,
+                            const PickRequest& request);
+  PickedWorker BeginCallLocked(KnownWorker& worker, int sequences, bool probe, absl::Time now);
+  void JudgeLocked(KnownWorker& worker, const Call& call, const absl::Status& outcome);
+  void ShowInFlightLocked(const KnownWorker& worker) const;
+
+  const RoutingTableOptions options_;
 
   mutable std::mutex mu_;
-  std::vector<Worker> workers_;              // guarded by mu_
-  std::map<std::string, size_t> last_pick_;  // guarded by mu_; by model
+  // Guarded by mu_.
+  std::map<uint64_t, KnownWorker> workers_;  // by number
+  absl::flat_hash_map<uint64_t, Call> calls_;
+  uint64_t last_number_ = 0;  // of workers and calls
+  std::mt19937_64 random_;
 };
 
 }  // namespace skein

@@ -1,9 +1,9 @@
 #include "gateway/routing/worker_pool.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -14,7 +14,11 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "common/base/check.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/config/worker_source.h"
+#include "gateway/routing/retry_budget.h"
 #include "gateway/routing/routing_table.h"
 #include "gateway/routing/worker_watch.h"
 
@@ -41,96 +45,132 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(-1);  // log-probabilities of a long prompt
-  if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
-  return grpc::CreateCustomChannel(
-      address,
-      options.credentials == nullptr ? grpc::InsecureChannelCredentials() : options.credentials,
-      arguments);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// Counts in the table, which it keeps: a handle may outlive the pool.
-class TableLease final : public WorkerLease {
- public:
-  TableLease(std::shared_ptr<RoutingTable> table, size_t worker_index, int sequences)
-      : table_(std::move(table)), worker_index_(worker_index), sequences_(sequences) {
-    table_->AddInFlight(worker_index_, sequences_);
+RoutingTableOptions TableOptions(const WorkerPoolOptions& options) {
+  RoutingTableOptions table;
+  table.load_bound = options.load_bound;
+  table.ejection = options.ejection;
+  table.metrics = options.metrics;
+  return table;
+}
+
+std::vector<WorkerSource> ParseSources(const std::vector<std::string>& texts) {
+  std::vector<WorkerSource> sources;
+  for (const std::string& text : texts) {
+    absl::StatusOr<WorkerSource> source = ParseWorkerSource(text);
+    SKEIN_CHECK(source.ok());
+    sources.push_back(*std::move(source));
   }
-  ~TableLease() override { End(); }
-
-  void Answered() override {}
-  void Report(const absl::Status&) override { End(); }
-
- private:
-  void End() {
-    if (!ended_.exchange(true)) table_->AddInFlight(worker_index_, -sequences_);
-  }
-
-  const std::shared_ptr<RoutingTable> table_;
-  const size_t worker_index_;
-  const int sequences_;
-  std::atomic<bool> ended_{false};
-};
+  return sources;
+}
 
 }  // namespace
 
 class WorkerPool::Impl {
  public:
-  Impl(const std::vector<std::string>& addresses, WorkerPoolOptions options)
-      : options_(std::move(options)), table_(std::make_shared<RoutingTable>(addresses)) {
-    for (size_t i = 0; i < addresses.size(); ++i) {
-      watches_.push_back(std::make_unique<WorkerWatch>(
-          addresses[i], OpenChannel(addresses[i], options_), options_, EventsOf(i)));
-    }
-    thread_ = std::thread([this] { Run(); });
-  }
+  Impl(const std::vector<std::string>& sources, WorkerPoolOptions options)
+      : options_(std::move(options)),
+        table_(std::make_shared<RoutingTable>(TableOptions(options_))),
+        budget_(options_.retry_budget_percent),
+        discovery_(std::make_unique<WorkerDiscovery>(
+            ParseSources(sources), options_.discovery,
+            [this](const std::set<std::string>& addresses) { Want(addresses); })),
+        thread_([this] { Run(); }) {}
 
   ~Impl() {
+    discovery_.reset();
     {
       const std::lock_guard<std::mutex> lock(mu_);
       stopping_ = true;
     }
     changed_.notify_all();
     thread_.join();
-    for (const auto& watch : watches_) watch->Stop();
+    for (auto& [address, member] : members_) member.watch->Stop();
   }
 
   absl::StatusOr<WorkerHandle> Pick(const PickRequest& request) {
-    ASSIGN_OR_RETURN(const size_t index, table_->Pick(request.model, request.avoid));
-    return WorkerHandle{watches_[index]->address(), watches_[index]->channel(),
-                        std::make_shared<TableLease>(table_, index, request.sequences)};
+    budget_.OnRequest();
+    return PickOne(request);
+  }
+
+  absl::StatusOr<WorkerHandle> PickAgain(const PickRequest& request) {
+    absl::StatusOr<WorkerHandle> worker = PickOne(request);
+    if (!worker.ok()) {
+      CountRetry("exhausted");
+    } else if (!budget_.TakeRetry()) {
+      CountRetry("budget");
+      return absl::ResourceExhaustedError("too many calls were tried again of late");
+    } else {
+      CountRetry("retried");
+    }
+    return worker;
   }
 
   const RoutingTable& table() const { return *table_; }
 
  private:
-  WatchEvents EventsOf(size_t worker_index) {
-    WatchEvents events;
-    events.on_load = [this, worker_index](const v1::WorkerLoad& load) {
-      table_->SetLoad(worker_index, load);
-      TellReadyWorkers();
-    };
-    events.on_models = [this, worker_index](const v1::ListModelsResponse& models) {
-      table_->SetModels(worker_index, models);
-      TellReadyWorkers();
-    };
-    events.on_down = [this, worker_index] {
-      table_->SetDown(worker_index);
-      TellReadyWorkers();
-    };
-    events.wake = [this] {
+  struct Member {
+    uint64_t number = 0;  // in the table
+    std::unique_ptr<WorkerWatch> watch;
+  };
+
+  absl::StatusOr<WorkerHandle> PickOne(const PickRequest& request) {
+    while (true) {
+      ASSIGN_OR_RETURN(const PickedWorker picked, table_->Pick(request));
+      auto lease = std::make_shared<WorkerLease>(table_, picked.call);
       const std::lock_guard<std::mutex> lock(mu_);
-      woken_ = true;
-      changed_.notify_all();
+      const auto member = members_.find(picked.address);
+      // Else it has just been removed.
+      if (member == members_.end() || member->second.number != picked.worker) continue;
+      return WorkerHandle{picked.address, member->second.watch->channel(), std::move(lease)};
+    }
+  }
+
+  void CountRetry(const char* outcome) {
+    if (options_.metrics != nullptr) options_.metrics->CountRetry(outcome);
+  }
+
+  void Want(const std::set<std::string>& addresses) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    wanted_ = addresses;
+    woken_ = true;
+    changed_.notify_all();
+  }
+
+  void Wake() {
+    const std::lock_guard<std::mutex> lock(mu_);
+    woken_ = true;
+    changed_.notify_all();
+  }
+
+  WatchEvents EventsOf(uint64_t number) {
+    WatchEvents events;
+    events.on_load = [this, number](const v1::WorkerLoad& load) {
+      if (table_->SetLoad(number, load)) ShowStates();
     };
+    events.on_models = [this, number](const v1::ListModelsResponse& models) {
+      if (table_->SetModels(number, models)) ShowStates();
+    };
+    events.on_down = [this, number] {
+      if (table_->SetDown(number)) ShowStates();
+    };
+    events.on_silent = [this, number] {
+      if (options_.metrics != nullptr) options_.metrics->CountEjection("silence");
+      if (table_->SetDown(number)) ShowStates();
+    };
+    events.wake = [this] { Wake(); };
     return events;
   }
 
-  void TellReadyWorkers() {
-    if (!options_.on_ready_workers) return;
-    const std::lock_guard<std::mutex> lock(told_mu_);
-    const int num_ready = table_->NumReady();
-    if (num_ready != told_) options_.on_ready_workers(num_ready);
-    told_ = num_ready;
+  void ShowStates() {
+    if (options_.metrics == nullptr) return;
+    const std::lock_guard<std::mutex> lock(shown_mu_);
+    for (const auto& [state, count] : table_->States()) {
+      options_.metrics->SetWorkers(WorkerStateName(state), count);
+    }
+    options_.metrics->ready_workers.Set(table_->NumReady());
   }
 
   void Run() {
@@ -138,31 +178,79 @@ class WorkerPool::Impl {
     std::unique_lock<std::mutex> lock(mu_);
     while (!stopping_) {
       woken_ = false;
+      const std::set<std::string> wanted = wanted_;
       lock.unlock();
-      absl::Time next = absl::Now() + absl::Seconds(1);
-      for (const auto& watch : watches_) next = std::min(next, watch->Poll(absl::Now()));
+      Apply(wanted);
+      DropUnusedChannels();
+      absl::Time next = absl::Now() + WorkerWatch::kMaxPollWait;
+      for (const auto& [address, member] : members_) {
+        next = std::min(next, member.watch->Poll(absl::Now()));
+      }
+      ShowStates();  // time alone changes them, too
       lock.lock();
       changed_.wait_until(lock, absl::ToChronoTime(next), [this] { return woken_ || stopping_; });
     }
   }
 
+  void Apply(const std::set<std::string>& wanted) {
+    std::vector<std::string> unwanted;
+    for (const auto& [address, member] : members_) {
+      if (wanted.count(address) == 0) unwanted.push_back(address);
+    }
+    for (const std::string& address : unwanted) Remove(address);
+    for (const std::string& address : wanted) {
+      if (members_.count(address) == 0) Add(address);
+    }
+  }
+
+  void Add(const std::string& address) {
+    Member member;
+    member.number = table_->Add(address);
+    member.watch = std::make_unique<WorkerWatch>(address, OpenChannel(address, options_), options_,
+                                                 EventsOf(member.number));
+    const std::lock_guard<std::mutex> lock(mu_);
+    members_[address] = std::move(member);
+  }
+
+  // No request is sent there any more; what runs there keeps its channel.
+  void Remove(const std::string& address) {
+    Member member;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      member = std::move(members_.extract(address).mapped());
+    }
+    table_->Remove(member.number);
+    member.watch->Stop();
+    unused_.push_back(member.watch->channel());
+    LogInfo("worker removed", {{"worker", address}});
+  }
+
+  // Calls let go of a channel on gRPC's threads, which must not be the last to do so.
+  void DropUnusedChannels() {
+    std::erase_if(unused_, [](const std::shared_ptr<grpc::Channel>& channel) {
+      return channel.use_count() == 1;
+    });
+  }
+
   const WorkerPoolOptions options_;
   const std::shared_ptr<RoutingTable> table_;
-
-  std::mutex told_mu_;
-  int told_ = 0;  // guarded by told_mu_
+  RetryBudget budget_;
+  std::mutex shown_mu_;  // so that an older count never comes after a newer one
 
   std::mutex mu_;
   std::condition_variable changed_;
-  bool woken_ = false;     // guarded by mu_
-  bool stopping_ = false;  // guarded by mu_
+  std::set<std::string> wanted_;           // guarded by mu_
+  bool woken_ = false;                     // guarded by mu_
+  bool stopping_ = false;                  // guarded by mu_
+  std::map<std::string, Member> members_;  // by address; changed by thread_ with mu_ held
+  std::vector<std::shared_ptr<grpc::Channel>> unused_;  // of thread_: of workers that were removed
 
-  std::vector<std::unique_ptr<WorkerWatch>> watches_;  // constant after construction
+  std::unique_ptr<WorkerDiscovery> discovery_;
   std::thread thread_;
 };
 
-WorkerPool::WorkerPool(const std::vector<std::string>& addresses, WorkerPoolOptions options)
-    : impl_(std::make_unique<Impl>(addresses, std::move(options))) {}
+WorkerPool::WorkerPool(const std::vector<std::string>& sources, WorkerPoolOptions options)
+    : impl_(std::make_unique<Impl>(sources, std::move(options))) {}
 
 WorkerPool::~WorkerPool() = default;
 
@@ -170,8 +258,14 @@ absl::StatusOr<WorkerHandle> WorkerPool::Pick(const PickRequest& request) {
   return impl_->Pick(request);
 }
 
+absl::StatusOr<WorkerHandle> WorkerPool::PickAgain(const PickRequest& request) {
+  return impl_->PickAgain(request);
+}
+
 std::vector<v1::ModelInfo> WorkerPool::Models() const { return impl_->table().Models(); }
 
 bool WorkerPool::Ready() const { return impl_->table().NumReady() > 0; }
+
+std::map<WorkerState, int> WorkerPool::States() const { return impl_->table().States(); }
 
 }  // namespace skein

@@ -1,62 +1,23 @@
-// Which worker serves a request: round robin over those that are ready and have the model.
+// Which worker serves a request: finds the workers, keeps in touch with them, and picks one that is
+// ready and has the model, by affinity and load.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "gateway/metrics.h"
+#include "gateway/routing/ejection.h"
+#include "gateway/routing/known_worker.h"
+#include "gateway/routing/worker_discovery.h"
+#include "gateway/routing/worker_handle.h"
 #include "skein/v1/workers.pb.h"
 
-namespace grpc {
-class Channel;
-class ChannelCredentials;
-}  // namespace grpc
-
 namespace skein {
-
-// What is known of a request before it has a worker.
-struct PickRequest {
-  std::string model = {};  // may be empty while exactly one model is served
-  // Requests of one key go to one worker where its load allows; empty: to any.
-  std::string affinity_key = {};
-  std::vector<std::string> entries = {};  // states and adapters that the request names
-  std::vector<std::string> avoid = {};    // addresses of workers that have just failed
-  int sequences = 1;                      // choices: what the request adds to a worker's load
-};
-
-// One call to a worker, from Pick to its end. Thread-safe.
-class WorkerLease {
- public:
-  virtual ~WorkerLease() = default;
-  // The call has brought its first message.
-  virtual void Answered() = 0;
-  // The call has ended; only the first report counts.
-  virtual void Report(const absl::Status& outcome) = 0;
-};
-
-// A worker that was ready when it was picked. Holding one keeps its channel alive. The pool holds
-// it too, and goes last: gRPC 1.51 frees a channel twice when its last reference is dropped on one
-// of gRPC's own threads.
-//
-// Copies share one lease. The call counts as in flight until it is reported, or the last copy is
-// gone.
-struct WorkerHandle {
-  std::string address;
-  std::shared_ptr<grpc::Channel> channel;
-  std::shared_ptr<WorkerLease> lease = nullptr;  // null: a worker that no pool has picked
-
-  void Answered() const {
-    if (lease != nullptr) lease->Answered();
-  }
-  void Report(const absl::Status& outcome) const {
-    if (lease != nullptr) lease->Report(outcome);
-  }
-};
 
 struct WorkerPoolOptions {
   // Between attempts to reach a worker: the first wait, doubled up to the last.
@@ -64,35 +25,44 @@ struct WorkerPoolOptions {
   absl::Duration last_retry = absl::Seconds(2);
   // Model lists are asked for again so often; a worker that does not answer in that time is gone.
   absl::Duration refresh = absl::Seconds(5);
+  // A worker that sends heartbeats and is not heard of for so long is down until it is.
+  absl::Duration silence = absl::Seconds(5);
   // A connection that is silent for `ping` is pinged; without an answer in `ping_timeout` it is
   // broken, and its calls end with Unavailable: a machine that vanished says nothing.
-  absl::Duration ping = absl::Seconds(10);
-  absl::Duration ping_timeout = absl::Seconds(20);
-  // Told how many workers are ready, whenever that changes. One call at a time; must not call the
-  // pool.
-  std::function<void(int)> on_ready_workers = nullptr;
-  // TLS to the workers; null: plain. The name to expect in their certificates, if it is not the one
-  // in their addresses.
-  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
-  std::string server_name = {};
+  absl::Duration ping = absl::Seconds(5);
+  absl::Duration ping_timeout = absl::Seconds(10);
+  WorkerDiscoveryOptions discovery;
+  double load_bound = 1.25;
+  EjectionPolicy ejection;
+  uint32_t retry_budget_percent = 20;
+  GatewayMetrics* metrics = nullptr;  // may be null; outlives the pool
 };
 
 // Thread-safe. Keeps a WatchLoad stream and the model list of every worker, reconnecting by itself.
 class WorkerPool {
  public:
-  // Starts connecting; no worker needs to be there yet.
-  explicit WorkerPool(const std::vector<std::string>& addresses, WorkerPoolOptions options = {});
+  // Sources as ParseWorkerSource reads them; each must be one. Starts connecting; no worker needs
+  // to be there yet.
+  explicit WorkerPool(const std::vector<std::string>& sources, WorkerPoolOptions options = {});
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // NotFound if no connected worker has the model; Unavailable if none is connected, or those that
-  // have it are draining, loading or to be avoided.
+  // Chooses as worker_choice.h says among the workers that are connected, have the model ready, are
+  // not draining and not ejected. While all of these are ejected, they are chosen from all the
+  // same: a worker in doubt is better than none. One whose ejection is over gets one request as a
+  // probe. NotFound if no connected worker has the model; Unavailable if none is connected, or
+  // those that have it are draining, loading or passed over.
   absl::StatusOr<WorkerHandle> Pick(const PickRequest& request);
+  // For a call that failed at the last of `request.avoid`. ResourceExhausted if the budget of
+  // retries is spent; else as Pick.
+  absl::StatusOr<WorkerHandle> PickAgain(const PickRequest& request);
   // Ready models over all workers, each once, by name.
   std::vector<v1::ModelInfo> Models() const;
   // At least one worker is ready to serve a model.
   bool Ready() const;
+  // Workers in each state, all of which are in the map.
+  std::map<WorkerState, int> States() const;
 
  private:
   class Impl;

@@ -15,6 +15,8 @@ namespace {
 
 // A worker that is busy may answer one of them late.
 constexpr int kMaxMissedLists = 2;
+// How often a worker with nothing to tell says that it is there.
+constexpr absl::Duration kHeartbeat = absl::Seconds(1);
 
 absl::Status ToAbsl(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
@@ -27,8 +29,9 @@ class WorkerWatch::LoadStream final : public grpc::ClientReadReactor<v1::WorkerL
  public:
   explicit LoadStream(WorkerWatch& watch) : watch_(watch) {}
 
-  void Open(std::shared_ptr<LoadStream> self) {
+  void Open(std::shared_ptr<LoadStream> self, absl::Duration heartbeat) {
     self_ = std::move(self);
+    request_.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
     watch_.stub_->async()->WatchLoad(&context_, &request_, this);
     StartRead(&load_);
     StartCall();
@@ -72,10 +75,12 @@ WorkerWatch::WorkerWatch(std::string address, std::shared_ptr<grpc::Channel> cha
 absl::Time WorkerWatch::Poll(absl::Time now) {
   std::shared_ptr<LoadStream> new_stream;
   std::shared_ptr<ListCall> new_list;
-  absl::Time next = absl::InfiniteFuture();
+  std::shared_ptr<LoadStream> silent;
+  absl::Time next = now + kMaxPollWait;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     if (stopping_) return next;
+    silent = SilentStreamLocked(now);
     if (stream_ == nullptr && now >= next_stream_) {
       stream_ = new_stream = std::make_shared<LoadStream>(*this);
       ++num_calls_;
@@ -86,12 +91,31 @@ absl::Time WorkerWatch::Poll(absl::Time now) {
       list_call_ = new_list = std::make_shared<ListCall>();
       ++num_calls_;
     }
-    if (stream_ == nullptr) next = next_stream_;
-    if (connected_ && list_call_ == nullptr) next = next_list_;
+    if (stream_ == nullptr) next = std::min(next, next_stream_);
+    if (connected_ && list_call_ == nullptr) next = std::min(next, next_list_);
+    if (connected_ && heartbeats_) next = std::min(next, last_load_ + options_.silence);
   }
-  if (new_stream != nullptr) new_stream->Open(new_stream);
+  if (silent != nullptr) {
+    LogWarning("worker is silent", {{"worker", address_}});
+    events_.on_silent();
+    silent->Cancel();
+  }
+  if (new_stream != nullptr) {
+    new_stream->Open(new_stream, std::min(kHeartbeat, options_.silence / 4));
+  }
   if (new_list != nullptr) AskForModels(new_list);
   return next;
+}
+
+// Null unless the worker should have sent something by now. After a time in which this process
+// itself stood still, it gets another chance.
+std::shared_ptr<WorkerWatch::LoadStream> WorkerWatch::SilentStreamLocked(absl::Time now) {
+  const bool stood_still = now > last_poll_ + 3 * kMaxPollWait;
+  last_poll_ = now;
+  if (stood_still) last_load_ = now;
+  if (!connected_ || !heartbeats_ || now < last_load_ + options_.silence) return nullptr;
+  heartbeats_ = false;  // told once
+  return stream_;
 }
 
 void WorkerWatch::Stop() {
@@ -119,19 +143,23 @@ void WorkerWatch::AskForModels(const std::shared_ptr<ListCall>& call) {
 
 void WorkerWatch::OnLoad(const v1::WorkerLoad& load) {
   bool first = false;
+  bool list_is_due = false;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     if (stopping_) return;
+    last_load_ = absl::Now();
+    heartbeats_ = load.heartbeat_ms() > 0;
     first = !connected_;
     connected_ = true;
     retry_delay_ = options_.first_retry;
     const std::string ready_models = absl::StrJoin(load.ready_models(), "\n");
     models_changed_ = models_changed_ || first || ready_models != ready_models_;
     ready_models_ = ready_models;
+    list_is_due = models_changed_;
   }
   if (first) LogInfo("worker connected", {{"worker", address_}});
   events_.on_load(load);
-  events_.wake();
+  if (list_is_due) events_.wake();
 }
 
 void WorkerWatch::OnStreamEnd(std::shared_ptr<LoadStream> stream, const absl::Status& status) {
@@ -145,6 +173,7 @@ void WorkerWatch::OnStreamEnd(std::shared_ptr<LoadStream> stream, const absl::St
     }
     stream_.reset();
     connected_ = false;
+    heartbeats_ = false;
     missed_lists_ = 0;
     next_stream_ = absl::Now() + retry_delay_;
     retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);

@@ -23,16 +23,20 @@ struct WatchEvents {
   std::function<void(const v1::WorkerLoad&)> on_load;
   std::function<void(const v1::ListModelsResponse&)> on_models;
   std::function<void()> on_down;
+  std::function<void()> on_silent;  // on_down follows
   std::function<void()> wake;
 };
 
 // Thread-safe. Calls follow: Poll*, Stop, destruction.
 class WorkerWatch {
  public:
+  static constexpr absl::Duration kMaxPollWait = absl::Seconds(1);
+
   WorkerWatch(std::string address, std::shared_ptr<grpc::Channel> channel,
               const WorkerPoolOptions& options, WatchEvents events);
 
-  // Starts what is due and returns when to call again at the latest.
+  // Starts what is due and returns when to call again at the latest, which is never later than
+  // kMaxPollWait.
   absl::Time Poll(absl::Time now);
   // Cancels what runs and waits until gRPC has let go of it: no event comes afterwards.
   void Stop();
@@ -44,6 +48,7 @@ class WorkerWatch {
   class LoadStream;
   struct ListCall;
 
+  std::shared_ptr<LoadStream> SilentStreamLocked(absl::Time now);
   void AskForModels(const std::shared_ptr<ListCall>& call);
   // The calls' callbacks.
   void OnLoad(const v1::WorkerLoad& load);
@@ -63,7 +68,10 @@ class WorkerWatch {
   // Guarded by mu_.
   std::shared_ptr<LoadStream> stream_;  // null while there is none
   std::shared_ptr<ListCall> list_call_;
-  bool connected_ = false;  // the stream has brought a load
+  bool connected_ = false;   // the stream has brought a load
+  bool heartbeats_ = false;  // and its worker sends heartbeats
+  absl::Time last_load_ = absl::InfinitePast();
+  absl::Time last_poll_ = absl::InfinitePast();
   bool stopping_ = false;
   int num_calls_ = 0;            // started and not gone
   bool models_changed_ = false;  // the last load named other models than the one before

@@ -13,8 +13,10 @@
 
 namespace skein {
 
+inline constexpr char kGenerateMethod[] = "/skein.v1.InferenceService/Generate";
+
 struct ByteRequest {
-  const char* method = nullptr;  // "/skein.v1.InferenceService/Generate"; a literal
+  const char* method = nullptr;  // such as kGenerateMethod; a literal
   grpc::ByteBuffer message;
 };
 

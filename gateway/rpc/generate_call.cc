@@ -12,8 +12,6 @@
 namespace skein {
 namespace {
 
-constexpr char kMethod[] = "/skein.v1.InferenceService/Generate";
-
 // Messages for bytes. The next message is read when the callback has returned, so a slow callback
 // slows the worker's stream down. The call's callbacks keep this object until the end.
 class GenerateReader final : public GenerateCall,
@@ -70,7 +68,8 @@ std::shared_ptr<GenerateCall> StartGenerate(const WorkerHandle& worker,
                                             const CallOptions& options,
                                             GenerateCallbacks callbacks) {
   auto reader = std::make_shared<GenerateReader>(std::move(callbacks));
-  reader->Start(MakeByteCall(worker, {kMethod, ToBytes(request)}, options, reader->Callbacks()));
+  reader->Start(
+      MakeByteCall(worker, {kGenerateMethod, ToBytes(request)}, options, reader->Callbacks()));
   return reader;
 }
 
@@ -78,9 +77,10 @@ absl::StatusOr<std::shared_ptr<GenerateCall>> StartGenerateWithRetry(
     WorkerPool& workers, const v1::GenerateRequest& request, const CallOptions& options,
     GenerateCallbacks callbacks) {
   auto reader = std::make_shared<GenerateReader>(std::move(callbacks));
-  ASSIGN_OR_RETURN(std::shared_ptr<ByteCall> call,
-                   MakeRetryingCall(workers, PickRequestFor(request, options.affinity_key),
-                                    {kMethod, ToBytes(request)}, options, reader->Callbacks()));
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<ByteCall> call,
+      MakeRetryingCall(workers, PickRequestFor(request, options.affinity_key),
+                       {kGenerateMethod, ToBytes(request)}, options, reader->Callbacks()));
   reader->Start(std::move(call));
   return std::shared_ptr<GenerateCall>(std::move(reader));
 }

@@ -2,14 +2,45 @@
 
 #include <mutex>
 #include <utility>
+#include <vector>
+
+#include <grpcpp/support/slice.h>
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "gateway/rpc/byte_messages.h"
+#include "skein/v1/inference.pb.h"
 
 namespace skein {
 namespace {
 
-// Stands between the caller and at most two calls, one after the other. Their callbacks keep it.
+constexpr size_t kMaxRetries = 2;
+
+bool WorkerIsGone(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE;
+}
+bool WorkerIsFull(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED;
+}
+
+bool IsOnlyStarted(absl::string_view method, const grpc::ByteBuffer& bytes) {
+  if (method != kGenerateMethod) return false;
+  const absl::StatusOr<v1::GenerateResponse> message = ParseBytes<v1::GenerateResponse>(bytes);
+  return message.ok() && message->has_started() && message->text().empty() &&
+         message->tokens().empty() && !message->has_usage() &&
+         message->finish() == v1::FINISH_REASON_UNSPECIFIED;
+}
+
+// Of two messages of one type: the message that has the fields of both.
+grpc::ByteBuffer Concatenated(const grpc::ByteBuffer& first, const grpc::ByteBuffer& second) {
+  std::vector<grpc::Slice> slices, more;
+  first.Dump(&slices);
+  second.Dump(&more);
+  slices.insert(slices.end(), more.begin(), more.end());
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+// Stands between the caller and its calls, one after the other. Their callbacks keep it.
 class RetryingCall final : public ByteCall, public std::enable_shared_from_this<RetryingCall> {
  public:
   RetryingCall(WorkerPool& workers, WorkerHandle worker, PickRequest pick, ByteRequest request,
@@ -62,8 +93,16 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
     return call_;
   }
 
+  // A generation that has begun but has no token yet can begin again elsewhere, so the word that it
+  // has begun waits for the first token.
   void OnMessage(grpc::ByteBuffer& message) {
+    if (may_retry_ && !held_.Valid() && IsOnlyStarted(request_.method, message)) {
+      held_.Swap(&message);
+      ReadNext();
+      return;
+    }
     may_retry_ = false;
+    if (held_.Valid()) message = Concatenated(std::exchange(held_, {}), message);
     callbacks_.on_message(message);
   }
 
@@ -71,10 +110,10 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
     bool retry = false;
     {
       const std::lock_guard<std::mutex> lock(mu_);
-      retry = may_retry_ && !cancelled_ && status.error_code() == grpc::StatusCode::UNAVAILABLE;
+      retry = may_retry_ && !cancelled_ && (WorkerIsGone(status) || WorkerIsFull(status));
       call_.reset();
     }
-    may_retry_ = false;
+    held_.Clear();
     if (retry && MoveToAnotherWorker(status)) return Start();
     // What the callbacks own goes with the end of the call.
     const ByteCallbacks callbacks = std::exchange(callbacks_, {});
@@ -83,7 +122,9 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
 
   bool MoveToAnotherWorker(const grpc::Status& status) {
     pick_.avoid.push_back(worker_.address);
-    absl::StatusOr<WorkerHandle> other = workers_.Pick(pick_);
+    if (pick_.avoid.size() > kMaxRetries) return false;
+    pick_.needs_free_slot = WorkerIsFull(status);
+    absl::StatusOr<WorkerHandle> other = workers_.PickAgain(pick_);
     if (!other.ok()) return false;
     LogWarning("call moved to another worker", {{"request", options_.request_id},
                                                 {"from", worker_.address},
@@ -101,6 +142,7 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
   const CallOptions options_;
   ByteCallbacks callbacks_;
   bool may_retry_ = true;
+  grpc::ByteBuffer held_;  // a first message that was not passed on yet
 
   std::mutex mu_;
   // Guarded by mu_.

@@ -11,9 +11,10 @@
 
 namespace skein {
 
-// A call, not yet started, on a worker that is picked now. If it fails with Unavailable
-// before any message came, it is started once more on another worker, if there is one; the
-// callbacks see one call. An error, without any callback, is what WorkerPool::Pick returned.
+// A call, not yet started, on a worker that is picked now. It is tried again on another worker, at
+// most twice, if it fails before any message came, because its worker is gone (Unavailable) or full
+// (ResourceExhausted, if another one has a free slot), and the pool's budget of retries allows it;
+// the callbacks see one call. An error, without any callback, is what WorkerPool::Pick returned.
 // `workers` outlives the call.
 absl::StatusOr<std::shared_ptr<ByteCall>> MakeRetryingCall(WorkerPool& workers, PickRequest pick,
                                                            ByteRequest request,

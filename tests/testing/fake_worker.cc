@@ -59,6 +59,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     const bool completed = Play(generation, *context, *writer);
     const std::lock_guard<std::mutex> lock(mu_);
     --num_running_;
+    ++version_;
     if (!completed) ++num_cancelled_;
     changed_.notify_all();
     return completed ? ToGrpc(generation.status) : grpc::Status::CANCELLED;
@@ -81,18 +82,24 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     return grpc::Status::OK;
   }
 
-  grpc::Status WatchLoad(grpc::ServerContext* context, const v1::WatchLoadRequest*,
+  grpc::Status WatchLoad(grpc::ServerContext* context, const v1::WatchLoadRequest* request,
                          grpc::ServerWriter<v1::WorkerLoad>* writer) override {
+    const absl::Duration heartbeat = request->heartbeat_ms() == 0
+                                         ? absl::InfiniteDuration()
+                                         : absl::Milliseconds(request->heartbeat_ms());
     int told = -1;
+    absl::Time told_at = absl::InfinitePast();
     std::unique_lock<std::mutex> lock(mu_);
     while (!stopping_ && !context->IsCancelled()) {
-      if (told == version_) {
+      if (silent_ || (told == version_ && absl::Now() < told_at + heartbeat)) {
         changed_.wait_for(lock, absl::ToChronoMilliseconds(kPoll));
         continue;
       }
       told = version_;
-      v1::WorkerLoad load;
-      load.set_draining(draining_);
+      told_at = absl::Now();
+      v1::WorkerLoad load = load_;
+      load.set_running(load.running() + static_cast<uint32_t>(num_running_));
+      load.set_heartbeat_ms(request->heartbeat_ms());
       for (const v1::ModelInfo& model : models_) load.add_ready_models(model.name());
       lock.unlock();
       const bool written = writer->Write(load);
@@ -160,7 +167,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
   std::vector<v1::ModelInfo> models_;
   std::vector<SeenCall> calls_;
-  bool draining_ = false;
+  v1::WorkerLoad load_;
+  bool silent_ = false;
   bool stopping_ = false;
   int version_ = 0;
   int num_cancelled_ = 0;
@@ -184,6 +192,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     const std::lock_guard<std::mutex> lock(mu_);
     calls_.push_back(std::move(call));
     ++num_running_;
+    ++version_;
+    changed_.notify_all();
     return generate_;
   }
 
@@ -243,7 +253,15 @@ void FakeWorker::SetModels(std::vector<v1::ModelInfo> models) {
 }
 
 void FakeWorker::SetDraining(bool draining) {
-  impl_->Update([&](Impl& impl) { impl.draining_ = draining; });
+  impl_->Update([&](Impl& impl) { impl.load_.set_draining(draining); });
+}
+
+void FakeWorker::SetLoad(const v1::WorkerLoad& load) {
+  impl_->Update([&](Impl& impl) { impl.load_ = load; });
+}
+
+void FakeWorker::SetSilent(bool silent) {
+  impl_->Update([&](Impl& impl) { impl.silent_ = silent; });
 }
 
 void FakeWorker::Stop() { impl_->Stop(); }

@@ -60,6 +60,10 @@ class FakeWorker {
   // What ListModels and WatchLoad tell; watchers hear of it at once.
   void SetModels(std::vector<v1::ModelInfo> models);
   void SetDraining(bool draining);
+  // The running calls are added to `running`, and the models' names.
+  void SetLoad(const v1::WorkerLoad& load);
+  // Its watchers hear nothing, not even heartbeats, as when the process is stopped.
+  void SetSilent(bool silent);
 
   // Breaks every connection, as a killed process does. Start again listens on the same port.
   void Stop();

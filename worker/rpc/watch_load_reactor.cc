@@ -1,16 +1,30 @@
 #include "worker/rpc/watch_load_reactor.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "worker/rpc/response_conversion.h"
 
 namespace skein {
+namespace {
 
-WatchLoadReactor::WatchLoadReactor(ModelHost& host) : host_(host) {
+constexpr uint32_t kMinHeartbeatMs = 50;
+
+}  // namespace
+
+WatchLoadReactor::WatchLoadReactor(ModelHost& host, uint32_t heartbeat_ms)
+    : host_(host), heartbeat_ms_(heartbeat_ms == 0 ? 0 : std::max(heartbeat_ms, kMinHeartbeatMs)) {
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (heartbeat_ms_ > 0) SetAlarmLocked();
+  }
   subscription_ = host_.Subscribe([this](const HostStatus& status) { OnChange(status); });
 }
 
 void WatchLoadReactor::OnChange(const HostStatus& status) {
   const std::lock_guard<std::mutex> lock(mu_);
   latest_ = ConvertLoad(host_.name(), status);
+  latest_.set_heartbeat_ms(heartbeat_ms_);
   changed_ = true;
   FlushLocked();
 }
@@ -33,8 +47,35 @@ void WatchLoadReactor::OnDone() {
   {
     // Whoever called Finish may still hold the lock.
     const std::lock_guard<std::mutex> lock(mu_);
+    done_ = true;
+    if (alarm_set_) {
+      alarm_->Cancel();  // OnAlarm comes on another thread, and deletes
+      return;
+    }
   }
   delete this;
+}
+
+void WatchLoadReactor::OnAlarm() {
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    alarm_set_ = false;
+    if (!done_) {
+      changed_ = true;
+      FlushLocked();
+      if (!finished_) SetAlarmLocked();
+      return;
+    }
+  }
+  delete this;
+}
+
+// A new alarm each time: one cannot be set while it runs its callback.
+void WatchLoadReactor::SetAlarmLocked() {
+  alarm_set_ = true;
+  alarm_ = std::make_unique<grpc::Alarm>();
+  alarm_->Set(std::chrono::system_clock::now() + std::chrono::milliseconds(heartbeat_ms_),
+              [this](bool) { OnAlarm(); });
 }
 
 void WatchLoadReactor::FlushLocked() {

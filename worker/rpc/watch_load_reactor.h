@@ -1,10 +1,13 @@
-// One WatchLoad call: the load at once, then after each change, as fast as the watcher reads.
+// One WatchLoad call: the load at once, then after each change, as fast as the watcher reads, and
+// heartbeats in between if the watcher wants them.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 
+#include "grpcpp/alarm.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 
@@ -13,10 +16,12 @@
 
 namespace skein {
 
-// Deletes itself in OnDone, after which the host does not call it any more.
+// Deletes itself once it is done and its last alarm has come back; the host does not call it any
+// more then.
 class WatchLoadReactor final : public grpc::ServerWriteReactor<v1::WorkerLoad> {
  public:
-  explicit WatchLoadReactor(ModelHost& host);
+  // A heartbeat of 0: none.
+  WatchLoadReactor(ModelHost& host, uint32_t heartbeat_ms);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -24,18 +29,24 @@ class WatchLoadReactor final : public grpc::ServerWriteReactor<v1::WorkerLoad> {
 
  private:
   void OnChange(const HostStatus& status);
+  void OnAlarm();
+  void SetAlarmLocked();
   void FlushLocked();
 
   ModelHost& host_;
+  const uint32_t heartbeat_ms_;
   int64_t subscription_ = 0;
 
   std::mutex mu_;
-  v1::WorkerLoad latest_;     // guarded by mu_
-  v1::WorkerLoad in_flight_;  // guarded by mu_, but gRPC reads it while writing_
-  bool changed_ = false;      // guarded by mu_; `latest_` was not sent
-  bool writing_ = false;      // guarded by mu_
-  bool cancelled_ = false;    // guarded by mu_
-  bool finished_ = false;     // guarded by mu_
+  v1::WorkerLoad latest_;               // guarded by mu_
+  v1::WorkerLoad in_flight_;            // guarded by mu_, but gRPC reads it while writing_
+  bool changed_ = false;                // guarded by mu_; `latest_` was not sent
+  bool writing_ = false;                // guarded by mu_
+  bool cancelled_ = false;              // guarded by mu_
+  bool finished_ = false;               // guarded by mu_
+  bool done_ = false;                   // guarded by mu_; gRPC has let go
+  std::unique_ptr<grpc::Alarm> alarm_;  // guarded by mu_
+  bool alarm_set_ = false;              // guarded by mu_
 };
 
 }  // namespace skein

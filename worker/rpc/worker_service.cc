@@ -29,9 +29,9 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::ListModels(grpc::CallbackServerCont
 }
 
 grpc::ServerWriteReactor<v1::WorkerLoad>* WorkerServiceImpl::WatchLoad(
-    grpc::CallbackServerContext* context, const v1::WatchLoadRequest*) {
+    grpc::CallbackServerContext* context, const v1::WatchLoadRequest* request) {
   BeginCall(*context);
-  return new WatchLoadReactor(host_);
+  return new WatchLoadReactor(host_, request->heartbeat_ms());
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::Drain(grpc::CallbackServerContext* context,

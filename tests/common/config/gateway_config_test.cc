@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 
 #include "common/config/text_proto.h"
+#include "common/config/worker_source.h"
 
 namespace skein {
 namespace {
@@ -40,6 +41,13 @@ TEST(GatewayConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.limits().keep_alive_ms(), 15000u);
   EXPECT_EQ(config.limits().max_choices(), 16u);
   EXPECT_EQ(config.limits().max_json_depth(), 32u);
+  EXPECT_EQ(config.routing().load_bound(), 1.25f);
+  EXPECT_EQ(config.routing().eject_after_failures(), 5u);
+  EXPECT_EQ(config.routing().eject_ms(), 5000u);
+  EXPECT_EQ(config.routing().max_eject_ms(), 60000u);
+  EXPECT_EQ(config.routing().retry_budget_percent(), 20u);
+  EXPECT_EQ(config.routing().silence_ms(), 5000u);
+  EXPECT_EQ(config.routing().resolve_ms(), 5000u);
 }
 
 TEST(GatewayConfigTest, ThreadsFollowTheCoresUpToEight) {
@@ -58,6 +66,35 @@ TEST(GatewayConfigTest, WhatIsGivenStays) {
   EXPECT_EQ(config.limits().keep_alive_ms(), 50u);
 }
 
+TEST(GatewayConfigTest, RetriesCanBeSwitchedOff) {
+  EXPECT_EQ(Config("routing { retry_budget_percent: 0 }").routing().retry_budget_percent(), 0u);
+}
+
+TEST(GatewayConfigTest, ReadsWorkerSources) {
+  struct Case {
+    const char* text;
+    WorkerSource::Kind kind;
+    const char* host;
+    uint16_t port;
+    const char* path;
+  };
+  using Kind = WorkerSource::Kind;
+  for (const Case& c :
+       {Case{"a:1", Kind::kAddress, "a", 1, ""}, Case{"[::1]:5", Kind::kAddress, "::1", 5, ""},
+        Case{"dns:50051", Kind::kAddress, "dns", 50051, ""},
+        Case{"dns:workers.skein.svc:50051", Kind::kDns, "workers.skein.svc", 50051, ""},
+        Case{"file:/etc/skein/workers", Kind::kFile, "", 0, "/etc/skein/workers"},
+        Case{"file:a:b", Kind::kFile, "", 0, "a:b"}}) {
+    const absl::StatusOr<WorkerSource> source = ParseWorkerSource(c.text);
+    ASSERT_TRUE(source.ok()) << source.status();
+    EXPECT_EQ(source->kind, c.kind) << c.text;
+    EXPECT_EQ(source->text, c.text);
+    EXPECT_EQ(source->host, c.host);
+    EXPECT_EQ(source->port, c.port);
+    EXPECT_EQ(source->path, c.path);
+  }
+}
+
 TEST(GatewayConfigTest, ErrorsNameTheField) {
   struct Case {
     const char* text;
@@ -69,6 +106,17 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"worker: 'a:0'", "worker: \"a:0\" has port 0"},
            Case{"worker: 'a:1' worker: 'a:1'", "worker: \"a:1\" is given twice"},
            Case{"metrics_listen: '9'", "metrics_listen: \"9\" is not an address"},
+           Case{"worker: 'dns:a:0'", "worker: \"dns:a:0\" has port 0"},
+           Case{"worker: 'dns::1'", "worker: \":1\" is not an address"},
+           Case{"worker: 'file:'", "worker: \"file:\" names no file"},
+           Case{"routing { load_bound: 0.5 }", "routing.load_bound: 0.5, expected 1 to 100"},
+           Case{"routing { load_bound: nan }", "routing.load_bound: nan"},
+           Case{"routing { eject_after_failures: 2000 }", "routing.eject_after_failures: 2000"},
+           Case{"routing { eject_ms: 5 }", "routing.eject_ms: 5"},
+           Case{"routing { eject_ms: 500 max_eject_ms: 400 }", "routing.max_eject_ms: 400"},
+           Case{"routing { retry_budget_percent: 101 }", "routing.retry_budget_percent: 101"},
+           Case{"routing { silence_ms: 100 }", "routing.silence_ms: 100"},
+           Case{"routing { resolve_ms: 10 }", "routing.resolve_ms: 10"},
            Case{"log_level: 'loud'", "log_level: \"loud\""},
            Case{"threads: 1000", "threads: 1000, expected 1 to 256"},
            Case{"drain_timeout_s: 100000", "drain_timeout_s: 100000"},

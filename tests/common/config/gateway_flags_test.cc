@@ -81,7 +81,7 @@ TEST(GatewayFlagsTest, ErrorsNameTheFlag) {
 TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
   EXPECT_TRUE(ParseGatewayCommandLine({"--help"})->help);
   const std::string usage = GatewayUsage();
-  for (const char* flag : {"--worker ADDR",
+  for (const char* flag : {"--worker SOURCE",
                            "--listen ADDR",
                            "--threads N",
                            "--drain-timeout",

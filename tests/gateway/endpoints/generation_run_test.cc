@@ -299,5 +299,27 @@ TEST_F(GenerationRunTest, IdsDiffer) {
   EXPECT_EQ(ids.size(), 20u);
 }
 
+TEST_F(GenerationRunTest, AClientMaySetANearerDeadline) {
+  headers_ = {{"x-request-timeout-ms", "2500"}};
+  EXPECT_EQ(Ask(Method::kPost, kChat, ChatBody()).status, 200);
+  EXPECT_LE(worker_.calls()[0].time_left, absl::Seconds(2.6));  // gRPC rounds up
+  EXPECT_GT(worker_.calls()[0].time_left, absl::Seconds(1));
+
+  headers_ = {{"x-request-timeout-ms", "50"}};
+  worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  EXPECT_EQ(Ask(Method::kPost, kChat, ChatBody()).status, 504);
+  EXPECT_TRUE(worker_.WaitForCancelled(1));
+
+  for (const char* bad : {"0", "-1", "1.5", "600001", "soon", "99999999999999999999"}) {
+    headers_ = {{"x-request-timeout-ms", bad}};
+    for (const char* path : {kChat, "/v1/tokenize"}) {
+      const std::string body = path == kChat ? ChatBody() : R"({"model":"fake","prompt":"x"})";
+      const HttpResponse response = Ask(Method::kPost, path, body);
+      EXPECT_EQ(response.status, 400) << bad;
+      EXPECT_EQ(ErrorMember(response.body, "param"), "x-request-timeout-ms");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace skein

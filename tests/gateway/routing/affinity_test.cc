@@ -3,6 +3,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "gateway/routing/stable_hash.h"
+
 namespace skein {
 namespace {
 

@@ -1,73 +1,127 @@
 #include "gateway/routing/routing_table.h"
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "tests/testing/fake_clock.h"
 
 namespace skein {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // What a worker is like, in the order of the addresses a, b, c.
-struct WorkerState {
+struct WorkerLook {
   bool connected = true;
   bool draining = false;
   std::vector<std::string> ready;
   std::vector<std::string> listed;
 };
 
-const std::vector<std::string> kAddresses = {"a", "b", "c"};
+const WorkerLook kDown = {false, false, {}, {}};
+const WorkerLook kWasM = {false, false, {}, {"m"}};
+const WorkerLook kM = {true, false, {"m"}, {"m"}};
+const WorkerLook kDrainingM = {true, true, {"m"}, {"m"}};
+const WorkerLook kOther = {true, false, {"other"}, {"other"}};
+const WorkerLook kBoth = {true, false, {"m", "other"}, {"m", "other"}};
+const WorkerLook kLoading = {true, false, {}, {}};
+const WorkerLook kUnlisted = {true, false, {"m"}, {}};
 
-v1::ListModelsResponse ModelList(const std::vector<std::string>& names) {
+v1::ListModelsResponse ModelList(const std::vector<std::string>& names, uint32_t slots = 64) {
   v1::ListModelsResponse list;
-  for (const std::string& name : names) list.add_models()->set_name(name);
+  for (const std::string& name : names) {
+    v1::ModelInfo& model = *list.add_models();
+    model.set_name(name);
+    model.set_max_sequences(slots);
+  }
   return list;
 }
 
-v1::WorkerLoad Load(const std::vector<std::string>& ready, bool draining = false) {
+v1::WorkerLoad Load(const std::vector<std::string>& ready, bool draining = false,
+                    uint32_t running = 0) {
   v1::WorkerLoad load;
   load.set_draining(draining);
+  load.set_running(running);
   for (const std::string& name : ready) load.add_ready_models(name);
   return load;
 }
 
-void Fill(const std::vector<WorkerState>& states, RoutingTable& table) {
-  for (size_t i = 0; i < states.size(); ++i) {
-    table.SetModels(i, ModelList(states[i].listed));
-    if (states[i].connected) table.SetLoad(i, Load(states[i].ready, states[i].draining));
+class RoutingTableTest : public ::testing::Test {
+ protected:
+  // Workers a, b, c ...
+  void Begin(const std::vector<WorkerLook>& looks) {
+    RoutingTableOptions options;
+    options.clock = &clock_;
+    options.metrics = &metrics_;
+    options.ejection = {.failures = 2, .first = absl::Seconds(5), .longest = absl::Seconds(60)};
+    options.seed = 1;
+    table_ = std::make_unique<RoutingTable>(options);
+    ids_.clear();
+    for (size_t i = 0; i < looks.size(); ++i) {
+      ids_.push_back(table_->Add(std::string(1, static_cast<char>('a' + i))));
+      table_->SetModels(ids_[i], ModelList(looks[i].listed));
+      if (looks[i].connected) table_->SetLoad(ids_[i], Load(looks[i].ready, looks[i].draining));
+    }
   }
-}
 
-const WorkerState kDown = {false, false, {}, {}};
-const WorkerState kWasM = {false, false, {}, {"m"}};
-const WorkerState kM = {true, false, {"m"}, {"m"}};
-const WorkerState kDrainingM = {true, true, {"m"}, {"m"}};
-const WorkerState kOther = {true, false, {"other"}, {"other"}};
-const WorkerState kBoth = {true, false, {"m", "other"}, {"m", "other"}};
-const WorkerState kLoading = {true, false, {}, {}};
-const WorkerState kUnlisted = {true, false, {"m"}, {}};
+  PickedWorker MustPick(const PickRequest& request) {
+    const absl::StatusOr<PickedWorker> picked = table_->Pick(request);
+    EXPECT_TRUE(picked.ok()) << picked.status();
+    return picked.value_or(PickedWorker());
+  }
 
-TEST(RoutingTableTest, PicksOneOfThoseThatServeOrSaysWhyNone) {
+  // Addresses of `count` calls, which stay open.
+  std::multiset<std::string> Picks(const PickRequest& request, int count) {
+    std::multiset<std::string> picks;
+    for (int i = 0; i < count; ++i) picks.insert(MustPick(request).address);
+    return picks;
+  }
+
+  // Calls that end with `outcome` on the worker `address` alone.
+  void CallOn(const std::string& address, const absl::Status& outcome, int count = 1) {
+    PickRequest request = {.model = "m"};
+    for (const char* other : {"a", "b", "c"}) {
+      if (address != other) request.avoid.push_back(other);
+    }
+    for (int i = 0; i < count; ++i) {
+      const PickedWorker picked = MustPick(request);
+      EXPECT_EQ(picked.address, address);
+      table_->End(picked.call, &outcome);
+    }
+  }
+
+  int Count(WorkerState state) { return table_->States()[state]; }
+
+  FakeClock clock_;
+  MetricsRegistry registry_;
+  GatewayMetrics metrics_{registry_};
+  std::unique_ptr<RoutingTable> table_;
+  std::vector<uint64_t> ids_;
+};
+
+TEST_F(RoutingTableTest, PicksOneOfThoseThatServeOrSaysWhyNone) {
   using Code = absl::StatusCode;
   struct Case {
     const char* name;
-    std::vector<WorkerState> workers;
+    std::vector<WorkerLook> workers;
     const char* model;
     Code code;
-    const char* picked_or_message;  // the picks of four calls
+    const char* picked_or_message;  // the workers that take some of 30 calls
   };
   for (const Case& c : {
-           Case{"all serve", {kM, kM, kM}, "m", Code::kOk, "abca"},
-           Case{"one draining", {kM, kDrainingM, kM}, "m", Code::kOk, "acac"},
-           Case{"one down", {kWasM, kM, kDown}, "m", Code::kOk, "bbbb"},
-           Case{"one loading", {kLoading, kLoading, kM}, "m", Code::kOk, "cccc"},
-           Case{"load without list", {kUnlisted, kM}, "m", Code::kOk, "bbbb"},
-           Case{"several models", {kBoth, kOther, kM}, "m", Code::kOk, "acac"},
-           Case{"no name, one model", {kM, kM}, "", Code::kOk, "abab"},
+           Case{"all serve", {kM, kM, kM}, "m", Code::kOk, "abc"},
+           Case{"one draining", {kM, kDrainingM, kM}, "m", Code::kOk, "ac"},
+           Case{"one down", {kWasM, kM, kDown}, "m", Code::kOk, "b"},
+           Case{"one loading", {kLoading, kLoading, kM}, "m", Code::kOk, "c"},
+           Case{"load without list", {kUnlisted, kM}, "m", Code::kOk, "b"},
+           Case{"several models", {kBoth, kOther, kM}, "m", Code::kOk, "ac"},
+           Case{"no name, one model", {kM, kM}, "", Code::kOk, "ab"},
            Case{"no name, two models", {kM, kOther}, "", Code::kInvalidArgument, "one of the 2"},
            Case{"no name, none connected", {kDown}, "", Code::kUnavailable, "no worker"},
            Case{"no name, loading", {kLoading}, "", Code::kUnavailable, "no model is ready"},
@@ -79,85 +133,233 @@ TEST(RoutingTableTest, PicksOneOfThoseThatServeOrSaysWhyNone) {
            Case{"unknown", {kM, kOther}, "what", Code::kNotFound, "model: \"what\""},
        }) {
     SCOPED_TRACE(c.name);
-    RoutingTable table(kAddresses);
-    Fill(c.workers, table);
-    std::string picks;
-    absl::Status status;
-    for (int i = 0; i < 4 && status.ok(); ++i) {
-      const absl::StatusOr<size_t> pick = table.Pick(c.model);
-      status = pick.status();
-      if (pick.ok()) picks += kAddresses[*pick];
+    Begin(c.workers);
+    const absl::StatusOr<PickedWorker> pick = table_->Pick({.model = c.model});
+    ASSERT_EQ(pick.status().code(), c.code) << pick.status();
+    if (c.code != Code::kOk) {
+      EXPECT_THAT(std::string(pick.status().message()), HasSubstr(c.picked_or_message));
+      continue;
     }
-    EXPECT_EQ(status.code(), c.code) << status;
-    if (c.code == Code::kOk) {
-      EXPECT_EQ(picks, c.picked_or_message);
+    const std::multiset<std::string> picks = Picks({.model = c.model}, 29);
+    std::string addresses = pick->address;
+    for (const std::string& address : picks) addresses += address;
+    const std::set<char> taken(addresses.begin(), addresses.end());
+    EXPECT_EQ(std::string(taken.begin(), taken.end()), c.picked_or_message);
+  }
+}
+
+TEST_F(RoutingTableTest, OneKeyStaysOnOneWorkerUntilItHasItsShare) {
+  Begin({kM, kM, kM});
+  const std::string home = MustPick({.model = "m", .affinity_key = "k"}).address;
+  for (int i = 0; i < 30; ++i) {
+    const PickedWorker picked = MustPick({.model = "m", .affinity_key = "other"});
+    table_->End(picked.call, nullptr);
+  }
+  const std::multiset<std::string> picks = Picks({.model = "m", .affinity_key = "k"}, 119);
+  EXPECT_EQ(picks.count(home) + 1, 50u);  // ceil(1.25 * 120 / 3)
+}
+
+TEST_F(RoutingTableTest, CountsWhatWorkersReportAndWhatWasSentAndEndedSince) {
+  Begin({kM, kM});
+  table_->SetLoad(ids_[0], Load({"m"}, false, 10));  // sent by another gateway
+  EXPECT_EQ(Picks({.model = "m"}, 9).count("b"), 9u);
+  // Both tell of all they have: nothing counts twice.
+  table_->SetLoad(ids_[0], Load({"m"}, false, 10));
+  table_->SetLoad(ids_[1], Load({"m"}, false, 9));
+  const PickedWorker picked = MustPick({.model = "m"});
+  EXPECT_EQ(picked.address, "b");
+  // What has ended counts no more, though b has not said so yet.
+  table_->End(picked.call, nullptr);
+  EXPECT_EQ(MustPick({.model = "m"}).address, "b");
+  EXPECT_EQ(Picks({.model = "m"}, 10).count("b"), 5u);
+}
+
+TEST_F(RoutingTableTest, WorkersWithMoreSlotsTakeMore) {
+  Begin({kM, kM});
+  table_->SetModels(ids_[0], ModelList({"m"}, 192));
+  const std::multiset<std::string> picks = Picks({.model = "m"}, 120);
+  EXPECT_NEAR(static_cast<double>(picks.count("a")), 90, 6);
+}
+
+TEST_F(RoutingTableTest, PrefersWorkersThatHoldWhatARequestNames) {
+  Begin({kM, kM, kM});
+  v1::WorkerLoad load = Load({"m"});
+  load.add_resident("style");
+  table_->SetLoad(ids_[2], load);
+  for (int i = 0; i < 10; ++i) {
+    const PickedWorker picked =
+        MustPick({.model = "m", .affinity_key = std::to_string(i), .entries = {"style"}});
+    EXPECT_EQ(picked.address, "c");
+    table_->End(picked.call, nullptr);
+  }
+}
+
+TEST_F(RoutingTableTest, PassesOverWhomTheRequestAvoidsOrWhoIsFull) {
+  Begin({kM, kM});
+  EXPECT_EQ(Picks({.model = "m", .avoid = {"a"}}, 5).count("b"), 5u);
+  table_->SetLoad(ids_[1], Load({"m"}, false, 64));
+  EXPECT_EQ(Picks({.model = "m", .needs_free_slot = true}, 5).count("a"), 5u);
+  EXPECT_TRUE(absl::IsUnavailable(
+      table_->Pick({.model = "m", .avoid = {"a"}, .needs_free_slot = true}).status()));
+  table_->SetDown(ids_[1]);
+  EXPECT_TRUE(absl::IsUnavailable(table_->Pick({.model = "m", .avoid = {"a"}}).status()));
+}
+
+TEST_F(RoutingTableTest, LeavesOutAWorkerThatKeepsFailingUntilAProbeSucceeds) {
+  Begin({kM, kM});
+  CallOn("a", absl::InternalError("broken"), 2);
+  EXPECT_EQ(Count(WorkerState::kEjected), 1);
+  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);
+
+  clock_.Advance(absl::Seconds(5));
+  const PickedWorker probe = MustPick({.model = "m"});
+  EXPECT_EQ(probe.address, "a");
+  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);  // one at a time
+  const absl::Status lost = absl::UnavailableError("lost");
+  table_->End(probe.call, &lost);
+  clock_.Advance(absl::Seconds(9));
+  EXPECT_EQ(Picks({.model = "m"}, 5).count("a"), 0u);  // 10 s this time
+
+  clock_.Advance(absl::Seconds(1));
+  const PickedWorker second = MustPick({.model = "m"});
+  EXPECT_EQ(second.address, "a");
+  table_->Answered(second.call);
+  EXPECT_EQ(Count(WorkerState::kReady), 2);
+  EXPECT_GE(Picks({.model = "m"}, 20).count("a"), 5u);
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="failures"} 1)"));
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="probe"} 1)"));
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(picks_total{choice="probe"} 2)"));
+}
+
+TEST_F(RoutingTableTest, AProbeWithoutAVerdictIsRepeated) {
+  Begin({kM, kM});
+  CallOn("a", absl::InternalError("broken"), 2);
+  clock_.Advance(absl::Seconds(5));
+  for (int i = 0; i < 2; ++i) {
+    const PickedWorker probe = MustPick({.model = "m"});
+    EXPECT_EQ(probe.address, "a");
+    const absl::Status left = absl::CancelledError("the client left");
+    table_->End(probe.call, i == 0 ? nullptr : &left);
+  }
+}
+
+TEST_F(RoutingTableTest, OutcomesThatAreNotTheWorkersFaultDoNotCount) {
+  for (const absl::Status& outcome :
+       {absl::OkStatus(), absl::InvalidArgumentError("x"), absl::CancelledError("x"),
+        absl::DeadlineExceededError("x"), absl::ResourceExhaustedError("x")}) {
+    Begin({kM, kM});
+    CallOn("a", outcome, 10);
+    EXPECT_EQ(Count(WorkerState::kEjected), 0) << outcome;
+  }
+}
+
+TEST_F(RoutingTableTest, AWorkerThatDrainsOrIsLostIsNotEjectedToo) {
+  const absl::Status gone = absl::UnavailableError("gone");
+  for (const bool draining : {true, false}) {
+    Begin({kM, kM});
+    std::vector<PickedWorker> calls;
+    for (int i = 0; i < 5; ++i) calls.push_back(MustPick({.model = "m", .avoid = {"b"}}));
+    if (draining) {
+      table_->SetLoad(ids_[0], Load({"m"}, true));
     } else {
-      EXPECT_THAT(std::string(status.message()), HasSubstr(c.picked_or_message));
+      table_->SetDown(ids_[0]);
     }
+    for (const PickedWorker& call : calls) table_->End(call.call, &gone);
+    table_->SetLoad(ids_[0], Load({"m"}));
+    EXPECT_EQ(Count(WorkerState::kReady), 2);
   }
 }
 
-TEST(RoutingTableTest, TakesTurnsPerModel) {
-  RoutingTable table(kAddresses);
-  Fill({kBoth, kBoth}, table);
-  // Requests for the two models alternate; each model still sees both workers.
-  std::string m, other;
-  for (int i = 0; i < 4; ++i) {
-    m += kAddresses[*table.Pick("m")];
-    other += kAddresses[*table.Pick("other")];
-  }
-  EXPECT_EQ(m, "abab");
-  EXPECT_EQ(other, "abab");
+TEST_F(RoutingTableTest, IfAllAreEjectedAllAreUsed) {
+  Begin({kM, kM});
+  CallOn("a", absl::InternalError("broken"), 2);
+  CallOn("b", absl::InternalError("broken"), 2);
+  EXPECT_EQ(Count(WorkerState::kEjected), 2);
+  EXPECT_EQ(table_->NumReady(), 2);
+  const std::multiset<std::string> picks = Picks({.model = "m"}, 20);
+  EXPECT_GE(picks.count("a"), 5u);
+  EXPECT_GE(picks.count("b"), 5u);
+  CallOn("b", absl::OkStatus());  // and comes back by what it does
+  EXPECT_EQ(Picks({.model = "m"}, 10).count("b"), 10u);
 }
 
-TEST(RoutingTableTest, AvoidsAWorker) {
-  RoutingTable table(kAddresses);
-  Fill({kM, kM}, table);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(*table.Pick("m", {"a"}), 1u);
-  table.SetDown(1);
-  const absl::StatusOr<size_t> none = table.Pick("m", {"a"});
-  EXPECT_TRUE(absl::IsUnavailable(none.status())) << none.status();
-}
-
-TEST(RoutingTableTest, ListsReadyModelsOnceByName) {
-  RoutingTable table(kAddresses);
-  Fill({kOther, kM, kBoth}, table);
+TEST_F(RoutingTableTest, ListsReadyModelsOnceByName) {
+  Begin({kOther, kM, kBoth});
   std::vector<std::string> names;
-  for (const v1::ModelInfo& model : table.Models()) names.push_back(model.name());
+  for (const v1::ModelInfo& model : table_->Models()) names.push_back(model.name());
   EXPECT_THAT(names, ElementsAre("m", "other"));
-  EXPECT_EQ(table.NumReady(), 3);
-  table.SetDown(0);
-  table.SetLoad(2, Load({"m", "other"}, /*draining=*/true));
-  EXPECT_EQ(table.Models().size(), 1u);
-  EXPECT_EQ(table.NumReady(), 1);
+  EXPECT_EQ(table_->NumReady(), 3);
+  EXPECT_TRUE(table_->SetDown(ids_[0]));
+  EXPECT_TRUE(table_->SetLoad(ids_[2], Load({"m", "other"}, /*draining=*/true)));
+  EXPECT_FALSE(table_->SetLoad(ids_[2], Load({"m", "other"}, /*draining=*/true)));
+  EXPECT_EQ(table_->Models().size(), 1u);
+  EXPECT_EQ(table_->NumReady(), 1);
 }
 
-TEST(RoutingTableTest, AWorkerComesBackAfterItWasDown) {
-  RoutingTable table(kAddresses);
-  Fill({kM}, table);
-  table.SetDown(0);
-  EXPECT_FALSE(table.Pick("m").ok());
-  table.SetLoad(0, Load({"m"}));
-  EXPECT_EQ(*table.Pick("m"), 0u);
+TEST_F(RoutingTableTest, CountsWorkersByState) {
+  Begin({kM, kM, kDrainingM, kLoading, kDown});
+  CallOn("a", absl::InternalError("broken"), 2);
+  for (const WorkerState state : kWorkerStates) {
+    EXPECT_EQ(Count(state), 1) << WorkerStateName(state);
+  }
 }
 
-TEST(RoutingTableTest, IsThreadSafe) {
-  RoutingTable table(kAddresses);
-  Fill({kM, kM, kM}, table);
+TEST_F(RoutingTableTest, AWorkerComesBackAfterItWasDown) {
+  Begin({kM});
+  table_->SetDown(ids_[0]);
+  EXPECT_FALSE(table_->Pick({.model = "m"}).ok());
+  table_->SetLoad(ids_[0], Load({"m"}));
+  EXPECT_TRUE(table_->Pick({.model = "m"}).ok());
+}
+
+TEST_F(RoutingTableTest, CallsOfARemovedWorkerEndWithoutATrace) {
+  Begin({kM, kM});
+  const PickedWorker on_a = MustPick({.model = "m", .avoid = {"b"}});
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(in_flight{worker="a"} 1)"));
+  table_->Remove(ids_[0]);
+  EXPECT_THAT(registry_.Text(), Not(HasSubstr(R"(worker="a")")));
+  EXPECT_EQ(Picks({.model = "m"}, 3).count("b"), 3u);
+  // It comes back under its old address: the old call is not its own.
+  const uint64_t again = table_->Add("a");
+  table_->SetModels(again, ModelList({"m"}));
+  table_->SetLoad(again, Load({"m"}));
+  const absl::Status lost = absl::UnavailableError("lost");
+  table_->Answered(on_a.call);
+  table_->End(on_a.call, &lost);
+  table_->End(on_a.call, &lost);
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(in_flight{worker="a"} 0)"));
+  EXPECT_EQ(Picks({.model = "m"}, 3).count("a"), 3u);  // b has three more
+}
+
+TEST(RoutingTableThreadsTest, IsThreadSafe) {
+  RoutingTable table;
+  std::vector<uint64_t> ids;
+  for (const char* address : {"a", "b", "c"}) {
+    ids.push_back(table.Add(address));
+    table.SetModels(ids.back(), ModelList({"m"}));
+    table.SetLoad(ids.back(), Load({"m"}));
+  }
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (size_t worker = 0; worker < 2; ++worker) {
     threads.emplace_back([&, worker] {
+      uint64_t id = ids[worker];
       while (!stop) {
-        table.SetDown(worker);
-        table.SetModels(worker, ModelList({"m"}));
-        table.SetLoad(worker, Load({"m"}));
+        table.SetDown(id);
+        table.Remove(id);
+        id = table.Add(worker == 0 ? "a" : "b");
+        table.SetModels(id, ModelList({"m"}));
+        table.SetLoad(id, Load({"m"}));
       }
     });
   }
   // Worker c is always there, so a pick never fails.
   for (int i = 0; i < 2000; ++i) {
-    EXPECT_TRUE(table.Pick("m").ok());
+    const absl::StatusOr<PickedWorker> picked = table.Pick({.model = "m", .affinity_key = "k"});
+    EXPECT_TRUE(picked.ok());
+    table.Answered(picked->call);
+    const absl::Status outcome = i % 3 == 0 ? absl::InternalError("x") : absl::OkStatus();
+    table.End(picked->call, &outcome);
     EXPECT_GE(table.NumReady(), 1);
     EXPECT_EQ(table.Models().size(), 1u);
   }

@@ -1,9 +1,10 @@
 // The pool against workers that come, go, drain and change their models.
 #include "gateway/routing/worker_pool.h"
 
-#include <atomic>
 #include <functional>
+#include <mutex>
 #include <set>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
@@ -29,6 +30,8 @@ WorkerPoolOptions QuickOptions() {
   options.refresh = absl::Milliseconds(500);
   return options;
 }
+
+int NumReady(const WorkerPool& pool) { return pool.States()[WorkerState::kReady]; }
 
 bool HasModel(const WorkerPool& pool, const std::string& name) {
   for (const v1::ModelInfo& model : pool.Models()) {
@@ -68,26 +71,108 @@ TEST(WorkerPoolTest, WaitsForAWorkerThatComesLater) {
   EXPECT_TRUE(WaitUntil([&] { return pool.Ready(); }, absl::Seconds(3)));
 }
 
-TEST(WorkerPoolTest, TakesTurnsAndSkipsTheOnesThatAreGone) {
+TEST(WorkerPoolTest, SpreadsRequestsAndSkipsWorkersThatAreGone) {
   FakeWorker a("fake"), b("fake"), c("fake");
-  std::atomic<int> num_ready{-1};
+  MetricsRegistry registry;
+  GatewayMetrics metrics(registry);
   WorkerPoolOptions options = QuickOptions();
-  options.on_ready_workers = [&](int ready) { num_ready = ready; };
+  options.metrics = &metrics;
   WorkerPool pool({a.address(), b.address(), c.address()}, options);
-  ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 3; }));
+  EXPECT_TRUE(WaitUntil([&] { return metrics.ready_workers.Value() == 3; }));
+  std::vector<WorkerHandle> handles;
   std::multiset<std::string> picked;
-  for (int i = 0; i < 30; ++i) picked.insert(pool.Pick({.model = "fake"})->address);
-  for (const FakeWorker* worker : {&a, &b, &c}) EXPECT_EQ(picked.count(worker->address()), 10u);
+  for (int i = 0; i < 30; ++i) {
+    handles.push_back(*pool.Pick({.model = "fake"}));
+    picked.insert(handles.back().address);
+  }
+  for (const FakeWorker* worker : {&a, &b, &c}) {
+    EXPECT_LE(picked.count(worker->address()), 13u);  // ceil(1.25 * 30 / 3)
+  }
+  const std::string text = registry.Text();
+  EXPECT_NE(text.find("skein_gateway_workers{state=\"ready\"} 3"), std::string::npos) << text;
 
   b.Stop();
-  ASSERT_TRUE(WaitUntil([&] { return num_ready == 2; }));
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 2; }));
   for (int i = 0; i < 10; ++i) EXPECT_NE(pool.Pick({.model = "fake"})->address, b.address());
 
   b.Start();
-  ASSERT_TRUE(WaitUntil([&] { return num_ready == 3; }));
-  std::set<std::string> again;
-  for (int i = 0; i < 3; ++i) again.insert(pool.Pick({.model = "fake"})->address);
-  EXPECT_EQ(again.count(b.address()), 1u);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 3; }));
+  EXPECT_TRUE(pool.Pick({.model = "fake", .avoid = {a.address(), c.address()}}).ok());
+}
+
+TEST(WorkerPoolTest, ASilentWorkerIsOutUntilItSpeaksAgain) {
+  FakeWorker a("fake"), b("fake");
+  WorkerPoolOptions options = QuickOptions();
+  options.silence = absl::Milliseconds(400);
+  WorkerPool pool({a.address(), b.address()}, options);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 2; }));
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_EQ(NumReady(pool), 2);  // heartbeats keep a worker without work in
+  a.SetSilent(true);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 1; }, absl::Seconds(5)));
+  EXPECT_EQ(pool.Pick({.model = "fake"})->address, b.address());
+  a.SetSilent(false);
+  EXPECT_TRUE(WaitUntil([&] { return NumReady(pool) == 2; }, absl::Seconds(5)));
+}
+
+TEST(WorkerPoolTest, FollowsWorkersThatAreAddedAndRemoved) {
+  FakeWorker a("fake"), b("fake");
+  std::mutex mu;
+  std::set<std::string> known = {a.address()};
+  WorkerPoolOptions options = QuickOptions();
+  options.discovery.resolve_every = absl::Milliseconds(10);
+  options.discovery.resolver = [&](const std::string&, uint16_t) {
+    const std::lock_guard<std::mutex> lock(mu);
+    return known;
+  };
+  const auto set_known = [&](const std::set<std::string>& addresses) {
+    const std::lock_guard<std::mutex> lock(mu);
+    known = addresses;
+  };
+  WorkerPool pool({"dns:workers:50051"}, options);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 1; }));
+  set_known({a.address(), b.address()});
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 2; }));
+  // Removed while a call holds it: its channel stays, new calls go elsewhere.
+  const auto held = pool.Pick({.model = "fake", .avoid = {b.address()}});
+  ASSERT_TRUE(held.ok());
+  set_known({b.address()});
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 1; }));
+  EXPECT_EQ(pool.Pick({.model = "fake"})->address, b.address());
+  EXPECT_EQ(held->address, a.address());
+  EXPECT_NE(held->channel, nullptr);
+  held->Report(absl::OkStatus());
+  for (int i = 0; i < 5; ++i) {  // to and fro
+    set_known({a.address()});
+    ASSERT_TRUE(
+        WaitUntil([&] { return pool.Pick({.model = "fake", .avoid = {b.address()}}).ok(); }));
+    set_known({b.address()});
+    ASSERT_TRUE(
+        WaitUntil([&] { return pool.Pick({.model = "fake", .avoid = {a.address()}}).ok(); }));
+  }
+}
+
+TEST(WorkerPoolTest, RetriesHaveABudget) {
+  FakeWorker a("fake"), b("fake");
+  MetricsRegistry registry;
+  GatewayMetrics metrics(registry);
+  WorkerPoolOptions options = QuickOptions();
+  options.metrics = &metrics;
+  WorkerPool pool({a.address(), b.address()}, options);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 2; }));
+  EXPECT_TRUE(absl::IsUnavailable(
+      pool.PickAgain({.model = "fake", .avoid = {a.address(), b.address()}}).status()));
+  int retries = 0;
+  while (pool.PickAgain({.model = "fake", .avoid = {a.address()}}).ok()) ++retries;
+  EXPECT_EQ(retries, 10);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(pool.Pick({.model = "fake"}).ok());
+  EXPECT_TRUE(pool.PickAgain({.model = "fake", .avoid = {a.address()}}).ok());
+  const std::string text = registry.Text();
+  for (const char* line :
+       {"{outcome=\"exhausted\"} 1", "{outcome=\"retried\"} 11", "{outcome=\"budget\"} 1"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
 }
 
 TEST(WorkerPoolTest, LeavesADrainingWorkerOut) {

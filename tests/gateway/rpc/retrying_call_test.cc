@@ -1,5 +1,6 @@
 #include "gateway/rpc/retrying_call.h"
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
@@ -16,14 +17,21 @@ FakeGeneration Fail(const absl::Status& status, const std::vector<std::string>& 
   return script;
 }
 
-v1::GenerateRequest SomeRequest() {
+// Other prompts are at home on other workers.
+v1::GenerateRequest SomeRequest(int number = 0) {
   v1::GenerateRequest request;
   request.set_model("fake");
-  request.mutable_prompt()->set_text("hi");
+  request.mutable_prompt()->set_text(absl::StrCat("hi ", number));
   return request;
 }
 
-// Two workers, picked in turns from the first on.
+v1::WorkerLoad RunningLoad(uint32_t running) {
+  v1::WorkerLoad load;
+  load.set_running(running);
+  return load;
+}
+
+// Two workers.
 class RetryingCallTest : public ::testing::Test {
  protected:
   RetryingCallTest() : pool_({a_.address(), b_.address()}) {
@@ -57,24 +65,86 @@ class RetryingCallTest : public ::testing::Test {
 TEST_F(RetryingCallTest, MovesToTheOtherWorkerWhenTheFirstIsUnavailable) {
   a_.OnGenerate(
       [](const v1::GenerateRequest&) { return Fail(absl::UnavailableError("draining")); });
-  // Whichever is picked first: two calls make sure that the failing one is among them.
-  for (int i = 0; i < 2; ++i) {
+  constexpr int kCalls = 12;  // some of which begin at each of the two
+  for (int i = 0; i < kCalls; ++i) {
     CallRecorder recorder;
     ASSERT_TRUE(
-        StartGenerateWithRetry(pool_, SomeRequest(), CallOptions(), recorder.Callbacks()).ok());
+        StartGenerateWithRetry(pool_, SomeRequest(i), CallOptions(), recorder.Callbacks()).ok());
     EXPECT_TRUE(recorder.WaitForDone().ok());
     EXPECT_EQ(recorder.text(), "Hello, world");
     EXPECT_EQ(recorder.num_done(), 1);
   }
   EXPECT_GE(a_.calls().size(), 1u);
-  EXPECT_EQ(b_.calls().size(), 2u);
+  EXPECT_EQ(b_.calls().size(), size_t{kCalls});
 }
 
-TEST_F(RetryingCallTest, TriesTwiceAndNoMore) {
+TEST_F(RetryingCallTest, AsksEachWorkerOnceAndThreeAtMost) {
   BothAnswer(Fail(absl::UnavailableError("draining")));
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(recorder_.WaitForDone(), absl::UnavailableError("draining"));
   EXPECT_EQ(num_calls(), 2u);
+
+  FakeWorker c, d;
+  for (FakeWorker* worker : {&c, &d}) {
+    worker->OnGenerate(
+        [](const v1::GenerateRequest&) { return Fail(absl::UnavailableError("x")); });
+  }
+  WorkerPool pool({a_.address(), b_.address(), c.address(), d.address()});
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
+  while (absl::Now() < deadline && pool.States()[WorkerState::kReady] != 4) {
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  CallRecorder recorder;
+  ASSERT_TRUE(StartGenerateWithRetry(pool, SomeRequest(), {}, recorder.Callbacks()).ok());
+  EXPECT_TRUE(absl::IsUnavailable(recorder.WaitForDone()));
+  EXPECT_EQ(num_calls() + c.calls().size() + d.calls().size(), 2u + 3u);
+  EXPECT_TRUE(WaitForCalls(absl::Seconds(10)));
+}
+
+TEST_F(RetryingCallTest, BeginsAgainWhereNoTokenHasCome) {
+  FakeGeneration begun = SayPieces({"lost"});
+  begun.steps.resize(1);  // `started` alone
+  begun.status = absl::UnavailableError("killed in its prefill");
+  a_.OnGenerate([begun](const v1::GenerateRequest&) { return begun; });
+  for (int i = 0; i < 8; ++i) {
+    CallRecorder recorder;
+    ASSERT_TRUE(
+        StartGenerateWithRetry(pool_, SomeRequest(i), CallOptions(), recorder.Callbacks()).ok());
+    EXPECT_TRUE(recorder.WaitForDone().ok());
+    EXPECT_EQ(recorder.text(), "Hello, world");
+    // Told once, together with the first token.
+    EXPECT_EQ(recorder.messages().front().started().seed(), 7u);
+    EXPECT_EQ(recorder.messages().front().text(), "Hello");
+    EXPECT_FALSE(recorder.messages().at(1).has_started());
+  }
+  EXPECT_GE(a_.calls().size(), 1u);
+}
+
+TEST_F(RetryingCallTest, MovesFromAFullWorkerToOneWithRoomOnly) {
+  a_.OnGenerate(
+      [](const v1::GenerateRequest&) { return Fail(absl::ResourceExhaustedError("queue full")); });
+  for (int i = 0; i < 8; ++i) {
+    CallRecorder recorder;
+    ASSERT_TRUE(
+        StartGenerateWithRetry(pool_, SomeRequest(i), CallOptions(), recorder.Callbacks()).ok());
+    EXPECT_TRUE(recorder.WaitForDone().ok());
+  }
+  const size_t calls_of_a = a_.calls().size();
+  EXPECT_GE(calls_of_a, 1u);
+  EXPECT_EQ(b_.calls().size(), 8u);
+
+  // Both have all their 64 slots taken.
+  a_.SetLoad(RunningLoad(64));
+  b_.SetLoad(RunningLoad(64));
+  const absl::Time deadline = absl::Now() + absl::Seconds(10);
+  while (absl::Now() < deadline && pool_.Pick({.model = "fake", .needs_free_slot = true}).ok()) {
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  b_.OnGenerate(
+      [](const v1::GenerateRequest&) { return Fail(absl::ResourceExhaustedError("queue full")); });
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(recorder_.WaitForDone(), absl::ResourceExhaustedError("queue full"));
+  EXPECT_EQ(num_calls(), calls_of_a + 8 + 1);
 }
 
 TEST_F(RetryingCallTest, DoesNotRepeatWhatHasBegun) {
@@ -86,9 +156,9 @@ TEST_F(RetryingCallTest, DoesNotRepeatWhatHasBegun) {
 }
 
 TEST_F(RetryingCallTest, DoesNotRepeatOtherErrors) {
-  BothAnswer(Fail(absl::ResourceExhaustedError("queue full")));
+  BothAnswer(Fail(absl::InternalError("broken")));
   ASSERT_TRUE(Start().ok());
-  EXPECT_EQ(recorder_.WaitForDone(), absl::ResourceExhaustedError("queue full"));
+  EXPECT_EQ(recorder_.WaitForDone(), absl::InternalError("broken"));
   EXPECT_EQ(num_calls(), 1u);
 }
 

@@ -55,6 +55,24 @@ TEST(WorkerServiceTest, TokenizeAndDetokenizeAreInverse) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST(WorkerServiceTest, WatchersGetHeartbeatsIfTheyWantThem) {
+  TestWorker worker;
+  v1::WatchLoadRequest request;
+  request.set_heartbeat_ms(50);
+  v1::WorkerLoad load;
+  for (int messages : {0, 1, 4}) {  // left before, after and between heartbeats
+    grpc::ClientContext context;
+    const auto watch = worker.worker().WatchLoad(&context, request);
+    for (int i = 0; i < messages; ++i) {
+      ASSERT_TRUE(watch->Read(&load));
+      EXPECT_THAT(load.ready_models(), ElementsAre("alphabet"));
+      EXPECT_EQ(load.heartbeat_ms(), 50u);
+    }
+    context.TryCancel();
+    EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+}
+
 TEST(WorkerServiceTest, WatchersHearTheLoadAtOnceAndAfterEachChange) {
   TestWorker worker({.loaded = false});
   grpc::ClientContext context;
