@@ -60,7 +60,7 @@ std::vector<Option> BenchOptionTable(BenchOptions& out) {
 // Completes `options.load` with what only the server knows. Returns tokens to make prompts of.
 absl::StatusOr<TokenIds> Prepare(BenchOptions& options) {
   LoadOptions& load = options.load;
-  ASSIGN_OR_RETURN(load.url, ParseUrl(options.server.url));
+  ASSIGN_OR_RETURN(load.url, UrlOf(options.server));
   if (load.requests == 0 && load.duration == absl::InfiniteDuration()) load.requests = 100;
   load.ignore_eos = !options.stop_at_eos;
   load.stream = !options.no_stream;

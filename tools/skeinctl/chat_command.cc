@@ -87,7 +87,7 @@ class Conversation {
 absl::Status Chat(const ServerOptions& server, const GenerateOptions& options,
                   const std::string& system, const std::vector<std::string>& words,
                   Terminal& terminal) {
-  ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
+  ASSIGN_OR_RETURN(Url url, UrlOf(server));
   ApiClient client(std::move(url));
   ASSIGN_OR_RETURN(const std::string model, client.ChooseModel(server.model));
   GenerateCall settings;

@@ -1,9 +1,12 @@
 #include "tools/skeinctl/commands.h"
 
+#include <cstdlib>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+
+#include "common/base/status_macros.h"
 
 namespace skein::ctl {
 namespace {
@@ -13,6 +16,7 @@ constexpr Command kCommands[] = {
     {"complete", "continue a text", RunComplete},
     {"models", "list the models that are served", RunModels},
     {"tokenize", "show the tokens of a text", RunTokenize},
+    {"keys", "make API keys, check files of them", RunKeys},
     {"bench", "put load on a server and measure latencies and throughput", RunBench},
 };
 
@@ -51,6 +55,14 @@ int RunSkeinctl(const std::vector<std::string>& args, Terminal& terminal) {
   }
   terminal.err << "skeinctl: no command \"" << args[0] << "\"\n\n" << Overview();
   return 2;
+}
+
+absl::StatusOr<Url> UrlOf(const ServerOptions& server) {
+  ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
+  const char* from_environment = std::getenv("SKEIN_API_KEY");
+  url.api_key =
+      !server.api_key.empty() || from_environment == nullptr ? server.api_key : from_environment;
+  return url;
 }
 
 absl::Status Explain(const absl::Status& status, const std::string& url) {

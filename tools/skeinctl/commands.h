@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
+#include "tools/skeinctl/http_client.h"
 #include "tools/skeinctl/options.h"
 
 namespace skein::ctl {
@@ -30,10 +32,14 @@ absl::Status RunChat(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunComplete(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunModels(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunTokenize(const std::vector<std::string>& args, Terminal& terminal);
+absl::Status RunKeys(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunBench(const std::vector<std::string>& args, Terminal& terminal);
 
 // Runs the command that `args` name. Returns the exit status: 0 fine, 1 failed, 2 used wrongly.
 int RunSkeinctl(const std::vector<std::string>& args, Terminal& terminal);
+
+// Where and as whom to call.
+absl::StatusOr<Url> UrlOf(const ServerOptions& server);
 
 // `status` with what can be done about it, when the server at `url` cannot be reached.
 absl::Status Explain(const absl::Status& status, const std::string& url);

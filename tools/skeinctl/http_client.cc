@@ -156,6 +156,9 @@ absl::StatusOr<HttpReply> HttpClient::SendOnce(const HttpCall& call, Progress& p
   std::string head =
       absl::StrCat(call.method, " ", url_.path, call.path, " HTTP/1.1\r\nHost: ", url_.host, ":",
                    url_.port, "\r\nUser-Agent: skeinctl\r\n");
+  if (!url_.api_key.empty()) {
+    absl::StrAppend(&head, "Authorization: Bearer ", url_.api_key, "\r\n");
+  }
   if (!call.body.empty() || call.method == "POST") {
     absl::StrAppend(&head, "Content-Type: application/json\r\nContent-Length: ", call.body.size(),
                     "\r\n");

@@ -17,7 +17,8 @@ namespace skein::ctl {
 struct Url {
   std::string host;
   std::string port;
-  std::string path;  // without a slash at the end; often empty
+  std::string path;     // without a slash at the end; often empty
+  std::string api_key;  // sent with every call unless empty; not a part of the text
 };
 
 // "http://HOST[:PORT][/PATH]", also without "http://". InvalidArgument for anything else.

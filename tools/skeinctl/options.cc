@@ -127,6 +127,8 @@ std::string DescribeOptions(const std::vector<Option>& options) {
 
 std::vector<Option> ServerOptionTable(ServerOptions& out) {
   return {TextOption("url", "URL", "the gateway (default http://127.0.0.1:8080)", &out.url),
+          TextOption("api-key", "KEY", "default: $SKEIN_API_KEY, which no list of processes shows",
+                     &out.api_key),
           TextOption("model", "NAME", "default: the only model that is served", &out.model)};
 }
 

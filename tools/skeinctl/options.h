@@ -45,6 +45,7 @@ std::string DescribeOptions(const std::vector<Option>& options);
 // Where the server is and what it should run: the options that all sub-commands share.
 struct ServerOptions {
   std::string url = "http://127.0.0.1:8080";
+  std::string api_key;  // empty: $SKEIN_API_KEY, if it is set
   std::string model;
 };
 std::vector<Option> ServerOptionTable(ServerOptions& out);

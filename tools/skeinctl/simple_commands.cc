@@ -23,7 +23,7 @@ std::string TextArgument(const ParsedArgs& args, Terminal& terminal) {
 
 absl::Status Complete(const ServerOptions& server, const GenerateOptions& options,
                       const std::string& prompt, Terminal& terminal) {
-  ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
+  ASSIGN_OR_RETURN(Url url, UrlOf(server));
   ApiClient client(std::move(url));
   ASSIGN_OR_RETURN(const std::string model, client.ChooseModel(server.model));
   GenerateCall call;
@@ -43,7 +43,7 @@ absl::Status Complete(const ServerOptions& server, const GenerateOptions& option
 }
 
 absl::Status Models(const ServerOptions& server, Terminal& terminal) {
-  ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
+  ASSIGN_OR_RETURN(Url url, UrlOf(server));
   ApiClient client(std::move(url));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, client.Models());
   for (const std::string& name : names) terminal.out << name << "\n";
@@ -57,7 +57,7 @@ std::string ShownText(absl::string_view text) {
 }
 
 absl::Status Tokenize(const ServerOptions& server, const std::string& text, Terminal& terminal) {
-  ASSIGN_OR_RETURN(Url url, ParseUrl(server.url));
+  ASSIGN_OR_RETURN(Url url, UrlOf(server));
   ApiClient client(std::move(url));
   ASSIGN_OR_RETURN(const std::string model, client.ChooseModel(server.model));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, client.Tokenize(model, text));
@@ -87,7 +87,7 @@ absl::Status RunComplete(const std::vector<std::string>& args, Terminal& termina
 
 absl::Status RunModels(const std::vector<std::string>& args, Terminal& terminal) {
   ServerOptions server;
-  const std::vector<Option> table = {ServerOptionTable(server)[0]};
+  const std::vector<Option> table = {ServerOptionTable(server)[0], ServerOptionTable(server)[1]};
   ASSIGN_OR_RETURN(const ParsedArgs parsed, ParseArgs(args, table));
   if (parsed.help) {
     terminal.out << HelpText("models [OPTIONS]",

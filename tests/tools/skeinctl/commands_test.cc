@@ -1,5 +1,8 @@
 #include "tools/skeinctl/commands.h"
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "absl/strings/match.h"
@@ -14,6 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 struct Outcome {
   int exit_status = 0;
@@ -136,6 +140,52 @@ TEST(SkeinctlTest, MistakesAreExplained) {
     EXPECT_EQ(outcome.exit_status, c.exit_status) << c.message;
     EXPECT_THAT(outcome.err, HasSubstr(c.message));
   }
+}
+
+TEST(SkeinctlTest, MakesKeysAndChecksThem) {
+  const Outcome made = Skeinctl({"keys", "new", "--name=ci", "--role=inference", "--role=metrics",
+                                 "--model=rwkv*", "--requests-per-minute=60", "--max-parallel", "2",
+                                 "--expires=2037-01-31T00:00:00Z"});
+  EXPECT_EQ(made.exit_status, 0) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("\nsk-skein-"));
+  EXPECT_THAT(made.out, Not(HasSubstr("sk-skein-")));
+  for (const char* part : {"name: \"ci\"", "role: \"inference\"", "role: \"metrics\"",
+                           "model: \"rwkv*\"", "requests_per_minute: 60", "max_parallel: 2"}) {
+    EXPECT_THAT(made.out, HasSubstr(part));
+  }
+  const Outcome other = Skeinctl({"keys", "new", "--name=other", "--role=admin"});
+  EXPECT_NE(made.err, other.err);
+  const std::string path = ::testing::TempDir() + "/skeinctl_keys_test.txtpb";
+  std::ofstream(path) << made.out << other.out;
+  EXPECT_EQ(Skeinctl({"keys", "check", path}).out, path + ": 2 keys\n");
+  std::ofstream(path) << made.out << made.out;
+  EXPECT_THAT(Skeinctl({"keys", "check", path}).err, HasSubstr("the name is given twice"));
+  std::filesystem::remove(path);
+}
+
+TEST(SkeinctlTest, RefusesKeysThatMakeNoSense) {
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"keys"},
+           {"keys", "new"},
+           {"keys", "new", "--name=a"},
+           {"keys", "new", "--name=a", "--role=root"},
+           {"keys", "new", "--name=a b", "--role=admin"},
+           {"keys", "new", "--name=a", "--role=admin", "--expires=soon"},
+           {"keys", "check"}}) {
+    EXPECT_EQ(Skeinctl(args).exit_status, 2) << args.size();
+  }
+}
+
+TEST(SkeinctlTest, SendsItsApiKey) {
+  ScriptedServer server(Answer);
+  EXPECT_EQ(Skeinctl({"models", "--url", server.url(), "--api-key=sk-one"}).exit_status, 0);
+  EXPECT_THAT(server.last_head(), HasSubstr("Authorization: Bearer sk-one\r\n"));
+  setenv("SKEIN_API_KEY", "sk-two", 1);
+  EXPECT_EQ(Skeinctl({"models", "--url", server.url()}).exit_status, 0);
+  EXPECT_THAT(server.last_head(), HasSubstr("Authorization: Bearer sk-two\r\n"));
+  unsetenv("SKEIN_API_KEY");
+  EXPECT_EQ(Skeinctl({"models", "--url", server.url()}).exit_status, 0);
+  EXPECT_THAT(server.last_head(), Not(HasSubstr("Authorization")));
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ void Require(bool condition, const char* what) {
   std::abort();
 }
 
-// Reads one request into its first line and its body; false at the end of the connection.
-bool ReadRequest(int fd, std::string& line, std::string& body) {
+// Reads one request into its head and its body; false at the end of the connection.
+bool ReadRequest(int fd, std::string& head_text, std::string& body) {
   std::string bytes;
   size_t head = std::string::npos;
   size_t length = 0;
@@ -40,7 +40,7 @@ bool ReadRequest(int fd, std::string& line, std::string& body) {
     if (head != std::string::npos && field < head)
       length = std::strtoul(bytes.c_str() + field + 16, nullptr, 10);
   }
-  line = bytes.substr(0, bytes.find('\r'));
+  head_text = bytes.substr(0, head + 2);
   body = bytes.substr(head + 4);
   return true;
 }
@@ -95,6 +95,11 @@ int ScriptedServer::connections() const {
   return connections_;
 }
 
+std::string ScriptedServer::last_head() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return last_head_;
+}
+
 void ScriptedServer::Serve() {
   while (true) {
     const int fd = accept(listener_, nullptr, nullptr);
@@ -117,9 +122,13 @@ void ScriptedServer::Serve() {
 }
 
 void ScriptedServer::ServeConnection(int fd) {
-  std::string line, body;
-  while (ReadRequest(fd, line, body)) {
-    const ScriptedAnswer answer = answer_(line, body);
+  std::string head, body;
+  while (ReadRequest(fd, head, body)) {
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      last_head_ = head;
+    }
+    const ScriptedAnswer answer = answer_(head.substr(0, head.find('\r')), body);
     for (const std::string& piece : answer.pieces) {
       if (send(fd, piece.data(), piece.size(), MSG_NOSIGNAL) < 0) return;
     }

@@ -31,6 +31,7 @@ class ScriptedServer {
 
   std::string url() const;
   int connections() const;
+  std::string last_head() const;  // of the newest request: its first line and its headers
 
  private:
   void Serve();
@@ -40,9 +41,10 @@ class ScriptedServer {
   int listener_ = -1;
   int port_ = 0;
   mutable std::mutex mu_;
-  int current_ = -1;     // the open connection; guarded by mu_
-  int connections_ = 0;  // guarded by mu_
-  bool stop_ = false;    // guarded by mu_
+  int current_ = -1;       // the open connection; guarded by mu_
+  int connections_ = 0;    // guarded by mu_
+  std::string last_head_;  // guarded by mu_
+  bool stop_ = false;      // guarded by mu_
   std::thread thread_;
 };
 
