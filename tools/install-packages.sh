@@ -14,7 +14,7 @@ build_packages=(
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev shellcheck git
-  buildah podman runc conmon catatonit mmdebstrap systemd
+  buildah podman runc conmon catatonit mmdebstrap systemd unzip openssl
 )
 
 case "${1:-}" in
