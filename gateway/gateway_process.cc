@@ -19,6 +19,7 @@
 #include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
 #include "common/tls/certificate_monitor.h"
+#include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/http/http_server.h"
@@ -110,8 +111,10 @@ absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchWorkerCertificates(
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
-  WorkerPool workers({config.worker().begin(), config.worker().end()},
-                     ToPoolOptions(config.routing(), metrics));
+  WorkerPoolOptions pool_options = ToPoolOptions(config.routing(), metrics);
+  pool_options.credentials = MakeChannelCredentials(config.worker_tls());
+  pool_options.server_name = config.worker_tls().server_name();
+  WorkerPool workers({config.worker().begin(), config.worker().end()}, pool_options);
   ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
                    WatchWorkerCertificates(config.worker_tls(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<AccessControl> access, MakeAccess(config, metrics));

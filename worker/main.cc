@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (!line->health_check.empty()) {
-    return ReportHealth(skein::CheckHealth(line->health_check, kHealthTimeout));
+    return ReportHealth(skein::CheckHealth(line->health_check, line->config.tls(), kHealthTimeout));
   }
   if (line->config.model().path().empty()) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);

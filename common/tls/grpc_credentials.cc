@@ -2,6 +2,7 @@
 
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
 namespace skein {
@@ -37,9 +38,17 @@ std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(
   return tls::TlsCredentials(options);
 }
 
-void SetServerName(const config::v1::ClientTls& config, grpc::ChannelArguments& arguments) {
-  if (config.server_name().empty()) return;
-  arguments.SetSslTargetNameOverride(config.server_name());
+std::shared_ptr<grpc::ChannelCredentials> MakeOwnChannelCredentials(
+    const config::v1::ServerTls& config) {
+  if (config.certificate().empty()) return grpc::InsecureChannelCredentials();
+  tls::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(std::make_shared<tls::FileWatcherCertificateProvider>(
+      config.key(), config.certificate(), kRefreshSeconds));
+  options.watch_identity_key_cert_pairs();
+  options.set_verify_server_certs(false);
+  options.set_check_call_host(false);
+  options.set_certificate_verifier(std::make_shared<tls::NoOpCertificateVerifier>());
+  return tls::TlsCredentials(options);
 }
 
 }  // namespace skein

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/support/channel_arguments.h>
 
 #include "skein/config/v1/tls.pb.h"
 
@@ -18,7 +16,9 @@ namespace skein {
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const config::v1::ServerTls& tls);
 std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const config::v1::ClientTls& tls);
 
-// The name to expect in servers' certificates, where it is not the one in their address.
-void SetServerName(const config::v1::ClientTls& tls, grpc::ChannelArguments& arguments);
+// For asking a server of this machine after its health, with its own configuration: shows the
+// server's certificate as the client's, and does not verify what the server shows.
+std::shared_ptr<grpc::ChannelCredentials> MakeOwnChannelCredentials(
+    const config::v1::ServerTls& tls);
 
 }  // namespace skein

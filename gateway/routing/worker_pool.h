@@ -17,6 +17,10 @@
 #include "gateway/routing/worker_handle.h"
 #include "skein/v1/workers.pb.h"
 
+namespace grpc {
+class ChannelCredentials;
+}  // namespace grpc
+
 namespace skein {
 
 struct WorkerPoolOptions {
@@ -36,6 +40,10 @@ struct WorkerPoolOptions {
   EjectionPolicy ejection;
   uint32_t retry_budget_percent = 20;
   GatewayMetrics* metrics = nullptr;  // may be null; outlives the pool
+  // TLS to the workers; null: plain. The name to expect in their certificates, if it is not the one
+  // in their addresses.
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;
+  std::string server_name = {};
 };
 
 // Thread-safe. Keeps a WatchLoad stream and the model list of every worker, reconnecting by itself.

@@ -5,10 +5,10 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 
 #include "common/base/status_macros.h"
 #include "common/config/address.h"
+#include "common/tls/grpc_credentials.h"
 
 namespace skein {
 
@@ -16,7 +16,8 @@ using grpc::health::v1::Health;
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
-absl::Status CheckHealth(const std::string& target, absl::Duration timeout) {
+absl::Status CheckHealth(const std::string& target, const config::v1::ServerTls& tls,
+                         absl::Duration timeout) {
   const size_t slash = target.find('/');
   const std::string host_port = target.substr(0, slash);
   RETURN_IF_ERROR(ParseHostPort(host_port).status());
@@ -27,7 +28,7 @@ absl::Status CheckHealth(const std::string& target, absl::Duration timeout) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   context.set_wait_for_ready(false);
   const auto health =
-      Health::NewStub(grpc::CreateChannel(host_port, grpc::InsecureChannelCredentials()));
+      Health::NewStub(grpc::CreateChannel(host_port, MakeOwnChannelCredentials(tls)));
   const grpc::Status status = health->Check(&context, request, &response);
   if (!status.ok()) {
     return absl::UnavailableError(

@@ -42,7 +42,9 @@ class GrpcCredentialsTest : public testing::Test {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-    SetServerName(client_tls_, arguments);
+    if (!client_tls_.server_name().empty()) {
+      arguments.SetSslTargetNameOverride(client_tls_.server_name());
+    }
     return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port_),
                                      MakeChannelCredentials(client_tls_), arguments);
   }
@@ -94,6 +96,22 @@ TEST_F(GrpcCredentialsTest, ServersMustBeWhoTheyShouldBe) {
   client_tls_.clear_server_name();
   client_tls_.set_ca(files_.Write("other", other_.certificate()));
   EXPECT_TRUE(StaysOutside());
+}
+
+TEST_F(GrpcCredentialsTest, AServerIsReachedWithItsOwnConfiguration) {
+  StartServer();
+  const auto reaches = [this](const config::v1::ServerTls& tls, int milliseconds) {
+    return Connects(
+        *grpc::CreateChannel(absl::StrCat("localhost:", port_), MakeOwnChannelCredentials(tls)),
+        milliseconds);
+  };
+  EXPECT_TRUE(reaches(server_tls_, 5000));
+  config::v1::ServerTls stranger = server_tls_;
+  files_.Install("stranger", other_.Issue());
+  stranger.set_certificate(files_.Path("stranger.pem"));
+  stranger.set_key(files_.Path("stranger.key"));
+  EXPECT_FALSE(reaches(stranger, 400));
+  EXPECT_FALSE(reaches({}, 400));
 }
 
 TEST_F(GrpcCredentialsTest, CertificatesAreRotatedUnderOpenChannels) {

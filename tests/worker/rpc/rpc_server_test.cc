@@ -49,16 +49,18 @@ TEST(RpcServerTest, HealthFollowsTheModel) {
 TEST(RpcServerTest, AHealthCheckSaysWhatItFound) {
   TestWorker worker({.loaded = false});
   const std::string& address = worker.server().address();
-  const absl::Status loading = CheckHealth(address, absl::Seconds(10));
+  const absl::Status loading = CheckHealth(address, {}, absl::Seconds(10));
   EXPECT_EQ(loading.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(loading.message()), HasSubstr("is NOT_SERVING, expected SERVING"));
   worker.Load();
-  EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok());
-  EXPECT_TRUE(CheckHealth(address + "/alphabet", absl::Seconds(10)).ok());
-  EXPECT_THAT(std::string(CheckHealth(address + "/other", absl::Seconds(10)).message()),
+  EXPECT_TRUE(CheckHealth(address, {}, absl::Seconds(10)).ok());
+  EXPECT_TRUE(CheckHealth(address + "/alphabet", {}, absl::Seconds(10)).ok());
+  EXPECT_THAT(std::string(CheckHealth(address + "/other", {}, absl::Seconds(10)).message()),
               HasSubstr("no answer from "));
-  EXPECT_EQ(CheckHealth("127.0.0.1:1", absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(CheckHealth("nowhere", absl::Seconds(10)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckHealth("127.0.0.1:1", {}, absl::Seconds(10)).code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CheckHealth("nowhere", {}, absl::Seconds(10)).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 // The answer to an opened call of the reflection service, whose messages this build has no classes
