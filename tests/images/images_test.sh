@@ -152,8 +152,8 @@ start worker --model /model --name demo --listen 127.0.0.1:0
 worker=$(address_in "$(wait_for worker listening)")
 wait_for worker 'model ready' >/dev/null
 "${podman[@]}" exec worker /opt/skein/bin/skein-worker --health-check "$worker" || fail 'the worker is not healthy'
-# The name tells whether the image can resolve names at all.
-start gateway --worker "localhost:${worker##*:}" --listen 127.0.0.1:0
+# From scratch, an image has no resolver but the one that is linked in.
+start gateway --worker "dns:localhost:${worker##*:}" --listen 127.0.0.1:0
 gateway=$(address_in "$(wait_for gateway listening)")
 url=http://$gateway
 curl --silent --fail --output /dev/null --retry 100 --retry-delay 0 --retry-max-time 20 --retry-all-errors \
