@@ -120,19 +120,31 @@ check_drain() {
   done
 }
 
+# run_cuda PROGRAM ARGUMENT...
+run_cuda() {
+  "${podman[@]}" run --rm --pull never --network none --read-only --cap-drop=all --ulimit nofile=4096:4096 \
+    --ulimit nproc=1024:1024 --entrypoint "$1" skein-worker-cuda:test "${@:2}"
+}
+
 # The bases of the GPU worker cannot be had here: what is laid on them can be tried on others.
 check_cuda_target() {
-  mkdir -p "$storage/cuda/usr/local/cuda/lib64"
-  echo 'stand-in' >"$storage/cuda/usr/local/cuda/lib64/libcublasLt.so.13"
-  printf 'FROM scratch\nCOPY usr /usr\n' >"$storage/cuda/Dockerfile"
+  # With the links that such an image has.
+  local cuda=$storage/cuda libraries=usr/local/cuda-13.0/targets/x86_64-linux/lib
+  mkdir -p "$cuda/$libraries" "$cuda/etc/alternatives"
+  echo 'stand-in' >"$cuda/$libraries/libcublasLt.so.13.0.0"
+  ln -s libcublasLt.so.13.0.0 "$cuda/$libraries/libcublasLt.so.13"
+  ln -s targets/x86_64-linux/lib "$cuda/usr/local/cuda-13.0/lib64"
+  ln -s /usr/local/cuda-13.0 "$cuda/etc/alternatives/cuda"
+  ln -s /etc/alternatives/cuda "$cuda/usr/local/cuda"
+  printf 'FROM scratch\nCOPY etc /etc\nCOPY usr /usr\n' >"$cuda/Dockerfile"
   "${buildah[@]}" bud --quiet --tag cuda-devel:test "$storage/cuda" >/dev/null
   build_flags='--build-arg CUDA_DEVEL=localhost/cuda-devel:test --build-arg CUDA_RUNTIME=debian:bookworm-slim' \
     build_images --bundle "$storage/bundle" worker-cuda >/dev/null
   equal 'skein-worker-cuda: its user' "$(inspect worker-cuda '{{.User}}')" 65532:65532
   equal 'skein-worker-cuda: title' "$(label worker-cuda title)" skein-worker-cuda
-  equal 'what the GPU worker says' "$("${podman[@]}" run --rm --pull never --network none --read-only --cap-drop=all \
-    --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 skein-worker-cuda:test --model /model --check-config)" \
+  equal 'what the GPU worker says' "$(run_cuda skein-worker --model /model --check-config)" \
     'the configuration is valid'
+  equal 'cuBLASLt of the GPU worker' "$(run_cuda cat /opt/skein/lib/libcublasLt.so.13)" stand-in
 }
 
 use_storage "$build/images"
