@@ -22,6 +22,12 @@ std::string InitialMetadata(const grpc::ClientContext& context, const char* key)
   return it == metadata.end() ? "" : std::string(it->second.data(), it->second.size());
 }
 
+uint32_t SumDrawn(const Collected& got) {
+  uint32_t drawn = 0;
+  for (const v1::GenerateResponse& message : got.messages) drawn += message.drawn();
+  return drawn;
+}
+
 TEST(GenerateReactorTest, StartedThenTextThenUsage) {
   TestWorker worker;
   const Collected got = Collect(worker.inference(), GreedyRequest("abc", 5));
@@ -35,6 +41,7 @@ TEST(GenerateReactorTest, StartedThenTextThenUsage) {
   const v1::Usage& usage = got.messages.back().usage();
   EXPECT_EQ(usage.prompt_tokens(), 4u);
   EXPECT_EQ(usage.completion_tokens(), 5u);
+  EXPECT_EQ(SumDrawn(got), 5u);
   EXPECT_EQ(usage.state_rows(), 1u);
 }
 
@@ -48,6 +55,7 @@ TEST(GenerateReactorTest, EachChoiceFinishesOnce) {
   for (uint32_t choice = 0; choice < 3; ++choice) EXPECT_EQ(got.Text(choice), "abcdefghi");
   EXPECT_EQ(got.num_finishes(), 3);
   EXPECT_EQ(got.messages.back().usage().completion_tokens(), 18u);
+  EXPECT_EQ(SumDrawn(got), 18u);
 }
 
 TEST(GenerateReactorTest, AStopStringEndsTheText) {
@@ -60,6 +68,7 @@ TEST(GenerateReactorTest, AStopStringEndsTheText) {
   EXPECT_EQ(got.messages[got.messages.size() - 2].matched_stop(), "hi");
   EXPECT_EQ(got.messages[got.messages.size() - 2].finish(), v1::FINISH_REASON_STOP);
   EXPECT_EQ(got.messages.back().usage().completion_tokens(), 6u);
+  EXPECT_EQ(SumDrawn(got), 6u);  // also those whose text was held back
 }
 
 TEST(GenerateReactorTest, LogprobsCarryTheBytesOfTokens) {

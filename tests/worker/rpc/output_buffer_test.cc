@@ -26,8 +26,10 @@ TEST(OutputBufferTest, ChunksOfAChoiceJoinWhileTheyWait) {
   OutputBuffer buffer;
   v1::GenerateResponse first = Chunk(0, "He");
   first.add_tokens()->set_id(1);
+  first.set_drawn(1);
   v1::GenerateResponse last = Chunk(0, "llo");
   last.add_tokens()->set_id(2);
+  last.set_drawn(3);
   last.set_finish(v1::FINISH_REASON_STOP);
   last.set_matched_stop("\n");
   buffer.AddChunk(first);
@@ -35,6 +37,7 @@ TEST(OutputBufferTest, ChunksOfAChoiceJoinWhileTheyWait) {
   const std::vector<v1::GenerateResponse> all = TakeAll(buffer);
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(all[0].text(), "Hello");
+  EXPECT_EQ(all[0].drawn(), 4u);
   ASSERT_EQ(all[0].tokens_size(), 2);
   EXPECT_EQ(all[0].tokens(1).id(), 2u);
   EXPECT_EQ(all[0].finish(), v1::FINISH_REASON_STOP);
