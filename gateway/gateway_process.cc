@@ -122,8 +122,12 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   context.phase = GatewayPhase::kStarting;
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> probe_server,
                    StartProbeServer(config, context));
+  HttpServerOptions options = ToServerOptions(config);
+  options.check_head = [&context](const HttpRequest& request) {
+    return RefuseByHead(request, context);
+  };
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
-                   StartServer(ToServerOptions(config), context, HandleRequest));
+                   StartServer(std::move(options), context, HandleRequest));
   context.phase = GatewayPhase::kServing;
   LogInfo("listening",
           {{"address", server->address()}, {"workers", absl::StrJoin(config.worker(), ",")}});

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 
@@ -53,5 +54,9 @@ void HandleRequest(const HttpRequest& request, GatewayContext& context,
 // The same for the listener that has nothing but probes and metrics, and asks for no keys.
 void HandleProbe(const HttpRequest& request, GatewayContext& context,
                  std::shared_ptr<HttpResponder> out);
+
+// Of a request with a large body that has not been read yet: the answer that it gets whatever the
+// body is. So nobody without a key makes the gateway hold large bodies.
+std::optional<HttpResponse> RefuseByHead(const HttpRequest& request, const GatewayContext& context);
 
 }  // namespace skein

@@ -46,6 +46,20 @@ HttpResponse MethodNotAllowed(const HttpRequest& request, const Route& route) {
   return response;
 }
 
+HttpResponse NoSuchRoute(const HttpRequest& request) {
+  const absl::Status status =
+      WithCode(absl::NotFoundError(absl::StrCat(request.path, ": no such route")), "unknown_url");
+  return ErrorResponse(status, request.request_id);
+}
+
+HttpResponse NoBodyExpected(const HttpRequest& request) {
+  const absl::Status status = WithCode(
+      absl::InvalidArgumentError(absl::StrCat(request.path, ": takes no body")), "body_too_large");
+  HttpResponse response = ErrorResponse(status, request.request_id);
+  response.status = 413;
+  return response;
+}
+
 const Route* FindRoute(const std::vector<Route>& routes, absl::string_view path) {
   for (const Route& route : routes) {
     if (Matches(route, path)) return &route;
@@ -78,9 +92,7 @@ void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& re
     return;
   }
   if (route == nullptr) {
-    const absl::Status status =
-        WithCode(absl::NotFoundError(absl::StrCat(request.path, ": no such route")), "unknown_url");
-    out->Send(ErrorResponse(status, request.request_id));
+    out->Send(NoSuchRoute(request));
     return;
   }
   if (!Serves(*route, request.method)) {
@@ -124,6 +136,22 @@ const std::vector<Route>& Routes() {
 void HandleRequest(const HttpRequest& request, GatewayContext& context,
                    std::shared_ptr<HttpResponder> out) {
   Dispatch(Routes(), Keys::kAsked, request, context, std::move(out));
+}
+
+std::optional<HttpResponse> RefuseByHead(const HttpRequest& request,
+                                         const GatewayContext& context) {
+  const Route* route = FindRoute(Routes(), request.path);
+  if (route == nullptr) return NoSuchRoute(request);
+  if (!Serves(*route, request.method)) return MethodNotAllowed(request, *route);
+  if (route->method != Method::kPost) return NoBodyExpected(request);
+  const absl::StatusOr<Caller> caller =
+      context.access.Identify(request.Header("authorization"), route->role);
+  if (caller.ok()) return std::nullopt;
+  HttpResponse response = ErrorResponse(caller.status(), request.request_id);
+  for (auto& header : AnswerCors(request, context.config.cors_origin()).headers) {
+    response.headers.push_back(std::move(header));
+  }
+  return response;
 }
 
 void HandleProbe(const HttpRequest& request, GatewayContext& context,

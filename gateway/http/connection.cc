@@ -103,6 +103,9 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
     traits.keep_alive = parser.keep_alive();
     traits.http_1_0 = parser.get().version() < 11;
     traits.head = request.method == Method::kHead;
+    refusal = CheckHead(parser, request);
+  }
+  if (!refusal.has_value()) {
     refusal = co_await ReadBody(parser);
   }
   ClearDeadline();
@@ -122,6 +125,14 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
   if (traits.keep_alive) co_return true;
   co_await Linger();
   co_return false;
+}
+
+std::optional<HttpResponse> Connection::CheckHead(const Parser& parser,
+                                                  const HttpRequest& request) const {
+  if (!context_.options.check_head || parser.is_done()) return std::nullopt;
+  const auto size = parser.content_length();
+  if (size.has_value() && *size <= HttpServerOptions::kLargeBodyBytes) return std::nullopt;
+  return context_.options.check_head(request);
 }
 
 Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTraits& traits) {

@@ -77,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Reading. An HttpResponse is the refusal of a request that cannot be served.
   TaskOf<bool> ReadFirstByte();
   TaskOf<std::optional<HttpResponse>> ReadHeader(Parser& parser);
+  std::optional<HttpResponse> CheckHead(const Parser& parser, const HttpRequest& request) const;
   TaskOf<std::optional<HttpResponse>> ReadBody(Parser& parser);
   // One read into buffer_; false at the end of the stream, an error or a timeout.
   TaskOf<bool> ReadSome(size_t size);

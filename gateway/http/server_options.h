@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
 
 #include "gateway/http/heartbeats.h"
+#include "gateway/http/http_types.h"
 #include "skein/config/v1/gateway.pb.h"
 
 namespace skein {
@@ -19,6 +22,11 @@ struct HttpServerOptions {
   std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of its threads
 
   config::v1::ServerTls tls;  // without a certificate: plain HTTP
+
+  // Looks at a request's head before a body of more than kLargeBodyBytes, or of a size not told, is
+  // read: the answer of one that is not worth reading. Called on the server's threads.
+  std::function<std::optional<HttpResponse>(const HttpRequest&)> check_head = nullptr;
+  static constexpr uint64_t kLargeBodyBytes = 64 << 10;
 
   uint64_t max_body_bytes = 16 << 20;
   uint32_t max_header_bytes = 16 << 10;

@@ -94,6 +94,27 @@ TEST_F(AccessTest, EveryRouteAsksForItsRole) {
   }
 }
 
+TEST_F(AccessTest, LargeBodiesAreReadForKeysAlone) {
+  SetKeys(Key("alpha", "role: 'inference'") + Key("beta", "role: 'metrics'"));
+  const auto refusal = [&](Method method, const std::string& path, const std::string& key) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.headers = {{"authorization", "Bearer " + key}};
+    const auto response = RefuseByHead(request, context_);
+    return response.has_value() ? response->status : 0;
+  };
+  for (const Route& route : Routes()) {
+    SCOPED_TRACE(route.path);
+    const bool takes_body = route.method == Method::kPost;
+    EXPECT_EQ(refusal(route.method, PathOf(route), "omega"), takes_body ? 401 : 413);
+    EXPECT_EQ(refusal(route.method, PathOf(route), "beta"), takes_body ? 403 : 413);
+    EXPECT_EQ(refusal(route.method, PathOf(route), "alpha"), takes_body ? 0 : 413);
+  }
+  EXPECT_EQ(refusal(Method::kPost, "/nowhere", "alpha"), 404);
+  EXPECT_EQ(refusal(Method::kPut, kChat, "alpha"), 405);
+}
+
 TEST_F(AccessTest, WrongAndExpiredKeysGetTheSameAnswer) {
   SetKeys(Key("alpha", "role: 'inference' expires: '2020-01-01T00:00:00Z'"));
   UseKey("alpha");

@@ -1,6 +1,8 @@
 // Sizes, times and numbers that a client cannot exceed.
+#include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,6 +91,36 @@ TEST(LimitsTest, AClientThatSendsALargeBodyStillReadsTheRefusal) {
   const auto response = client.Request("POST", "/", std::string(4 << 20, 'x'));
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->status, 413);
+}
+
+TEST(LimitsTest, LargeBodiesAreReadOnlyIfTheHeadIsGood) {
+  HttpServerOptions options;
+  std::atomic<int> asked{0};
+  options.check_head = [&](const HttpRequest& request) -> std::optional<HttpResponse> {
+    ++asked;
+    if (request.path == "/good") return std::nullopt;
+    HttpResponse response;
+    response.status = 401;
+    return response;
+  };
+  TestServer server(Echo, options);
+  const std::string large(HttpServerOptions::kLargeBodyBytes + 1, 'x');
+  EXPECT_EQ(HttpPost(server.port(), "/bad", std::string(1000, 'x'))->status, 200);
+  EXPECT_EQ(HttpGet(server.port(), "/bad")->status, 200);
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(HttpPost(server.port(), "/good", large)->status, 200);
+  EXPECT_EQ(asked, 1);
+  HttpClient client(server.port());
+  ASSERT_TRUE(client
+                  .SendRaw("POST /bad HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n"
+                           "content-length: 10000000\r\n\r\n")
+                  .ok());
+  EXPECT_EQ(client.ReadResponse()->status, 401);  // and no 100 before
+  HttpClient chunked(server.port());
+  ASSERT_TRUE(
+      chunked.SendRaw("POST /bad HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\n")
+          .ok());
+  EXPECT_EQ(chunked.ReadResponse()->status, 401);
 }
 
 TEST(LimitsTest, ASlowRequestIsRefused) {
