@@ -39,23 +39,25 @@ equal() { [[ "$2" == "$3" ]] || fail "$1 is \"$2\", expected \"$3\""; }
 files_in() { (cd "$1" && find . -type f "${@:2}" -printf '/%P\n' | sort); }
 
 check_files() {
-  local target=$1 mounted programs linked found
+  local target=$1 programs=("${@:2}") mounted linked found
   mounted=$("${podman[@]}" image mount "skein-$target:test")
-  # Every executable is the program or a library, so there is no shell, no compiler, no package manager.
-  programs=$(files_in "$mounted" -perm /111 -not -name '*.so*')
-  equal "skein-$target: its executables" "$programs" "/opt/skein/bin/skein-$target"
-  linked=$(LD_LIBRARY_PATH=/opt/skein/lib chroot "$mounted" /lib64/ld-linux-x86-64.so.2 \
-    --list "/opt/skein/bin/skein-$target" | grep -o '/[^ ]*' | xargs -n 1 realpath -m -s | sort -u)
+  # Every executable is a program of ours or a library, so there is no shell, no compiler, no package manager.
+  found=$(files_in "$mounted" -perm /111 -not -name '*.so*')
+  equal "skein-$target: its executables" "$found" "$(printf '/opt/skein/bin/%s\n' "${programs[@]}")"
+  linked=$(for program in "${programs[@]}"; do
+    LD_LIBRARY_PATH=/opt/skein/lib chroot "$mounted" /lib64/ld-linux-x86-64.so.2 --list "/opt/skein/bin/$program"
+  done | grep -o '/[^ ]*' | xargs -n 1 realpath -m -s | sort -u)
   found=$(files_in "$mounted" -name '*.so*')
-  diff <(echo "$linked") <(echo "$found") >&2 || fail "skein-$target: its libraries are not those that it links with"
+  diff <(echo "$linked") <(echo "$found") >&2 || fail "skein-$target: its libraries are not those that its programs link with"
   [[ -z "$(find "$mounted" -perm /6000 -o -perm /002 -not -type l)" ]] || fail "skein-$target: rights that nobody needs"
   unpacked=$(du --apparent-size --bytes --summarize "$mounted" | cut -f 1)
   say "skein-$target: $((unpacked / 1000000)).$((unpacked / 100000 % 10)) MB unpacked"
 }
 
+# check_image TARGET PROGRAM...
 check_image() {
   local target=$1
-  check_files "$target"
+  check_files "$@"
   equal "skein-$target: its user" "$(inspect "$target" '{{.User}}')" 65532:65532
   equal "skein-$target: its stop signal" "$(inspect "$target" '{{.Config.StopSignal}}')" SIGTERM
   equal "skein-$target: title" "$(label "$target" title)" "skein-$target"
@@ -70,11 +72,21 @@ check_image() {
 
 # --- What they do. ---------------------------------------------------------------------------------------------------
 
-# start TARGET ARGUMENT...: the container is named like its target.
+contained=(--pull never --read-only --cap-drop=all --security-opt no-new-privileges
+  --ulimit nofile=4096:4096 --ulimit nproc=1024:1024)
+
+# start TARGET FILE MOUNTED ARGUMENT...: the container is named like its target.
 start() {
-  "${podman[@]}" run --detach --name "$1" --pull never --network host --read-only --cap-drop=all \
-    --security-opt no-new-privileges --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --volume "$PWD/deploy/demo-model:/model:ro" \
-    "skein-$1:test" "${@:2}" >/dev/null
+  "${podman[@]}" run --detach --name "$1" --network host "${contained[@]}" --volume "$2:$3:ro" "skein-$1:test" \
+    "${@:4}" >/dev/null
+}
+
+# Keys come from the image, too: the entry goes into $storage/keys, the key into SKEIN_API_KEY.
+make_key() {
+  "${podman[@]}" run --rm --network none "${contained[@]}" --entrypoint skeinctl skein-gateway:test \
+    keys new --name test --role inference >"$storage/keys" 2>"$storage/key"
+  SKEIN_API_KEY=$(grep -o 'sk-[^ ]*' "$storage/key") || fail "no key was made: $(cat "$storage/key")"
+  export SKEIN_API_KEY
 }
 
 # wait_for NAME EVENT: the log line of that event.
@@ -101,7 +113,8 @@ check_process() {
 # Both get SIGTERM while a stream runs, which must end whole, and they with status 0.
 check_drain() {
   local stream=$storage/stream tries lines
-  curl --silent --no-buffer --max-time 60 "$url/v1/completions" >"$stream" --data '{"model": "demo", "prompt": "The",
+  curl --silent --no-buffer --max-time 60 --header "Authorization: Bearer $SKEIN_API_KEY" \
+    "$url/v1/completions" >"$stream" --data '{"model": "demo", "prompt": "The",
     "stream": true, "temperature": 1, "seed": 5, "ignore_eos": true, "max_tokens": 4000}' &
   local client=$!
   for ((tries = 0; tries < 100; ++tries)); do
@@ -122,8 +135,7 @@ check_drain() {
 
 # run_cuda PROGRAM ARGUMENT...
 run_cuda() {
-  "${podman[@]}" run --rm --pull never --network none --read-only --cap-drop=all --ulimit nofile=4096:4096 \
-    --ulimit nproc=1024:1024 --entrypoint "$1" skein-worker-cuda:test "${@:2}"
+  "${podman[@]}" run --rm --network none "${contained[@]}" --entrypoint "$1" skein-worker-cuda:test "${@:2}"
 }
 
 # The bases of the GPU worker cannot be had here: what is laid on them can be tried on others.
@@ -151,21 +163,23 @@ use_storage "$build/images"
 say 'making the base'
 make_base
 say 'building'
-tools/bundle.sh "$build" "$storage/bundle" skein-gateway skein-worker >/dev/null
+tools/bundle.sh "$build" "$storage/bundle" skein-gateway skein-worker skeinctl >/dev/null
 build_images --bundle "$storage/bundle" gateway worker >/dev/null
-check_image gateway
+check_image gateway skein-gateway skeinctl
 ((unpacked <= max_gateway_bytes)) || fail "skein-gateway: $unpacked bytes unpacked, expected at most $max_gateway_bytes"
-check_image worker
+check_image worker skein-worker
 
 check_cuda_target
 
 say 'starting both containers'
-start worker --model /model --name demo --listen 127.0.0.1:0
+start worker "$PWD/deploy/demo-model" /model --model /model --name demo --listen 127.0.0.1:0
 worker=$(address_in "$(wait_for worker listening)")
 wait_for worker 'model ready' >/dev/null
 "${podman[@]}" exec worker /opt/skein/bin/skein-worker --health-check "$worker" || fail 'the worker is not healthy'
 # From scratch, an image has no resolver but the one that is linked in.
-start gateway --worker "dns:localhost:${worker##*:}" --listen 127.0.0.1:0
+make_key
+start gateway "$storage/keys" /run/secrets/keys --keys /run/secrets/keys --worker "dns:localhost:${worker##*:}" \
+  --listen 127.0.0.1:0
 gateway=$(address_in "$(wait_for gateway listening)")
 url=http://$gateway
 curl --silent --fail --output /dev/null --retry 100 --retry-delay 0 --retry-max-time 20 --retry-all-errors \
@@ -175,6 +189,8 @@ check_process worker
 check_process gateway
 
 say 'chatting'
+equal 'the answer without a key' \
+  "$(curl --silent --output /dev/null --write-out '%{http_code}' "$url/v1/models")" 401
 equal 'the answer' "$("$skeinctl" chat --url "$url" --temperature 0 'What is 345 + 278?')" 623
 say 'stopping both while a stream runs'
 check_drain
