@@ -3,6 +3,7 @@
 #
 #   tools/install-packages.sh build     what building and running needs
 #   tools/install-packages.sh test      that, and what the tests need
+#   tools/install-packages.sh fuzz      that, and what the fuzz targets need
 set -euo pipefail
 
 build_packages=(
@@ -16,17 +17,19 @@ test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev shellcheck git
   buildah podman runc conmon catatonit mmdebstrap systemd unzip openssl
 )
+fuzz_packages=(clang-14 libclang-rt-14-dev)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;
-  test)
+  test | fuzz)
     wanted=("${build_packages[@]}" "${test_packages[@]}")
+    [[ "$1" == fuzz ]] && wanted+=("${fuzz_packages[@]}")
     # Node may come from elsewhere, and then brings its own npm.
     command -v node >/dev/null || wanted+=(nodejs)
     command -v npm >/dev/null || wanted+=(npm)
     ;;
   *)
-    echo "usage: $0 build|test" >&2
+    echo "usage: $0 build|test|fuzz" >&2
     exit 2
     ;;
 esac

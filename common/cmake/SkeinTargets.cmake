@@ -40,6 +40,7 @@ endfunction()
 
 set(SKEIN_TEST_LABEL "" CACHE STRING "Build and register only the tests with this label; empty for all")
 add_custom_target(skein_tests COMMENT "Every registered test is built")
+add_custom_target(skein_slow_tests COMMENT "Every test labelled slow is built")
 
 # The tests of a sanitizer build have names like asan/step_loop, so that several builds can be run as one.
 set(SKEIN_TEST_PREFIX "")
@@ -73,6 +74,9 @@ function(skein_test)
     target_compile_definitions(${target} PRIVATE ${variable}="$<TARGET_FILE:${program}>")
   endforeach()
   add_dependencies(skein_tests ${target})
+  if("slow" IN_LIST ARG_LABELS)
+    add_dependencies(skein_slow_tests ${target})
+  endif()
   set(test ${SKEIN_TEST_PREFIX}${ARG_NAME})
   add_test(NAME ${test} COMMAND ${target} --gtest_brief=1)
   if(NOT ARG_TIMEOUT)
@@ -116,5 +120,6 @@ endfunction()
 function(skein_warnings target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror>
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>  # g++ has more of them
     $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;--Werror=all-warnings>)
 endfunction()
