@@ -39,6 +39,7 @@ class ChildProcess {
   // ends without one, DeadlineExceeded if none comes.
   absl::StatusOr<std::string> WaitForLine(const std::string& text, absl::Duration timeout);
 
+  int pid() const { return pid_; }
   // Memory in use, from /proc.
   int64_t rss_bytes() const;
 

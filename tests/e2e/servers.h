@@ -35,7 +35,7 @@ class WorkerServer {
   static absl::StatusOr<std::unique_ptr<WorkerServer>> Start(const Options& options);
 
   const std::string& address() const { return address_; }
-  ChildProcess& process() { return *process_; }
+  ChildProcess& process() const { return *process_; }
   // The first message of WatchLoad.
   absl::StatusOr<v1::WorkerLoad> Load() const;
   // Value of a metric without labels other than `model`.
@@ -59,7 +59,7 @@ class GatewayServer {
 
   int port() const { return port_; }
   std::string url() const;
-  ChildProcess& process() { return *process_; }
+  ChildProcess& process() const { return *process_; }
   absl::Status WaitReady(bool ready, absl::Duration timeout) const;
 
  private:

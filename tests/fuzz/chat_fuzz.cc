@@ -1,5 +1,6 @@
-// A chat template to recognise, and turns that every format renders: TEMPLATE 1f BOS 1f EOS 1f SYSTEM 1f ROLES 1f
-// CONTENTS. A byte of ROLES is a turn: s, u and a are system, user and assistant; CONTENTS is a list.
+// A chat template to recognise, and turns that every format renders: TEMPLATE 1f BOS 1f EOS 1f
+// SYSTEM 1f ROLES 1f CONTENTS. A byte of ROLES is a turn: s, u and a are system, user and
+// assistant; CONTENTS is a list.
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ using skein::ChatTurn;
 using skein::fuzz::Parts;
 using skein::fuzz::Require;
 
-constexpr const char* kFormats[] = {"chatml", "qwen", "qwen3",   "llama3", "mistral",
+constexpr const char* kFormats[] = {"chatml", "qwen", "qwen3",    "llama3", "mistral",
                                     "phi3.5", "phi4", "phi4mini", "reka",   "world"};
 constexpr size_t kMaxTurns = 64;
 constexpr size_t kMaxFrameBytes = 128;  // that a format adds to a turn

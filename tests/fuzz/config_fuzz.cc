@@ -1,5 +1,5 @@
-// The configuration of a process: PROCESS 1f FLAGS 1f TEXT. PROCESS starts with 'w' for the worker, else it is the
-// gateway; FLAGS is a list of arguments; TEXT is the file of --config.
+// The configuration of a process: PROCESS 1f FLAGS 1f TEXT. PROCESS starts with 'w' for the worker,
+// else it is the gateway; FLAGS is a list of arguments; TEXT is the file of --config.
 #include <string>
 #include <vector>
 
@@ -27,7 +27,8 @@ constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 template <typename Config>
 void CheckPrinted(const Config& config) {
   std::string text;
-  Require(google::protobuf::TextFormat::PrintToString(config, &text), "a configuration can be printed");
+  Require(google::protobuf::TextFormat::PrintToString(config, &text),
+          "a configuration can be printed");
   Config again;
   const absl::Status status = skein::ParseTextProto(text, "printed", again);
   Require(status.ok(), "what is printed can be read", status.ToString());
@@ -69,13 +70,13 @@ std::vector<std::string> Arguments(absl::string_view list, const std::string& fi
 }
 
 absl::Status FillWorker(skein::config::v1::WorkerConfig& config) {
-  FillDefaults(config, /*has_cuda=*/false);
-  return Validate(config, /*has_cuda=*/false);
+  skein::FillDefaults(config, /*has_cuda=*/false);
+  return skein::Validate(config, /*has_cuda=*/false);
 }
 
 absl::Status FillGateway(skein::config::v1::GatewayConfig& config) {
-  FillDefaults(config, /*num_cores=*/2);
-  return Validate(config);
+  skein::FillDefaults(config, /*num_cores=*/2);
+  return skein::Validate(config);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the fuzz targets share. A target is one function, LLVMFuzzerTestOneInput; a property that does not hold ends the
-// process, and libFuzzer keeps the input.
+// What the fuzz targets share. A target is one function, LLVMFuzzerTestOneInput; a property that
+// does not hold ends the process, and libFuzzer keeps the input.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ inline absl::string_view Text(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
 
-// Cuts an input into parts, so that seeds can be written with an editor. Parts end with the byte 0x1f, lists inside of
-// a part have the byte 0x1e between their items.
+// Cuts an input into parts, so that seeds can be written with an editor. Parts end with the byte
+// 0x1f, lists inside of a part have the byte 0x1e between their items.
 class Parts {
  public:
   explicit Parts(absl::string_view input) : rest_(input) {}

@@ -17,9 +17,9 @@ MemoryFile::MemoryFile() : descriptor_(memfd_create("fuzz", MFD_CLOEXEC)) {
 MemoryFile::~MemoryFile() { close(descriptor_); }
 
 void MemoryFile::Write(absl::string_view content) const {
-  const bool written = ftruncate(descriptor_, 0) == 0 &&
-                       pwrite(descriptor_, content.data(), content.size(), 0) ==
-                           static_cast<ssize_t>(content.size());
+  const bool written =
+      ftruncate(descriptor_, 0) == 0 && pwrite(descriptor_, content.data(), content.size(), 0) ==
+                                            static_cast<ssize_t>(content.size());
   Require(written, "a file in memory can be written");
 }
 

@@ -1,5 +1,5 @@
-// The data.pkl of a torch file by itself, so that the fuzzer need not keep a zip archive whole. What it describes is
-// then looked for in an archive with one storage.
+// The data.pkl of a torch file by itself, so that the fuzzer need not keep a zip archive whole.
+// What it describes is then looked for in an archive with one storage.
 #include <string>
 
 #include "tests/fuzz/fuzz.h"
@@ -22,8 +22,7 @@ bool Inside(absl::string_view part, absl::string_view whole) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto tensors =
-      skein::ReadPickle({reinterpret_cast<const std::byte*>(data), size});
+  const auto tensors = skein::ReadPickle({reinterpret_cast<const std::byte*>(data), size});
   if (!tensors.ok()) {
     RequireFailure(tensors.status(), {absl::StatusCode::kDataLoss});
     return 0;
@@ -33,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(Inside(tensor.storage_key, Text(data, size)), "storage keys point into the pickle");
   }
   const std::string file = skein::PthBytes(Text(data, size), std::string(64, '\x3f'));
-  const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(file.data()), file.size());
+  const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(file.data()),
+                                         file.size());
   const auto opened = skein::ReadPth(bytes);
   if (!opened.ok()) {
     RequireFailure(opened.status(), {absl::StatusCode::kDataLoss});

@@ -1,4 +1,5 @@
-// The JSON bodies of the endpoints that read one: ENDPOINT 1f BODY. The last letter of ENDPOINT chooses.
+// The JSON bodies of the endpoints that read one: ENDPOINT 1f BODY. The last letter of ENDPOINT
+// chooses.
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/request_decoding.h"
 

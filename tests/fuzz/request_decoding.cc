@@ -43,9 +43,9 @@ void CheckWire(const Message& message) {
 }
 
 void CheckSampling(const v1::Sampling& sampling) {
-  for (const float value : {sampling.temperature(), sampling.top_p(), sampling.min_p(),
-                            sampling.presence_penalty(), sampling.frequency_penalty(),
-                            sampling.penalty_decay(), sampling.prompt_penalty_weight()}) {
+  for (const float value :
+       {sampling.temperature(), sampling.top_p(), sampling.min_p(), sampling.presence_penalty(),
+        sampling.frequency_penalty(), sampling.penalty_decay(), sampling.prompt_penalty_weight()}) {
     Require(std::isfinite(value), "numbers are finite");
   }
   for (const auto& [id, bias] : sampling.logit_bias()) {
@@ -101,7 +101,8 @@ void CheckBody(absl::string_view path, absl::string_view body) {
   }
   const auto again = ParseJsonBody(json::serialize(*parsed), kMaxDepth);
   Require(again.ok(), "a body that was written can be read", again.status().ToString());
-  Require(Accepts(path, *again) == Accepts(path, *parsed), "a body that was written means the same");
+  Require(Accepts(path, *again) == Accepts(path, *parsed),
+          "a body that was written means the same");
 }
 
 }  // namespace skein::fuzz

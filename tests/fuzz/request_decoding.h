@@ -5,8 +5,8 @@
 
 namespace skein::fuzz {
 
-// Decodes `body` as the endpoint at `path` does and checks what comes out: a message that survives the wire, or an error
-// object with status 400. Nothing for paths that read no body.
+// Decodes `body` as the endpoint at `path` does and checks what comes out: a message that survives
+// the wire, or an error object with status 400. Nothing for paths that read no body.
 void CheckBody(absl::string_view path, absl::string_view body);
 
 }  // namespace skein::fuzz

@@ -1,6 +1,6 @@
-// Stop strings and a reply: OPTIONS 1f STOPS 1f CUTS 1f REPLY. STOPS is a list; a byte of CUTS is the length of a piece.
-// The text that a client gets must not depend on how the reply was cut into tokens, and is what a search over the whole
-// reply finds.
+// Stop strings and a reply: OPTIONS 1f STOPS 1f CUTS 1f REPLY. STOPS is a list; a byte of CUTS is
+// the length of a piece. The text that a client gets must not depend on how the reply was cut into
+// tokens, and is what a search over the whole reply finds.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -33,7 +33,8 @@ Reply Assemble(const Setting& setting, absl::string_view reply, absl::string_vie
   Reply result;
   size_t cut = 0;
   while (!reply.empty() && !assembler.stopped()) {
-    const size_t length = cuts.empty() ? reply.size() : static_cast<uint8_t>(cuts[cut++ % cuts.size()]);
+    const size_t length =
+        cuts.empty() ? reply.size() : static_cast<uint8_t>(cuts[cut++ % cuts.size()]);
     const std::string text = assembler.Append(reply.substr(0, length));
     Require(skein::ValidUtf8Prefix(text) == text.size(), "every piece of text is UTF-8", text);
     result.text += text;

@@ -41,8 +41,8 @@ void CheckPlace(const TensorEntry& entry, std::span<const std::byte> file) {
 
 void CheckConversion(const TensorEntry& entry, const std::string& bytes) {
   std::vector<float> values(static_cast<size_t>(NumElements(entry.shape)));
-  const absl::Status status = ConvertToFloat(entry.dtype, bytes.data(),
-                                             static_cast<int64_t>(values.size()), values.data());
+  const absl::Status status =
+      ConvertToFloat(entry.dtype, bytes.data(), static_cast<int64_t>(values.size()), values.data());
   if (!status.ok()) {
     RequireFailure(status, {absl::StatusCode::kInvalidArgument, absl::StatusCode::kUnimplemented});
   }
@@ -79,8 +79,7 @@ void CheckRewritten(const std::vector<NamedTensor>& tensors) {
     total += Bytes(tensor.entry);
     if (total > kMaxCopiedBytes || !IsPlainName(tensor.name)) return;  // the writer escapes nothing
     if (!names.insert(tensor.name).second) return;
-    copies.push_back(
-        {tensor.name, tensor.entry.dtype, tensor.entry.shape, Copied(tensor.entry)});
+    copies.push_back({tensor.name, tensor.entry.dtype, tensor.entry.shape, Copied(tensor.entry)});
   }
   const std::string file = SafetensorsBytes(copies);
   const auto again =

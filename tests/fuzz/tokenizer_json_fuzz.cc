@@ -47,8 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   file.Write(parts.Next());
   const auto tokenizer = skein::LoadHfTokenizer(file.path());
   if (!tokenizer.ok()) {
-    skein::fuzz::RequireFailure(tokenizer.status(), {absl::StatusCode::kInvalidArgument,
-                                                     absl::StatusCode::kUnimplemented});
+    skein::fuzz::RequireFailure(
+        tokenizer.status(), {absl::StatusCode::kInvalidArgument, absl::StatusCode::kUnimplemented});
     return 0;
   }
   CheckTokens(**tokenizer);

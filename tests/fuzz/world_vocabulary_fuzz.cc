@@ -1,5 +1,5 @@
-// An RWKV World vocabulary and a text to encode with it: LINES 1f TEXT. The 256 single bytes, which every vocabulary
-// has, stand in front unless LINES starts with '!'.
+// An RWKV World vocabulary and a text to encode with it: LINES 1f TEXT. The 256 single bytes, which
+// every vocabulary has, stand in front unless LINES starts with '!'.
 #include <memory>
 #include <string>
 
