@@ -20,6 +20,7 @@
 #include <prometheus/exposer.h>
 
 #include "common/base/log.h"
+#include "common/base/process.h"
 #include "common/base/status_macros.h"
 #include "common/config/access_config.h"
 #include "common/config/address.h"
@@ -172,6 +173,7 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
 }  // namespace
 
 int RunWorker(const WorkerConfig& config, ModelLoader load) {
+  PrepareProcess();
   const sigset_t signals = BlockSignals();
   gpr_set_log_function(LogFromGrpc);
   std::atomic<bool> failed{false};
