@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 
 #include "common/base/log.h"
+#include "common/base/process.h"
 #include "common/base/status_macros.h"
 #include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
@@ -148,6 +149,7 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
 }  // namespace
 
 int RunGateway(const GatewayConfig& config) {
+  PrepareProcess();
   const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // in all threads: they inherit it
   RaiseFileLimit(config.limits().max_connections());

@@ -74,6 +74,9 @@ class CountedResponder : public HttpResponder {
     });
   }
   void OnSilence(std::function<void()> callback) override { out_->OnSilence(std::move(callback)); }
+  void OnShutdown(std::function<void()> callback) override {
+    out_->OnShutdown(std::move(callback));
+  }
 
  private:
   const std::shared_ptr<HttpResponder> out_;

@@ -50,6 +50,10 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     out_->OnDisconnect([weak = weak_from_this()] {
       if (const auto run = weak.lock()) run->Cancel();
     });
+    out_->OnShutdown([weak = weak_from_this()] {
+      const auto run = weak.lock();
+      if (run != nullptr) run->Fail(absl::UnavailableError("the gateway is shutting down"));
+    });
     if (!stream_) return;
     // In a long queue or prefill: comments then flow before the worker's first message.
     out_->OnSilence([weak = weak_from_this()] {

@@ -327,6 +327,11 @@ void Connection::CloseIfIdle() {
   if (idle_) Close();
 }
 
+void Connection::Shutdown() {
+  const std::shared_ptr<Exchange> exchange = exchange_;
+  if (exchange != nullptr) exchange->Shutdown();
+}
+
 void Connection::Abort() {
   ClientLeft();
   Close();

@@ -51,6 +51,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool Drain();
   // Closes the connection if it is between requests.
   void CloseIfIdle();
+  // Tells the handler in progress, if any, to end its answer at once.
+  void Shutdown();
   // Ends everything at once; the handler in progress sees a disconnect.
   void Abort();
 

@@ -48,6 +48,10 @@ class ExchangeResponder final : public HttpResponder {
     exchange_->OnSilence(std::move(callback));
   }
 
+  void OnShutdown(std::function<void()> callback) override {
+    exchange_->OnShutdown(std::move(callback));
+  }
+
  private:
   const std::shared_ptr<Exchange> exchange_;
 };
@@ -91,14 +95,26 @@ void Exchange::Silence() {
   if (callback) callback();
 }
 
+void Exchange::Shutdown() {
+  std::function<void()> callback;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (disconnected_ || detached_) return;
+    callback.swap(on_shutdown_);
+  }
+  if (callback) callback();
+}
+
 void Exchange::Detach() {
   std::function<void()> dropped_callback;  // may own the handler's objects: freed after the lock
   std::function<void()> dropped_silence;
+  std::function<void()> dropped_shutdown;
   std::function<void()> dropped_wake;
   const std::lock_guard<std::mutex> lock(mu_);
   detached_ = true;
   dropped_callback.swap(on_disconnect_);
   dropped_silence.swap(on_silence_);
+  dropped_shutdown.swap(on_shutdown_);
   dropped_wake.swap(wake_);
 }
 
@@ -143,6 +159,11 @@ void Exchange::OnDisconnect(std::function<void()> callback) {
 void Exchange::OnSilence(std::function<void()> callback) {
   const std::lock_guard<std::mutex> lock(mu_);
   if (!detached_) on_silence_.swap(callback);
+}
+
+void Exchange::OnShutdown(std::function<void()> callback) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (!detached_) on_shutdown_.swap(callback);
 }
 
 void Exchange::AddEvent(absl::string_view data) {

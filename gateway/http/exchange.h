@@ -38,6 +38,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Disconnect();
   // The client has waited for long and there is no answer: runs the handler's callback, here.
   void Silence();
+  // The server ends and waits no longer: runs the handler's callback, here.
+  void Shutdown();
   // The answer is complete or cannot be completed: later calls of the handler do nothing.
   void Detach();
 
@@ -50,6 +52,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool StartEvents();  // false if the answer was given already
   void OnDisconnect(std::function<void()> callback);
   void OnSilence(std::function<void()> callback);
+  void OnShutdown(std::function<void()> callback);
   void AddEvent(absl::string_view data);
   void CloseStream(bool broken);
   void ResponderDropped();
@@ -61,6 +64,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::function<void()> wake_;  // empty once detached
   std::function<void()> on_disconnect_;
   std::function<void()> on_silence_;
+  std::function<void()> on_shutdown_;
   HeaderList headers_;  // until there is an answer
   Output output_;
   bool answered_ = false;

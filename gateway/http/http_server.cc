@@ -22,6 +22,9 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
+// For handlers to end their answers, and for clients to take them, after a drain in vain.
+constexpr absl::Duration kLastWords = absl::Seconds(1);
+
 absl::StatusOr<tcp::endpoint> Resolve(const std::string& listen) {
   ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(listen));
   asio::io_context io;
@@ -88,9 +91,14 @@ class HttpServer::Impl {
     bool complete = true;
     for (const auto& shard : shards_) shard->Drain();
     for (const auto& shard : shards_) complete = shard->WaitUntilDrained(deadline) && complete;
-    for (const auto& shard : shards_) shard->Close();
+    const bool last_words = !complete && drain_timeout > absl::ZeroDuration();
+    for (const auto& shard : shards_) {
+      if (last_words) shard->Shutdown();
+      shard->Close();
+    }
     // For last answers on their way, those to late requests among them.
-    const absl::Time end = std::min(deadline, absl::Now() + context_.options.linger);
+    const absl::Time end = last_words ? absl::Now() + kLastWords
+                                      : std::min(deadline, absl::Now() + context_.options.linger);
     for (const auto& shard : shards_) shard->WaitUntilEmpty(end);
     for (const auto& shard : shards_) shard->Abort();
     shards_.clear();  // joins

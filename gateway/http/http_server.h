@@ -38,8 +38,8 @@ class HttpServer {
 
   // Closes idle connections and lets open answers finish for `drain_timeout`. In the meantime new
   // requests still reach the handler, which refuses them; each answer closes its connection. Then
-  // accepts nothing more and disconnects what is left. True if no open answer had to be cut. No
-  // callback runs after it returns.
+  // accepts nothing more, tells handlers whose answers are open to end them, and disconnects what
+  // is left. True if no open answer had to be cut. No callback runs after it returns.
   bool Stop(absl::Duration drain_timeout);
 
  private:

@@ -66,6 +66,10 @@ class HttpResponder {
   // byte for as long as an event stream is. It may call StartEvents, so that comments follow. Later
   // calls replace it.
   virtual void OnSilence(std::function<void()> callback) = 0;
+  // `callback` runs at most once, on a server thread, when the server ends and the time for open
+  // answers is over: what it does not end at once is cut off without a word. Later calls replace
+  // it.
+  virtual void OnShutdown(std::function<void()> callback) = 0;
 };
 
 }  // namespace skein

@@ -89,6 +89,12 @@ bool ServerShard::WaitUntilEmpty(absl::Time deadline) {
   return progress_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return empty_; });
 }
 
+void ServerShard::Shutdown() {
+  asio::post(io_, [this] {
+    for (const std::shared_ptr<Connection>& connection : connections_) connection->Shutdown();
+  });
+}
+
 void ServerShard::Abort() {
   asio::post(io_, [this] {
     for (const std::shared_ptr<Connection>& connection : connections_) connection->Abort();

@@ -43,6 +43,8 @@ class ServerShard {
   void Drain();
   // False if answers that were in progress when the drain began are so at the deadline.
   bool WaitUntilDrained(absl::Time deadline);
+  // Tells the handlers whose answers the drain has waited for in vain.
+  void Shutdown();
   // Accepts nothing more.
   void Close();
   // False if connections are left at the deadline.

@@ -272,6 +272,20 @@ TEST_F(GenerationRunTest, AClientThatLeavesCancelsEveryCall) {
       << registry_.Text();
 }
 
+TEST_F(GenerationRunTest, AGatewayThatEndsSaysSo) {
+  worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  const auto whole = Start(Method::kPost, kChat, ChatBody());
+  const auto stream = Start(Method::kPost, kChat, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(stream->WaitForEvents(1));
+  for (const auto& out : {whole, stream}) {
+    out->Shutdown();
+    ASSERT_TRUE(out->WaitForAnswer());
+  }
+  EXPECT_EQ(whole->response().status, 503);
+  EXPECT_EQ(ErrorMember(stream->events().back(), "code").as_string(), "unavailable");
+  EXPECT_TRUE(worker_.WaitForCancelled(2));
+}
+
 TEST_F(GenerationRunTest, ADeadlineThatPassesIs504) {
   context_.config.mutable_limits()->set_request_timeout_s(1);
   worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });

@@ -45,6 +45,20 @@ class RecordingResponder : public HttpResponder,
     on_silence_ = std::move(callback);
   }
 
+  void OnShutdown(std::function<void()> callback) override {
+    const std::lock_guard<std::mutex> lock(mu_);
+    on_shutdown_ = std::move(callback);
+  }
+
+  // What the server does when it ends and waits no longer.
+  void Shutdown() {
+    std::function<void()> callback;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      callback.swap(on_shutdown_);
+    }
+    if (callback) callback();
+  }
   // What the server does when the client has waited for long.
   void Wait() {
     std::function<void()> callback;
@@ -130,6 +144,7 @@ class RecordingResponder : public HttpResponder,
   int num_answers_ = 0;
   std::function<void()> on_disconnect_;
   std::function<void()> on_silence_;
+  std::function<void()> on_shutdown_;
 };
 
 }  // namespace skein

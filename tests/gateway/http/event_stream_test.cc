@@ -338,6 +338,22 @@ TEST(EventStreamTest, StopLetsAStreamEndAndCutsWhatStays) {
   }
 }
 
+TEST(EventStreamTest, AStreamThatIsToldOfTheEndHasTheLastWord) {
+  std::shared_ptr<SseWriter> events;
+  TestServer server([&](const HttpRequest&, Responder out) {
+    events = out->StartEvents();
+    out->OnShutdown([&] {
+      events->Event("the end");
+      events->Close();
+    });
+  });
+  HttpClient client(server.port());
+  ASSERT_TRUE(client.Send("GET", "/").ok());
+  ASSERT_TRUE(client.ReadHead().ok());
+  EXPECT_FALSE(server.server->Stop(absl::Milliseconds(100)));
+  EXPECT_EQ(ReadEvents(client), "the end ");
+}
+
 TEST(EventStreamTest, ManyStreamsAtOnceWithClientsThatLeave) {
   HttpServerOptions options;
   options.threads = 2;
