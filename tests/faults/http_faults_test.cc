@@ -168,7 +168,7 @@ TEST_F(HttpFaultsTest, HugeBodiesAreReadOrRefusedAndForgotten) {
   ExpectUnharmed(int64_t{400} << 20);
 }
 
-TEST_F(HttpFaultsTest, AMillionTinyChunksAreOneBody) {
+TEST_F(HttpFaultsTest, ManyTinyChunksAreOneBody) {
   const std::string json = absl::StrCat(
       R"({"model":"demo","max_tokens":3,"temperature":0,"prompt":"x"})", std::string(200000, ' '));
   std::string chunks;
