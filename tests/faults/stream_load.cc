@@ -8,7 +8,6 @@
 #include <boost/json.hpp>
 
 #include "common/base/status_macros.h"
-#include "tests/testing/http_client.h"
 
 namespace skein {
 namespace {
@@ -133,7 +132,10 @@ StreamResult StreamLoad::Run(int index) {
   // Streams of several lengths tell a text that belongs to another stream.
   const int prompt_chars = 1 + index % kLetters;
   Transcript transcript(ScriptedAnswer(prompt_chars, options_.tokens));
-  HttpClient client(options_.port, options_.patience);
+  const auto connection = options_.connect != nullptr
+                              ? options_.connect()
+                              : std::make_unique<HttpClient>(options_.port, options_.patience);
+  HttpClient& client = *connection;
   absl::Status sent = client.Send("POST", "/v1/completions", Body(prompt_chars, options_.tokens),
                                   {{"content-type", "application/json"}});
   if (!sent.ok()) {

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+
+#include "tests/testing/http_client.h"
 
 namespace skein {
 
@@ -50,6 +54,8 @@ class StreamLoad {
     int streams = 200;
     int tokens = 200;                             // of each stream
     absl::Duration patience = absl::Seconds(60);  // for the next event
+    // Instead of a plain connection to `port`.
+    std::function<std::unique_ptr<HttpClient>()> connect = nullptr;
   };
   // Starts all streams.
   explicit StreamLoad(const Options& options);
