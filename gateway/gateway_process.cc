@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
+#include "gateway/grpc/grpc_server.h"
 #include "gateway/http/http_server.h"
 #include "gateway/http/server_options.h"
 #include "gateway/metrics.h"
@@ -109,6 +111,14 @@ absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchWorkerCertificates(
       });
 }
 
+// Null without an address.
+absl::StatusOr<std::unique_ptr<GrpcServer>> StartGrpcServer(GatewayContext& context) {
+  if (context.config.grpc_listen().empty()) return nullptr;
+  ASSIGN_OR_RETURN(std::unique_ptr<GrpcServer> server, GrpcServer::Start(context));
+  LogInfo("grpc listening", {{"address", server->address()}});
+  return server;
+}
+
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   GatewayMetrics metrics(registry);
@@ -129,6 +139,7 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
                    StartServer(std::move(options), context, HandleRequest));
+  ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> grpc_server, StartGrpcServer(context));
   context.phase = GatewayPhase::kServing;
   LogInfo("listening",
           {{"address", server->address()}, {"workers", absl::StrJoin(config.worker(), ",")}});
@@ -138,7 +149,13 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   LogInfo("draining", {{"timeout_s", absl::StrCat(config.drain_timeout_s())}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // the next one ends the process
   context.phase = GatewayPhase::kDraining;
-  if (!server->Stop(absl::Seconds(config.drain_timeout_s()))) LogWarning("answers were cut");
+  const absl::Duration grace = absl::Seconds(config.drain_timeout_s());
+  bool all_ended = true;
+  {
+    const std::jthread http([&] { all_ended = server->Stop(grace); });
+    if (grpc_server != nullptr && !grpc_server->Stop(grace)) LogWarning("gRPC calls were cut");
+  }
+  if (!all_ended) LogWarning("answers were cut");
   if (!WaitForCalls(kCallGrace)) {
     LogError("calls to workers do not end");
     std::_Exit(1);  // they would use what is destroyed next

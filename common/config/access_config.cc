@@ -89,7 +89,8 @@ absl::Status Validate(const config::v1::ClientTls& tls, absl::string_view field)
 }
 
 bool AllOnLoopback(const GatewayConfig& config) {
-  return CheckKeysOrLoopback("listen", config.listen()).ok();
+  return CheckKeysOrLoopback("listen", config.listen()).ok() &&
+         CheckKeysOrLoopback("grpc_listen", config.grpc_listen()).ok();
 }
 
 absl::Status ValidateAccess(const GatewayConfig& config) {
@@ -97,7 +98,8 @@ absl::Status ValidateAccess(const GatewayConfig& config) {
   RETURN_IF_ERROR(Validate(config.worker_tls(), "worker_tls"));
   RETURN_IF_ERROR(CheckOrigins(config));
   if (!config.keys_file().empty() || config.allow_no_keys()) return absl::OkStatus();
-  return CheckKeysOrLoopback("listen", config.listen());
+  RETURN_IF_ERROR(CheckKeysOrLoopback("listen", config.listen()));
+  return CheckKeysOrLoopback("grpc_listen", config.grpc_listen());
 }
 
 }  // namespace skein

@@ -105,6 +105,9 @@ absl::Status Validate(const GatewayConfig& config) {
   if (!config.metrics_listen().empty()) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
   }
+  if (!config.grpc_listen().empty()) {
+    RETURN_IF_ERROR(CheckAddress("grpc_listen", config.grpc_listen()));
+  }
   RETURN_IF_ERROR(ValidateWorkers(config));
   RETURN_IF_ERROR(ValidateAccess(config));
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));

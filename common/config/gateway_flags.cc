@@ -60,6 +60,11 @@ FlagGroup ServingFlags(GatewayConfig& config) {
               config.set_metrics_listen(v);
               return absl::OkStatus();
             }},
+           {"grpc-listen", "ADDR", "gRPC address, such as 127.0.0.1:8090 (default: no gRPC)",
+            [&](const std::string& v) {
+              config.set_grpc_listen(v);
+              return absl::OkStatus();
+            }},
            {"threads", "N", "HTTP threads (default: one per core, at most 8)",
             SetUint32([&](uint32_t v) { config.set_threads(v); })},
            {"drain-timeout", "SECONDS",

@@ -15,6 +15,7 @@ void PrepareContext(const CallOptions& options, grpc::ClientContext& context);
 
 // Codes are the same numbers; an unknown one becomes Unknown.
 absl::Status FromGrpc(const grpc::Status& status);
+grpc::Status ToGrpc(const absl::Status& status);
 
 // Lives as long as a call, its last callback included: WaitForCalls waits for it.
 class RunningCall {

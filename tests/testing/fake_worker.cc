@@ -12,6 +12,7 @@
 
 #include "common/base/check.h"
 #include "skein/v1/inference.grpc.pb.h"
+#include "skein/v1/registry.grpc.pb.h"
 #include "skein/v1/workers.grpc.pb.h"
 
 namespace skein {
@@ -43,12 +44,15 @@ absl::StatusOr<v1::DetokenizeResponse> TokensAsBytes(const v1::DetokenizeRequest
 }  // namespace
 
 class FakeWorker::Impl final : public v1::InferenceService::Service,
-                               public v1::WorkerService::Service {
+                               public v1::WorkerService::Service,
+                               public v1::RegistryService::Service {
  public:
   explicit Impl(const std::string& model) : models_({FakeModelInfo(model)}) {
     generate_ = [](const v1::GenerateRequest&) { return SayPieces({"Hello", ",", " world"}); };
     tokenize_ = BytesAsTokens;
     detokenize_ = TokensAsBytes;
+    load_adapter_ = [](const v1::LoadAdapterRequest&) { return absl::UnimplementedError("none"); };
+    list_entries_ = [](const v1::ListRequest&) { return absl::UnimplementedError("none"); };
   }
 
   grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
@@ -73,6 +77,16 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   grpc::Status Detokenize(grpc::ServerContext*, const v1::DetokenizeRequest* request,
                           v1::DetokenizeResponse* response) override {
     return Answer(Copy(detokenize_)(*request), response);
+  }
+
+  grpc::Status LoadAdapter(grpc::ServerContext*, const v1::LoadAdapterRequest* request,
+                           v1::Entry* response) override {
+    return Answer(Copy(load_adapter_)(*request), response);
+  }
+
+  grpc::Status List(grpc::ServerContext*, const v1::ListRequest* request,
+                    v1::ListResponse* response) override {
+    return Answer(Copy(list_entries_)(*request), response);
   }
 
   grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest*,
@@ -122,6 +136,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
                              &port_);
     builder.RegisterService(static_cast<v1::InferenceService::Service*>(this));
     builder.RegisterService(static_cast<v1::WorkerService::Service*>(this));
+    builder.RegisterService(static_cast<v1::RegistryService::Service*>(this));
     server_ = builder.BuildAndStart();
     SKEIN_CHECK(server_ != nullptr && port_ != 0);
   }
@@ -165,6 +180,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   std::function<FakeGeneration(const v1::GenerateRequest&)> generate_;
   std::function<absl::StatusOr<v1::TokenizeResponse>(const v1::TokenizeRequest&)> tokenize_;
   std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
+  std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> load_adapter_;
+  std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> list_entries_;
   std::vector<v1::ModelInfo> models_;
   std::vector<SeenCall> calls_;
   v1::WorkerLoad load_;
@@ -173,6 +190,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   int version_ = 0;
   int num_cancelled_ = 0;
   int num_running_ = 0;
+  int num_messages_ = 0;
   // Touched by the test's thread only.
   int port_ = 0;
 
@@ -202,6 +220,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
             grpc::ServerWriter<v1::GenerateResponse>& writer) {
     for (const FakeGeneration::Step& step : script.steps) {
       if (!Sleep(step.delay, context) || !writer.Write(step.message)) return false;
+      const std::lock_guard<std::mutex> lock(mu_);
+      ++num_messages_;
     }
     return Sleep(script.delay_before_end, context);
   }
@@ -248,6 +268,16 @@ void FakeWorker::OnDetokenize(
   impl_->Update([&](Impl& impl) { impl.detokenize_ = std::move(script); });
 }
 
+void FakeWorker::OnLoadAdapter(
+    std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.load_adapter_ = std::move(script); });
+}
+
+void FakeWorker::OnListEntries(
+    std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.list_entries_ = std::move(script); });
+}
+
 void FakeWorker::SetModels(std::vector<v1::ModelInfo> models) {
   impl_->Update([&](Impl& impl) { impl.models_ = std::move(models); });
 }
@@ -270,6 +300,7 @@ void FakeWorker::Start() { impl_->Start(); }
 std::vector<SeenCall> FakeWorker::calls() const { return impl_->Copy(impl_->calls_); }
 int FakeWorker::num_cancelled() const { return impl_->Copy(impl_->num_cancelled_); }
 int FakeWorker::num_running() const { return impl_->Copy(impl_->num_running_); }
+int FakeWorker::num_messages() const { return impl_->Copy(impl_->num_messages_); }
 
 bool FakeWorker::WaitForCancelled(int count, absl::Duration timeout) const {
   return impl_->WaitForCancelled(count, timeout);

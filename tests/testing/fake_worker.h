@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 
 #include "skein/v1/inference.pb.h"
+#include "skein/v1/registry.pb.h"
 #include "skein/v1/workers.pb.h"
 
 namespace skein {
@@ -57,6 +58,12 @@ class FakeWorker {
   void OnDetokenize(
       std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> script);
 
+  // Registry calls are answered UNIMPLEMENTED until scripted.
+  void OnLoadAdapter(
+      std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> script);
+  void OnListEntries(
+      std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> script);
+
   // What ListModels and WatchLoad tell; watchers hear of it at once.
   void SetModels(std::vector<v1::ModelInfo> models);
   void SetDraining(bool draining);
@@ -72,6 +79,7 @@ class FakeWorker {
   std::vector<SeenCall> calls() const;  // Generate calls so far
   int num_cancelled() const;  // Generate calls that the client cancelled or that ran out of time
   int num_running() const;
+  int num_messages() const;  // that Generate calls have handed to gRPC
   // False if `num_cancelled` does not reach `count` within the time.
   bool WaitForCancelled(int count, absl::Duration timeout = absl::Seconds(5)) const;
 

@@ -1,0 +1,61 @@
+#include "gateway/grpc/front_call.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "common/base/status_macros.h"
+#include "gateway/access/retry_after.h"
+#include "gateway/endpoints/errors.h"
+#include "gateway/rpc/client_call.h"
+
+namespace skein {
+namespace {
+
+constexpr int kClientLeft = 499;
+
+// The headers of HTTP, as initial metadata.
+void AddLimits(const HeaderList& headers, const absl::Status& admitted,
+               grpc::CallbackServerContext& context) {
+  for (const auto& [name, value] : headers) context.AddInitialMetadata(name, value);
+  if (const auto after = RetryAfterOf(admitted); after.has_value()) {
+    context.AddInitialMetadata("retry-after", absl::StrCat(RetryAfterSeconds(*after)));
+  }
+}
+
+}  // namespace
+
+FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context)
+    : front_(front),
+      method_(method),
+      server_context_(context),
+      received_(front.context.clock.Now()),
+      head_(ReadCallHead(context, received_,
+                         absl::Seconds(front.context.config.limits().request_timeout_s()))) {}
+
+absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& call,
+                                              const grpc::ByteBuffer& request) {
+  RETURN_IF_ERROR(front_.open_calls.Enter(call));
+  entered_ = call.get();
+  const AccessControl& access = front_.context.access;
+  ASSIGN_OR_RETURN(const Caller caller, access.Identify(head_.authorization, method_.role));
+  ASSIGN_OR_RETURN(RequestFacts facts, method_.read(request));
+  absl::StatusOr<Admission> admission =
+      access.Admit(caller, facts.pick.model, facts.adapters, facts.tokens);
+  AddLimits(access.RateLimitHeaders(caller), admission.status(), server_context_);
+  RETURN_IF_ERROR(admission.status());
+  admission_ = *std::move(admission);
+  return facts;
+}
+
+void FrontCall::Ended(const grpc::Status& status, bool client_left) {
+  const absl::Status end = FromGrpc(status);
+  if (!end.ok()) LogIfInternal(end, head_.options.request_id);
+  const bool left = client_left && !absl::IsDeadlineExceeded(end);
+  front_.context.metrics.CountRequest(
+      method_.path, left ? kClientLeft : HttpStatusOf(end),
+      absl::ToDoubleSeconds(front_.context.clock.Now() - received_));
+  if (entered_ != nullptr) front_.open_calls.Leave(entered_);
+}
+
+}  // namespace skein

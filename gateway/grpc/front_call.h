@@ -1,0 +1,56 @@
+// What all calls of clients have in common on their way through the gateway.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/status.h>
+
+#include "gateway/access/access_control.h"
+#include "gateway/endpoints/gateway_context.h"
+#include "gateway/grpc/call_head.h"
+#include "gateway/grpc/methods.h"
+#include "gateway/grpc/open_calls.h"
+
+namespace skein {
+
+// What calls are begun with; outlives them.
+struct Front {
+  GatewayContext& context;
+  OpenCalls& open_calls;
+};
+
+// The accounts of one call: who it is, that it is open, and how it ended.
+class FrontCall {
+ public:
+  FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context);
+
+  // What `request` asks for, if it may run: Unavailable while the gateway drains or has too many
+  // calls, errors of AccessControl, InvalidArgument for what is no request. Once; `call` leaves in
+  // Ended. Adds to the answer's initial metadata.
+  absl::StatusOr<RequestFacts> Enter(const std::shared_ptr<OpenCall>& call,
+                                     const grpc::ByteBuffer& request);
+  // Of the caller's limits; good between Enter and Release.
+  const Admission& admission() const { return admission_; }
+  // Before the client learns of the end: its next request may come at once.
+  void Release() { admission_ = Admission(); }
+  // When the answer is complete. `client_left`: before the end.
+  void Ended(const grpc::Status& status, bool client_left);
+
+  GatewayContext& context() { return front_.context; }
+  const RpcMethod& method() const { return method_; }
+  const CallHead& head() const { return head_; }
+
+ private:
+  Front& front_;
+  const RpcMethod& method_;
+  grpc::CallbackServerContext& server_context_;  // used by Enter alone
+  const absl::Time received_;
+  const CallHead head_;
+  Admission admission_;
+  const OpenCall* entered_ = nullptr;
+};
+
+}  // namespace skein

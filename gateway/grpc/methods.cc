@@ -1,0 +1,57 @@
+#include "gateway/grpc/methods.h"
+
+#include "common/base/status_macros.h"
+#include "gateway/access/token_estimate.h"
+#include "gateway/routing/affinity.h"
+#include "gateway/rpc/byte_messages.h"
+#include "skein/v1/inference.pb.h"
+#include "skein/v1/registry.pb.h"
+
+namespace skein {
+namespace {
+
+absl::StatusOr<RequestFacts> ReadGenerate(const grpc::ByteBuffer& bytes) {
+  ASSIGN_OR_RETURN(const v1::GenerateRequest request, ParseBytes<v1::GenerateRequest>(bytes));
+  return RequestFacts{PickRequestFor(request, ""), AdapterNames(request.conditioning()),
+                      EstimateTokens(request)};
+}
+
+absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
+  ASSIGN_OR_RETURN(const v1::ScoreRequest request, ParseBytes<v1::ScoreRequest>(bytes));
+  RequestFacts facts;
+  facts.pick.model = request.model();
+  facts.adapters = AdapterNames(request.conditioning());
+  facts.pick.entries = facts.adapters;
+  facts.tokens = EstimateTokens(request.prompt());
+  return facts;
+}
+
+template <typename Request>
+absl::StatusOr<RequestFacts> ReadModel(const grpc::ByteBuffer& bytes) {
+  ASSIGN_OR_RETURN(const Request request, ParseBytes<Request>(bytes));
+  RequestFacts facts;
+  facts.pick.model = request.model();
+  return facts;
+}
+
+}  // namespace
+
+const RpcMethod kGenerate{"/skein.v1.InferenceService/Generate", Role::kInference, ReadGenerate};
+const RpcMethod kScore{"/skein.v1.InferenceService/Score", Role::kInference, ReadScore};
+const RpcMethod kTokenize{"/skein.v1.InferenceService/Tokenize", Role::kInference,
+                          ReadModel<v1::TokenizeRequest>};
+const RpcMethod kDetokenize{"/skein.v1.InferenceService/Detokenize", Role::kInference,
+                            ReadModel<v1::DetokenizeRequest>};
+
+const RpcMethod kLoadState{"/skein.v1.RegistryService/LoadState", Role::kAdmin,
+                           ReadModel<v1::LoadStateRequest>};
+const RpcMethod kDefineMixture{"/skein.v1.RegistryService/DefineMixture", Role::kAdmin,
+                               ReadModel<v1::DefineMixtureRequest>};
+const RpcMethod kLoadAdapter{"/skein.v1.RegistryService/LoadAdapter", Role::kAdmin,
+                             ReadModel<v1::LoadAdapterRequest>};
+const RpcMethod kRemove{"/skein.v1.RegistryService/Remove", Role::kAdmin,
+                        ReadModel<v1::RemoveRequest>};
+const RpcMethod kList{"/skein.v1.RegistryService/List", Role::kInference,
+                      ReadModel<v1::ListRequest>};
+
+}  // namespace skein

@@ -1,0 +1,33 @@
+// The methods that the gateway passes on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include <grpcpp/support/byte_buffer.h>
+
+#include "gateway/access/key_table.h"
+#include "gateway/routing/worker_pool.h"
+
+namespace skein {
+
+// What of a request decides where it goes and whether it may.
+struct RequestFacts {
+  PickRequest pick;
+  std::vector<std::string> adapters;  // and states, by name
+  uint64_t tokens = 0;                // that it will use, at a guess
+};
+
+struct RpcMethod {
+  const char* path;
+  Role role;  // that a key needs
+  // InvalidArgument if the bytes are no request of this method.
+  absl::StatusOr<RequestFacts> (*read)(const grpc::ByteBuffer& request);
+};
+
+extern const RpcMethod kGenerate, kScore, kTokenize, kDetokenize;
+extern const RpcMethod kLoadState, kDefineMixture, kLoadAdapter, kRemove, kList;
+
+}  // namespace skein

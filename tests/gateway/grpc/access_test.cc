@@ -1,0 +1,144 @@
+// Keys, roles and limits, for every method.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include <grpcpp/generic/generic_stub.h>
+
+#include "common/config/text_proto.h"
+#include "gateway/grpc/methods.h"
+#include "tests/gateway/grpc/front_fixture.h"
+
+namespace skein {
+namespace {
+
+const RpcMethod* const kMethods[] = {&kGenerate,   &kScore,     &kTokenize,
+                                     &kDetokenize, &kLoadState, &kLoadAdapter,
+                                     &kRemove,     &kList,      &kDefineMixture};
+
+class GrpcAccessTest : public FrontTest {
+ protected:
+  // A key whose text is its name; the hashes are those of `printf %s NAME | sha256sum`.
+  static std::string Key(const std::string& text, const std::string& more) {
+    static const std::vector<std::pair<std::string, std::string>> kHashes = {
+        {"alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"},
+        {"beta", "f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753"},
+        {"gamma", "be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67"},
+        {"delta", "4f4a9410ffcdf895c4adb880659e9b5c0dd1f23a30790684340b3eaacb045398"},
+    };
+    for (const auto& [key, hash] : kHashes) {
+      if (key == text) {
+        return absl::StrCat("key { name: '", text, "' sha256: '", hash, "' ", more, " }\n");
+      }
+    }
+    return "unknown key";
+  }
+  void SetKeys(const std::string& text) {
+    config::v1::KeysFile keys;
+    ASSERT_TRUE(ParseTextProto(text, "keys", keys).ok());
+    ASSERT_TRUE(access_.SetKeys(keys).ok());
+  }
+
+  static void UseKey(const std::string& key, grpc::ClientContext& context) {
+    if (!key.empty()) context.AddMetadata("authorization", "Bearer " + key);
+  }
+
+  // Of a call with an empty request.
+  grpc::StatusCode CodeOf(const RpcMethod& method, const std::string& key) {
+    if (&method == &kGenerate) return GenerateWith(key, {}).status.error_code();
+    grpc::GenericStub stub(channel());
+    grpc::CompletionQueue queue;
+    grpc::ClientContext context;
+    UseKey(key, context);
+    const grpc::Slice empty("");
+    const auto call =
+        stub.PrepareUnaryCall(&context, method.path, grpc::ByteBuffer(&empty, 1), &queue);
+    grpc::ByteBuffer response;
+    grpc::Status status;
+    call->StartCall();
+    call->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue.Next(&tag, &ok));
+    return status.error_code();
+  }
+
+  Received GenerateWith(const std::string& key,
+                        const v1::GenerateRequest& request = SomeRequest()) {
+    grpc::ClientContext context;
+    UseKey(key, context);
+    return Generate(context, request);
+  }
+};
+
+TEST_F(GrpcAccessTest, EveryMethodAsksForItsRole) {
+  SetKeys(Key("alpha", "role: 'inference'") + Key("beta", "role: 'metrics'") +
+          Key("gamma", "role: 'admin'") +
+          Key("delta",
+              "role: 'inference' role: 'metrics' role: 'admin' "
+              "expires: '2020-01-01T00:00:00Z'"));
+  const std::vector<std::pair<std::string, Role>> good = {
+      {"alpha", Role::kInference}, {"beta", Role::kMetrics}, {"gamma", Role::kAdmin}};
+  for (const RpcMethod* method : kMethods) {
+    SCOPED_TRACE(method->path);
+    for (const char* none : {"", "omega", "delta"}) {  // no key, a wrong one, an expired one
+      EXPECT_EQ(CodeOf(*method, none), grpc::StatusCode::UNAUTHENTICATED) << none;
+    }
+    for (const auto& [key, role] : good) {
+      const grpc::StatusCode code = CodeOf(*method, key);
+      EXPECT_NE(code, grpc::StatusCode::UNAUTHENTICATED) << key;
+      EXPECT_EQ(code == grpc::StatusCode::PERMISSION_DENIED, role != method->role) << key;
+    }
+  }
+}
+
+TEST_F(GrpcAccessTest, AKeyMayBeForSomeModelsOnly) {
+  SetKeys(Key("alpha", "role: 'inference' model: 'other'") +
+          Key("beta", "role: 'inference' model: 'fa*'"));
+  EXPECT_EQ(GenerateWith("alpha").status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(GenerateWith("beta").status.ok());
+}
+
+TEST_F(GrpcAccessTest, RequestsPerMinuteAreLimited) {
+  SetKeys(Key("alpha", "role: 'inference' requests_per_minute: 1"));
+  EXPECT_TRUE(GenerateWith("alpha").status.ok());
+  grpc::ClientContext context;
+  UseKey("alpha", context);
+  EXPECT_EQ(Generate(context).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const auto& metadata = context.GetServerInitialMetadata();
+  EXPECT_EQ(metadata.count("retry-after"), 1u);
+  EXPECT_EQ(metadata.find("x-ratelimit-limit-requests")->second, "1");
+  EXPECT_EQ(metadata.find("x-ratelimit-remaining-requests")->second, "0");
+}
+
+TEST_F(GrpcAccessTest, ParallelCallsAreLimited) {
+  SetKeys(Key("alpha", "role: 'inference' max_parallel: 1"));
+  for (int i = 0; i < 20; ++i) {  // the next one may come as soon as the client knows of the end
+    EXPECT_TRUE(GenerateWith("alpha").status.ok());
+  }
+  Script(Endless());
+  grpc::ClientContext context;
+  UseKey("alpha", context);
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  EXPECT_EQ(GenerateWith("alpha").status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  context.TryCancel();
+}
+
+TEST_F(GrpcAccessTest, TokensAreCountedAsTheyAreUsed) {
+  // The three prompt tokens and three drawn ones that the fake worker reports, and not the guess.
+  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 100"));
+  EXPECT_TRUE(GenerateWith("alpha").status.ok());
+  grpc::ClientContext context;
+  UseKey("alpha", context);
+  v1::TokenizeRequest request;
+  request.set_model("fake");
+  v1::TokenizeResponse response;
+  EXPECT_TRUE(inference().Tokenize(&context, request, &response).ok());
+  EXPECT_EQ(context.GetServerInitialMetadata().find("x-ratelimit-remaining-tokens")->second, "94");
+}
+
+}  // namespace
+}  // namespace skein

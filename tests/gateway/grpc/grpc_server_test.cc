@@ -1,0 +1,182 @@
+#include "gateway/grpc/grpc_server.h"
+
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include <grpcpp/generic/generic_stub.h>
+
+#include "tests/gateway/grpc/front_fixture.h"
+
+namespace skein {
+namespace {
+
+using grpc::health::v1::Health;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using ::testing::HasSubstr;
+
+class GrpcServerTest : public FrontTest {
+ protected:
+  // SERVING, NOT_SERVING or, where the call fails, UNKNOWN.
+  HealthCheckResponse::ServingStatus Check(const std::string& service) {
+    HealthCheckRequest request;
+    request.set_service(service);
+    HealthCheckResponse response;
+    grpc::ClientContext context;
+    const auto health = Health::NewStub(channel());
+    if (!health->Check(&context, request, &response).ok()) return HealthCheckResponse::UNKNOWN;
+    return response.status();
+  }
+  bool BecomesServing(const std::string& service, bool serving) {
+    return Eventually([&] {
+      return Check(service) ==
+             (serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING);
+    });
+  }
+  double Requests(const std::string& route, int status) {
+    return metrics_registry_
+        .AddCounter("skein_gateway_requests_total", "Answered requests by route and status.",
+                    {{"route", route}, {"status", std::to_string(status)}})
+        .Value();
+  }
+};
+
+TEST_F(GrpcServerTest, HealthFollowsTheWorkers) {
+  for (const char* service : {"", "fake", "liveness"}) {
+    EXPECT_EQ(Check(service), HealthCheckResponse::SERVING) << service;
+  }
+  EXPECT_EQ(Check("other"), HealthCheckResponse::UNKNOWN);
+  a_.SetDraining(true);
+  b_.SetDraining(true);
+  EXPECT_TRUE(BecomesServing("", false));
+  EXPECT_TRUE(BecomesServing("fake", false));
+  EXPECT_EQ(Check("liveness"), HealthCheckResponse::SERVING);
+  a_.SetDraining(false);
+  EXPECT_TRUE(BecomesServing("fake", true));
+}
+
+TEST_F(GrpcServerTest, DrainingRefusesNewCalls) {
+  Script(Endless());
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  server().Drain();
+  EXPECT_TRUE(BecomesServing("", false));
+  const Received refused = Generate();
+  EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refused.status.error_message(), HasSubstr("shutting down"));
+  EXPECT_TRUE(reader->Read(&message));  // goes on
+  context.TryCancel();
+}
+
+TEST_F(GrpcServerTest, StopLetsRunningCallsFinish) {
+  Script(SayPieces({"a", "b", "c", "d", "e"}, absl::Milliseconds(100)));
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  bool all_ended = false;
+  std::thread stop([&] { all_ended = server().Stop(absl::Seconds(10)); });
+  std::string text;
+  while (reader->Read(&message)) text += message.text();
+  EXPECT_EQ(text, "abcde");
+  EXPECT_TRUE(reader->Finish().ok());
+  stop.join();
+  EXPECT_TRUE(all_ended);
+}
+
+TEST_F(GrpcServerTest, StopCutsWhatRunsOn) {
+  Script(Endless());
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  EXPECT_FALSE(server().Stop(absl::Milliseconds(200)));
+  while (reader->Read(&message)) {
+  }
+  EXPECT_FALSE(reader->Finish().ok());
+  EXPECT_TRUE(Eventually([this] { return num_running() == 0; }));
+}
+
+TEST_F(GrpcServerTest, CallsAreLimited) {
+  config().mutable_limits()->set_max_connections(1);
+  Script(Endless());
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  const Received refused = Generate();
+  EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refused.status.error_message(), HasSubstr("too many open calls"));
+  context.TryCancel();
+  reader->Finish();
+  Script(SayPieces({"x"}));
+  EXPECT_TRUE(Eventually([this] { return Generate().status.ok(); }));
+}
+
+TEST_F(GrpcServerTest, RequestsAreAsLargeAsOverHttp) {
+  config().mutable_limits()->set_max_body_bytes(1 << 20);
+  v1::GenerateRequest request = SomeRequest();
+  request.mutable_prompt()->set_text(std::string(1 << 20, 'a'));
+  EXPECT_EQ(Generate(request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  request.mutable_prompt()->set_text(std::string((1 << 20) - 100, 'a'));
+  EXPECT_TRUE(Generate(request).status.ok());
+}
+
+TEST_F(GrpcServerTest, CallsAreCounted) {
+  const std::string route = "/skein.v1.InferenceService/Generate";
+  EXPECT_TRUE(Generate().status.ok());
+  EXPECT_TRUE(Eventually([&] { return Requests(route, 200) == 1; }));
+  v1::GenerateRequest unknown = SomeRequest();
+  unknown.set_model("other");
+  EXPECT_FALSE(Generate(unknown).status.ok());
+  EXPECT_TRUE(Eventually([&] { return Requests(route, 404) == 1; }));
+  Script(Endless());
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  context.TryCancel();
+  EXPECT_TRUE(Eventually([&] { return Requests(route, 499) == 1; }));
+}
+
+// The answer to an opened call of the reflection service, whose messages this build has no classes
+// for.
+grpc::StatusCode ReflectionStatus(const std::shared_ptr<grpc::Channel>& channel) {
+  grpc::GenericStub stub(channel);
+  grpc::CompletionQueue queue;
+  grpc::ClientContext context;
+  const auto call = stub.PrepareCall(
+      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  grpc::Status status;
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  return status.error_code();
+}
+
+TEST_F(GrpcServerTest, ReflectionIsOff) {
+  EXPECT_EQ(ReflectionStatus(channel()), grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(GrpcServerTest, ReflectionIsThereOnRequest) {
+  config().set_grpc_reflection(true);
+  EXPECT_EQ(ReflectionStatus(channel()), grpc::StatusCode::OK);
+}
+
+TEST_F(GrpcServerTest, AnAddressInUseIsAnError) {
+  config().set_grpc_listen(server().address());
+  const absl::Status status = GrpcServer::Start(context_).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot listen on 127.0.0.1:"));
+}
+
+}  // namespace
+}  // namespace skein
