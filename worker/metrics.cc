@@ -21,6 +21,8 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
       request_seconds(registry.AddHistogram("skein_worker_request_seconds",
                                             "From acceptance to the end of a request.",
                                             LongLatencyBuckets(), {{"model", model}})),
+      steps(registry.AddCounter("skein_worker_steps_total", "Steps of the loop.",
+                                {{"model", model}})),
       step_seconds(registry.AddHistogram("skein_worker_step_seconds", "One step of the loop.",
                                          ShortLatencyBuckets(), {{"model", model}})),
       step_rows(registry.AddHistogram("skein_worker_step_rows", "Rows of a step.", RowBuckets(),
@@ -29,6 +31,9 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
                                           "Sequences that hold a state slot.", {{"model", model}})),
       waiting_requests(registry.AddGauge("skein_worker_waiting_requests",
                                          "Accepted requests without a slot.", {{"model", model}})),
+      waiting_tokens(registry.AddGauge("skein_worker_waiting_tokens",
+                                       "Prompt tokens of requests without a slot.",
+                                       {{"model", model}})),
       free_state_slots(registry.AddGauge("skein_worker_free_state_slots", "Free state slots.",
                                          {{"model", model}})),
       free_kv_pages(
@@ -51,6 +56,14 @@ void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
                 "When the certificate stops being valid.",
                 {{"model", model}, {"certificate", certificate}})
       .Set(unix_seconds);
+}
+
+void WorkerMetrics::CountRejected(const std::string& reason) {
+  registry_
+      .AddCounter("skein_worker_rejected_requests_total",
+                  "Requests that were not taken, by what stood against them.",
+                  {{"model", model_}, {"reason", reason}})
+      .Increment();
 }
 
 }  // namespace skein

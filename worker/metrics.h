@@ -16,6 +16,8 @@ class WorkerMetrics {
 
   // Ended requests by outcome: ok, or the status code in lower case, such as deadline_exceeded.
   void CountRequest(const absl::Status& outcome);
+  // Requests that were not taken for reasons of the worker's, not of their own.
+  void CountRejected(const std::string& reason);
 
   prometheus::Counter& prompt_tokens;     // skein_worker_prompt_tokens_total
   prometheus::Counter& generated_tokens;  // skein_worker_generated_tokens_total
@@ -24,10 +26,12 @@ class WorkerMetrics {
       first_token_seconds;  // skein_worker_first_token_seconds: accepted to first token
   prometheus::Histogram& inter_token_seconds;  // skein_worker_inter_token_seconds
   prometheus::Histogram& request_seconds;      // skein_worker_request_seconds: accepted to end
+  prometheus::Counter& steps;                  // skein_worker_steps_total
   prometheus::Histogram& step_seconds;         // skein_worker_step_seconds
   prometheus::Histogram& step_rows;            // skein_worker_step_rows
   prometheus::Gauge& running_sequences;        // skein_worker_running_sequences
   prometheus::Gauge& waiting_requests;         // skein_worker_waiting_requests
+  prometheus::Gauge& waiting_tokens;           // skein_worker_waiting_tokens
   prometheus::Gauge& free_state_slots;         // skein_worker_free_state_slots
   prometheus::Gauge& free_kv_pages;            // skein_worker_free_kv_pages
 

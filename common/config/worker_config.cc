@@ -42,6 +42,8 @@ void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
   const uint32_t max_sequences = engine.device() == "cuda" ? 256 : 64;
   engine.set_max_sequences(OrDefault(engine.max_sequences(), max_sequences));
   engine.set_max_queue(OrDefault(engine.max_queue(), 512u));
+  engine.set_max_queue_tokens(OrDefault(engine.max_queue_tokens(), 1u << 20));
+  engine.set_stall_s(OrDefault(engine.stall_s(), 60u));
   engine.set_max_rows_per_step(OrDefault(engine.max_rows_per_step(), 512u));
   // A small max_rows_per_step alone asks for small steps: it is no contradiction.
   engine.set_prefill_chunk(
@@ -62,6 +64,10 @@ absl::Status ValidateModel(const ModelConfig& model) {
     return absl::InvalidArgumentError("model.path: missing, expected the path of a model");
   }
   RETURN_IF_ERROR(CheckRange("length of model.name", model.name().size(), 1, 256));
+  if (model.name() == "liveness" || model.name() == "startup") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model.name: \"", model.name(), "\", expected another: health checks use this one"));
+  }
   RETURN_IF_ERROR(CheckPositive("model.rope_theta", model.has_rope_theta(), model.rope_theta()));
   RETURN_IF_ERROR(
       CheckPositive("model.rms_norm_eps", model.has_rms_norm_eps(), model.rms_norm_eps()));
@@ -87,6 +93,9 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
   }
   RETURN_IF_ERROR(CheckRange("engine.max_sequences", engine.max_sequences(), 1, 65536));
   RETURN_IF_ERROR(CheckRange("engine.max_queue", engine.max_queue(), 1, 1 << 20));
+  RETURN_IF_ERROR(
+      CheckRange("engine.max_queue_tokens", engine.max_queue_tokens(), 1, uint64_t{1} << 31));
+  RETURN_IF_ERROR(CheckRange("engine.stall_s", engine.stall_s(), 1, 86400));
   RETURN_IF_ERROR(CheckRange("engine.max_rows_per_step", engine.max_rows_per_step(), 2, 65536));
   RETURN_IF_ERROR(
       CheckRange("engine.prefill_chunk", engine.prefill_chunk(), 1, engine.max_rows_per_step()));

@@ -63,6 +63,9 @@ FlagGroup ServingFlags(WorkerConfig& config) {
             SetText([&](const std::string& v) { config.set_listen(v); })},
            {"metrics-listen", "ADDR", "HTTP address of /metrics for Prometheus (default: none)",
             SetText([&](const std::string& v) { config.set_metrics_listen(v); })},
+           {"drain-timeout", "SECONDS",
+            "how long running requests may take to finish at the end (default: 30)",
+            SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })},
            {"reflection", "", "serve gRPC reflection, for tools such as grpcurl",
             [&](const std::string&) {
               config.set_reflection(true);
@@ -86,7 +89,11 @@ FlagGroup EngineFlags(WorkerConfig& config) {
               return absl::OkStatus();
             }},
            {"max-sequences", "N", "sequences that run at a time (default: 64, with CUDA 256)",
-            SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })}}};
+            SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })},
+           {"max-queue", "N", "requests that wait; more are refused (default: 512)",
+            SetUint32([&](uint32_t v) { engine.set_max_queue(v); })},
+           {"max-queue-tokens", "N", "prompt tokens that wait; more are refused (default: 1048576)",
+            SetUint32([&](uint32_t v) { engine.set_max_queue_tokens(v); })}}};
 }
 
 FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, WorkerCommandLine& line) {

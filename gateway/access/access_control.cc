@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/log.h"
+#include "common/base/retry_after.h"
 #include "common/base/status_macros.h"
 #include "common/config/text_proto.h"
-#include "gateway/access/retry_after.h"
 
 namespace skein {
 namespace {

@@ -9,7 +9,7 @@
 #include "boost/json/serialize.hpp"
 
 #include "common/base/log.h"
-#include "gateway/access/retry_after.h"
+#include "common/base/retry_after.h"
 #include "gateway/endpoints/utf8.h"
 
 namespace skein {

@@ -2,8 +2,13 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
+
+#include "common/base/retry_after.h"
+#include "skein/v1/error_details.pb.h"
 
 namespace skein {
 namespace {
@@ -30,12 +35,33 @@ void PrepareContext(const CallOptions& options, grpc::ClientContext& context) {
   }
 }
 
+namespace {
+
+std::optional<absl::Duration> RetryDelayIn(const grpc::Status& status) {
+  v1::StatusDetails details;
+  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) {
+    return std::nullopt;
+  }
+  for (const google::protobuf::Any& any : details.details()) {
+    v1::RetryInfo info;
+    if (!absl::EndsWith(any.type_url(), "/google.rpc.RetryInfo")) continue;
+    if (!info.ParseFromString(any.value())) return std::nullopt;
+    return absl::Seconds(info.retry_delay().seconds()) +
+           absl::Nanoseconds(info.retry_delay().nanos());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 absl::Status FromGrpc(const grpc::Status& status) {
   const int code = status.error_code();
   if (code < 0 || code > static_cast<int>(grpc::StatusCode::UNAUTHENTICATED)) {
     return absl::UnknownError(status.error_message());
   }
-  return absl::Status(static_cast<absl::StatusCode>(code), status.error_message());
+  const absl::Status error(static_cast<absl::StatusCode>(code), status.error_message());
+  const std::optional<absl::Duration> delay = RetryDelayIn(status);
+  return delay.has_value() ? WithRetryAfter(error, *delay) : error;
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {

@@ -13,7 +13,7 @@ namespace skein {
 
 void PrepareContext(const CallOptions& options, grpc::ClientContext& context);
 
-// Codes are the same numbers; an unknown one becomes Unknown.
+// Codes are the same numbers; an unknown one becomes Unknown. RetryInfo becomes RetryAfterOf.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 

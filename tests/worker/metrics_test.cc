@@ -12,6 +12,7 @@ TEST(WorkerMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   WorkerMetrics metrics(registry, "m");
   metrics.CountRequest(absl::OkStatus());
   SetCertificateExpiry(registry, "m", "server", 0);
+  metrics.CountRejected("draining");
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_worker_"));
 }
 

@@ -1,34 +1,107 @@
 #include "worker/engine/inbox.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
+#include "common/base/retry_after.h"
+#include "common/base/status_macros.h"
+#include "worker/engine/refusal_reason.h"
+
 namespace skein {
+namespace {
+
+// What a client is told to wait before it tries again.
+constexpr absl::Duration kShortestWait = absl::Seconds(1);
+constexpr absl::Duration kLongestWait = absl::Seconds(60);
+
+}  // namespace
 
 // The queue of commands needs no bound of its own: submissions are counted here, and there is at
 // most one cancellation for each.
-Inbox::Inbox(int max_queue)
-    : max_queue_(max_queue), commands_(std::numeric_limits<size_t>::max()) {}
+Inbox::Inbox(int max_queue, int64_t max_queue_tokens, const Clock& clock)
+    : max_queue_(max_queue),
+      max_queue_tokens_(max_queue_tokens),
+      clock_(clock),
+      commands_(std::numeric_limits<size_t>::max()) {}
 
 absl::StatusOr<uint64_t> Inbox::Submit(std::unique_ptr<ActiveRequest> request) {
+  const int64_t tokens = request->prompt_size();
+  const absl::Time deadline = request->request.deadline;
   const std::lock_guard<std::mutex> lock(mu_);
-  if (failed_) return absl::UnavailableError("the model has failed");
-  if (draining_ || stopped_) return absl::UnavailableError("the worker is draining");
-  if (waiting_ >= max_queue_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", waiting_, " requests are waiting"));
-  }
+  RETURN_IF_ERROR(CheckRoomLocked(tokens));
   const uint64_t id = ++last_id_;
   request->id = id;
-  ++waiting_;
-  ++unended_;
+  places_[id] = {tokens, deadline};
+  queue_tokens_ += tokens;
+  next_deadline_ = std::min(next_deadline_, deadline);
+  if (unended_++ == 0) last_step_ = clock_.Now();
   commands_.PushUrgent({.kind = Command::Kind::kSubmit, .id = id, .request = std::move(request)});
   return id;
 }
 
+absl::Status Inbox::CheckRoom(int64_t prompt_tokens) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return CheckRoomLocked(prompt_tokens);
+}
+
+// A prompt of more than all tokens that may wait is taken when nothing else waits.
+absl::Status Inbox::CheckRoomLocked(int64_t prompt_tokens) {
+  if (failed_) return WithReason(absl::UnavailableError("the model has failed"), "failed");
+  if (draining_ || stopped_) {
+    return WithReason(absl::UnavailableError("the worker is draining"), "draining");
+  }
+  const auto many_requests = [this] { return std::ssize(places_) >= max_queue_; };
+  const auto many_tokens = [this, prompt_tokens] {
+    return !places_.empty() && queue_tokens_ + prompt_tokens > max_queue_tokens_;
+  };
+  if (many_requests() || many_tokens()) FreeExpiredLocked();
+  if (many_requests()) {
+    return FullLocked("queue_requests", absl::StrCat(places_.size(), " requests are waiting"));
+  }
+  if (many_tokens()) {
+    return FullLocked("queue_tokens", absl::StrCat(queue_tokens_, " prompt tokens are waiting"));
+  }
+  return absl::OkStatus();
+}
+
+// Whoever comes back when what waits now has been served finds a queue that has moved on.
+absl::Status Inbox::FullLocked(absl::string_view reason, absl::string_view found) const {
+  const absl::Duration wait = per_request_ * static_cast<double>(places_.size());
+  return WithReason(
+      WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", found)),
+                     std::clamp(wait, kShortestWait, kLongestWait)),
+      reason);
+}
+
+// The loop ends these requests after the step in progress.
+void Inbox::FreeExpiredLocked() {
+  const absl::Time now = clock_.Now();
+  if (now < next_deadline_) return;
+  next_deadline_ = absl::InfiniteFuture();
+  absl::erase_if(places_, [&](const auto& entry) {
+    const Place& place = entry.second;
+    if (place.deadline > now) {
+      next_deadline_ = std::min(next_deadline_, place.deadline);
+      return false;
+    }
+    queue_tokens_ -= place.tokens;
+    return true;
+  });
+}
+
+void Inbox::FreePlaceLocked(uint64_t id) {
+  const auto place = places_.find(id);
+  if (place == places_.end()) return;
+  queue_tokens_ -= place->second.tokens;
+  places_.erase(place);
+}
+
 void Inbox::Cancel(uint64_t id) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  FreePlaceLocked(id);
   commands_.PushUrgent({.kind = Command::Kind::kCancel, .id = id, .request = nullptr});
 }
 
@@ -58,9 +131,15 @@ LoadSnapshot Inbox::Load() const {
   return WithOwnFields(load_);
 }
 
-void Inbox::LeftQueue() {
+absl::Duration Inbox::StalledFor() const {
   const std::lock_guard<std::mutex> lock(mu_);
-  --waiting_;
+  if (unended_ == 0) return absl::ZeroDuration();
+  return std::max(absl::ZeroDuration(), clock_.Now() - last_step_);
+}
+
+void Inbox::LeftQueue(uint64_t id) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  FreePlaceLocked(id);
 }
 
 void Inbox::Ended(int count) {
@@ -74,14 +153,30 @@ void Inbox::Fail() {
   failed_ = true;
 }
 
+void Inbox::StepDone() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  last_step_ = clock_.Now();
+}
+
+void Inbox::SetPace(absl::Duration per_request) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  per_request_ = per_request;
+}
+
 LoadSnapshot Inbox::Publish(LoadSnapshot load) {
   const std::lock_guard<std::mutex> lock(mu_);
-  load_ = WithOwnFields(load);
-  return load_;
+  load_ = load;
+  return WithOwnFields(load);
+}
+
+int64_t Inbox::queue_tokens() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return queue_tokens_;
 }
 
 LoadSnapshot Inbox::WithOwnFields(LoadSnapshot load) const {
-  load.waiting = waiting_;
+  load.waiting = static_cast<int>(places_.size());
+  load.waiting_tokens += queue_tokens_;
   load.draining = draining_;
   load.failed = failed_;
   return load;

@@ -7,10 +7,12 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 #include "common/base/bounded_queue.h"
+#include "common/base/clock.h"
 #include "worker/engine/sequence.h"
 #include "worker/engine/step_loop.h"
 
@@ -23,41 +25,64 @@ struct Command {
   std::unique_ptr<ActiveRequest> request;  // kSubmit
 };
 
-// Thread-safe. Counts what was accepted and has not ended, so that the queue stays bounded and
-// Drain knows its end.
+// Thread-safe. Counts what was accepted and has not ended, so that the queue stays bounded, by
+// requests and by prompt tokens, and Drain knows its end.
 class Inbox {
  public:
-  explicit Inbox(int max_queue);
+  // `clock` must outlive it.
+  Inbox(int max_queue, int64_t max_queue_tokens, const Clock& clock);
 
   // For any thread.
   absl::StatusOr<uint64_t> Submit(std::unique_ptr<ActiveRequest> request);
+  // What Submit would say to a request with so many prompt tokens.
+  absl::Status CheckRoom(int64_t prompt_tokens);
+  // The request's place in the queue is free when this returns.
   void Cancel(uint64_t id);
   void Drain();
   void Stop();
   bool WaitIdle(absl::Duration timeout);
   LoadSnapshot Load() const;
+  absl::Duration StalledFor() const;
 
   // For the loop's thread. Take blocks until there is a command if `wait` is set.
   std::vector<Command> Take(bool wait) {
     return wait ? commands_.WaitPopAll() : commands_.PopAll();
   }
-  void LeftQueue();  // a request got its slots, or ended without
+  void LeftQueue(uint64_t id);  // a request got its slots, or ended without
   void Ended(int count);
   void Fail();
-  // Keeps `load` for Load, after filling in what the inbox knows, and returns it.
+  void StepDone();
+  // The time that each request of a full queue takes.
+  void SetPace(absl::Duration per_request);
+  // Keeps `load` for Load, after adding what the inbox knows, and returns it.
   LoadSnapshot Publish(LoadSnapshot load);
+  int64_t queue_tokens() const;
 
  private:
+  struct Place {
+    int64_t tokens = 0;
+    absl::Time deadline;
+  };
+  absl::Status CheckRoomLocked(int64_t prompt_tokens);
+  absl::Status FullLocked(absl::string_view reason, absl::string_view found) const;
+  void FreeExpiredLocked();
+  void FreePlaceLocked(uint64_t id);
   LoadSnapshot WithOwnFields(LoadSnapshot load) const;
 
   const int max_queue_;
+  const int64_t max_queue_tokens_;
+  const Clock& clock_;
   BoundedQueue<Command> commands_;
   mutable std::mutex mu_;
   std::condition_variable idle_;
   // Guarded by mu_:
   uint64_t last_id_ = 0;
-  int waiting_ = 0;
+  absl::flat_hash_map<uint64_t, Place> places_;        // of waiting requests
+  int64_t queue_tokens_ = 0;                           // sum over places_
+  absl::Time next_deadline_ = absl::InfiniteFuture();  // no later than those of places_
+  absl::Duration per_request_;
   int unended_ = 0;
+  absl::Time last_step_;  // ended then, or before it was nothing to do
   bool draining_ = false;
   bool failed_ = false;
   bool stopped_ = false;

@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "worker/engine/load_progress.h"
 #include "worker/engine/memory_plan.h"
+#include "worker/engine/refusal_reason.h"
 #include "worker/models/registry.h"
 #include "worker/weights/model_files.h"
 
@@ -82,7 +83,8 @@ absl::string_view ModelStateName(ModelState state) {
   return "unknown";
 }
 
-ModelHost::ModelHost(Options options) : options_(std::move(options)) {
+ModelHost::ModelHost(Options options)
+    : options_(std::move(options)), last_load_progress_(options_.clock->Now()) {
   if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.name);
 }
 
@@ -105,6 +107,7 @@ ModelHost::~ModelHost() {
 
 void ModelHost::StartLoading() {
   SKEIN_CHECK(!loader_.joinable());
+  NoteLoadProgress();
   loader_ = std::thread([this] {
     const absl::Status status = Load();
     if (status.ok()) return;
@@ -135,7 +138,7 @@ absl::Status ModelHost::Load() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LoadedModel> ModelHost::LoadFiles() const {
+absl::StatusOr<LoadedModel> ModelHost::LoadFiles() {
   LoadedModel loaded;
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
   ASSIGN_OR_RETURN(loaded.text,
@@ -148,12 +151,20 @@ absl::StatusOr<LoadedModel> ModelHost::LoadFiles() const {
   load.rope_theta = options_.rope_theta;
   load.rms_norm_eps = options_.rms_norm_eps;
   load.admit = [&](const ModelMemory& memory) { return Admit(memory, *loaded.device); };
-  load.progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total); };
+  load.progress = [&](int64_t done, int64_t total) {
+    progress.Update(done, total);
+    NoteLoadProgress();
+  };
   absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, loaded.device->stream());
   progress.Finish();
   RETURN_IF_ERROR(model.status());
   loaded.model = *std::move(model);
   return loaded;
+}
+
+void ModelHost::NoteLoadProgress() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  last_load_progress_ = options_.clock->Now();
 }
 
 absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) const {
@@ -220,12 +231,29 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view n
   }
   const std::lock_guard<std::mutex> lock(mu_);
   if (served_ != nullptr) return served_;
-  return absl::UnavailableError(
-      absl::StrCat("model ", options_.name, ": is ", ModelStateName(status_.state)));
+  return WithReason(absl::UnavailableError(absl::StrCat("model ", options_.name, ": is ",
+                                                        ModelStateName(status_.state))),
+                    status_.state == ModelState::kLoading ? "loading" : "draining");
 }
 
 void ModelHost::CountRefused(const absl::Status& status) {
-  if (metrics_) metrics_->CountRequest(status);
+  if (!metrics_) return;
+  metrics_->CountRequest(status);
+  if (const std::string reason = ReasonOf(status); !reason.empty()) {
+    metrics_->CountRejected(reason);
+  }
+}
+
+absl::Duration ModelHost::StalledFor() const {
+  std::shared_ptr<ServedModel> served;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (status_.state == ModelState::kLoading) {
+      return options_.clock->Now() - last_load_progress_;
+    }
+    served = served_;
+  }
+  return served == nullptr ? absl::ZeroDuration() : served->loop->StalledFor();
 }
 
 HostStatus ModelHost::status() const {
@@ -272,8 +300,8 @@ void ModelHost::Drain() {
 }
 
 void ModelHost::StartDrainLocked() {
-  served_->loop->Drain();  // first: whoever reads kDraining can submit nothing any more
-  TransitionToLocked(ModelState::kDraining);
+  TransitionToLocked(ModelState::kDraining);  // first: what comes until all have heard is served
+  served_->loop->Drain();
   drainer_ = std::thread([this] { FinishDrain(); });
 }
 

@@ -114,9 +114,12 @@ class ModelHost {
   // after it is gone.
   absl::StatusOr<std::shared_ptr<ServedModel>> Find(absl::string_view name) const;
   const std::string& name() const { return options_.name; }
-  // For the metrics: a request that ended before the step loop took it.
+  // For the metrics: a request that ended before the step loop took it, rejected or at fault.
   void CountRefused(const absl::Status& status);
   HostStatus status() const;
+  // How long nothing has come of work that there is: the steps of a model that serves, the bytes of
+  // one that loads.
+  absl::Duration StalledFor() const;
 
   // `listener` hears the status at once and after each change of state or load, in order, from any
   // thread. It must not block and must not call the host.
@@ -124,14 +127,16 @@ class ModelHost {
   // After it returned, the listener is not called any more.
   void Unsubscribe(int64_t id);
 
-  // New requests are refused; the state becomes kGone once nothing runs any more. Never blocks.
+  // Listeners hear of it, then new requests are refused; the state becomes kGone once nothing runs
+  // any more. Never blocks.
   void Drain();
   // False if `timeout` passed first.
   bool WaitGone(absl::Duration timeout);
 
  private:
   absl::Status Load();
-  absl::StatusOr<LoadedModel> LoadFiles() const;
+  absl::StatusOr<LoadedModel> LoadFiles();
+  void NoteLoadProgress();
   absl::Status Admit(const ModelMemory& memory, const Device& device) const;
   absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(std::unique_ptr<Model> model,
                                                           ModelText text,
@@ -153,6 +158,7 @@ class ModelHost {
   std::map<int64_t, Listener> listeners_;  // guarded by mu_
   int64_t next_listener_ = 0;              // guarded by mu_
   bool stopping_ = false;                  // guarded by mu_
+  absl::Time last_load_progress_;          // guarded by mu_
   std::thread loader_;
   std::thread drainer_;  // started under mu_
 };

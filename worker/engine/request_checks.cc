@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 
 #include "common/base/status_macros.h"
+#include "worker/engine/refusal_reason.h"
 
 namespace skein {
 namespace {
@@ -40,6 +41,7 @@ std::vector<uint32_t> AllowedMask(const std::vector<int32_t>& allowed,
 absl::Status CheckLimits(const EngineLimits& limits) {
   RETURN_IF_ERROR(CheckAtLeast("max_sequences", limits.max_sequences, 1));
   RETURN_IF_ERROR(CheckAtLeast("max_queue", limits.max_queue, 1));
+  RETURN_IF_ERROR(CheckAtLeast("max_queue_tokens", limits.max_queue_tokens, 1));
   // One row for those that decode and one for those that are fed.
   RETURN_IF_ERROR(CheckAtLeast("max_rows_per_step", limits.max_rows_per_step, 2));
   RETURN_IF_ERROR(CheckAtLeast("prefill_chunk", limits.prefill_chunk, 1));
@@ -66,14 +68,18 @@ absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size) 
 absl::Status CheckFits(const GenerationRequest& request, int max_sequences,
                        int64_t max_tokens_per_sequence) {
   if (request.num_choices > max_sequences) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "n: ", request.num_choices, " choices, this worker runs at most ", max_sequences));
+    return WithReason(
+        absl::ResourceExhaustedError(absl::StrCat(
+            "n: ", request.num_choices, " choices, this worker runs at most ", max_sequences)),
+        "too_large");
   }
   const int64_t prompt_size = static_cast<int64_t>(request.prompt.size());
   if (request.stopping.max_tokens > max_tokens_per_sequence - prompt_size) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("prompt of ", prompt_size, " and max_tokens of ", request.stopping.max_tokens,
-                     " tokens: memory holds ", max_tokens_per_sequence));
+    return WithReason(
+        absl::ResourceExhaustedError(absl::StrCat(
+            "prompt of ", prompt_size, " and max_tokens of ", request.stopping.max_tokens,
+            " tokens: memory holds ", max_tokens_per_sequence)),
+        "too_large");
   }
   return absl::OkStatus();
 }

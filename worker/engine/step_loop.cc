@@ -19,6 +19,7 @@
 #include "worker/engine/planner.h"
 #include "worker/engine/request_checks.h"
 #include "worker/engine/sequence_set.h"
+#include "worker/engine/service_pace.h"
 #include "worker/engine/step_runner.h"
 
 namespace skein {
@@ -48,7 +49,7 @@ class StepLoop::Impl {
       : parts_(std::move(parts)),
         options_(std::move(options)),
         vocabulary_(VocabularyMask(parts_.tokenizer.get(), description().vocab_size)),
-        inbox_(options_.limits.max_queue),
+        inbox_(options_.limits.max_queue, options_.limits.max_queue_tokens, *options_.clock),
         sequences_(parts_.states.get(), parts_.pages.get(), parts_.tokenizer.get()),
         planner_({.max_rows = options_.limits.max_rows_per_step,
                   .prefill_chunk = options_.limits.prefill_chunk,
@@ -94,6 +95,7 @@ class StepLoop::Impl {
         continue;
       }
       Commit(plan, **result);
+      inbox_.StepDone();
       Observe(plan, begin);
     }
     EndAll(absl::UnavailableError("the worker stopped"));
@@ -147,16 +149,20 @@ class StepLoop::Impl {
 
   void Admit() {
     sequences_.MakeRoom();
+    int admitted = 0;
     while (!waiting_.empty() && sequences_.Admit(*waiting_.front())) {
       ActiveRequest& request = *waiting_.front();
       waiting_.pop_front();
-      inbox_.LeftQueue();
+      inbox_.LeftQueue(request.id);
+      ++admitted;
       if (options_.metrics != nullptr) {
         options_.metrics->queue_seconds.Observe(
             absl::ToDoubleSeconds(options_.clock->Now() - request.accepted));
       }
     }
     SKEIN_CHECK(!sequences_.empty() || waiting_.empty());  // CheckFits: each fits alone
+    pace_.Observe(options_.clock->Now(), admitted, !waiting_.empty());
+    inbox_.SetPace(pace_.PerRequest());
     Publish();
   }
 
@@ -202,7 +208,7 @@ class StepLoop::Impl {
   void Settle() {
     sequences_.RemoveFinished();
     for (const ActiveRequest* request : waiting_) {
-      if (request->ended) inbox_.LeftQueue();
+      if (request->ended) inbox_.LeftQueue(request->id);
     }
     std::erase_if(waiting_,
                   [](const ActiveRequest* request) { return request->ended.has_value(); });
@@ -227,9 +233,9 @@ class StepLoop::Impl {
                                                .completion_tokens = request.completion_tokens});
   }
 
-  int64_t WaitingTokens() const {
+  // Of requests that have their slots; the inbox knows the others.
+  int64_t UnfedPromptTokens() const {
     int64_t tokens = 0;
-    for (const ActiveRequest* request : waiting_) tokens += request->prompt_size();
     for (const Sequence* sequence : sequences_.all()) {
       tokens += std::max<int64_t>(sequence->request->prompt_size() - sequence->num_fed, 0);
     }
@@ -240,7 +246,7 @@ class StepLoop::Impl {
     return {.running = sequences_.num_slots_held(),
             .free_state_slots = parts_.states->num_free(),
             .free_kv_pages = parts_.pages->num_free(),
-            .waiting_tokens = WaitingTokens(),
+            .waiting_tokens = UnfedPromptTokens(),
             .steps = step_};
   }
 
@@ -249,6 +255,7 @@ class StepLoop::Impl {
     if (options_.metrics != nullptr) {
       options_.metrics->running_sequences.Set(load.running);
       options_.metrics->waiting_requests.Set(load.waiting);
+      options_.metrics->waiting_tokens.Set(static_cast<double>(inbox_.queue_tokens()));
       options_.metrics->free_state_slots.Set(load.free_state_slots);
       options_.metrics->free_kv_pages.Set(static_cast<double>(load.free_kv_pages));
     }
@@ -260,6 +267,7 @@ class StepLoop::Impl {
 
   void Observe(const BatchPlan& plan, absl::Time begin) {
     if (options_.metrics == nullptr) return;
+    options_.metrics->steps.Increment();
     options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(options_.clock->Now() - begin));
     options_.metrics->step_rows.Observe(static_cast<double>(plan.num_rows()));
   }
@@ -279,6 +287,7 @@ class StepLoop::Impl {
   absl::flat_hash_map<uint64_t, std::unique_ptr<ActiveRequest>>
       requests_;                        // accepted and not ended
   std::deque<ActiveRequest*> waiting_;  // of requests_, without slots
+  ServicePace pace_;                    // at which these get them
   std::vector<PlanItem> items_;
   std::vector<Sequence*> runnable_;
   uint64_t step_ = 0;
@@ -323,6 +332,8 @@ void StepLoop::Cancel(uint64_t id) { impl_->inbox().Cancel(id); }
 void StepLoop::Drain() { impl_->inbox().Drain(); }
 bool StepLoop::WaitIdle(absl::Duration timeout) { return impl_->inbox().WaitIdle(timeout); }
 LoadSnapshot StepLoop::Load() const { return impl_->inbox().Load(); }
+absl::Status StepLoop::CheckRoom() const { return impl_->inbox().CheckRoom(/*prompt_tokens=*/1); }
+absl::Duration StepLoop::StalledFor() const { return impl_->inbox().StalledFor(); }
 const ModelDescription& StepLoop::model() const { return impl_->description(); }
 int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state_layout().bytes; }
 int64_t StepLoop::kv_bytes_per_token() const {

@@ -20,10 +20,11 @@
 namespace skein {
 
 struct EngineLimits {
-  int max_sequences = 64;       // state slots besides the zero state
-  int max_queue = 512;          // waiting requests
-  int max_rows_per_step = 512;  // decode and prefill rows together
-  int prefill_chunk = 256;      // rows of one prompt in one step
+  int max_sequences = 64;              // state slots besides the zero state
+  int max_queue = 512;                 // waiting requests
+  int64_t max_queue_tokens = 1 << 20;  // their prompt tokens together, unless it is one request
+  int max_rows_per_step = 512;         // decode and prefill rows together
+  int prefill_chunk = 256;             // rows of one prompt in one step
   int page_tokens = 16;
   int64_t kv_bytes = int64_t{1} << 30;  // for all KV pages; unused without attention layers
 };
@@ -66,13 +67,16 @@ class StepLoop {
   StepLoop(const StepLoop&) = delete;
   StepLoop& operator=(const StepLoop&) = delete;
 
-  // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full, or if
-  // the request could never fit; Unavailable while draining, or after the model failed;
-  // InvalidArgument for values that the model cannot take. The sink is called only if this returned
-  // an id.
+  // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full (then
+  // RetryAfterOf says when to come back), or if the request could never fit; Unavailable while
+  // draining, or after the model failed; InvalidArgument for values that the model cannot take.
+  // Refusals other than the last have a ReasonOf. The sink is called only if this returned an id.
   absl::StatusOr<uint64_t> Submit(GenerationRequest request);
-  // Frees the request's sequences before the next step and ends it with Cancelled. No effect if it
-  // has ended.
+  // What Submit would say to any request, however small: lets a caller refuse before it works on
+  // one.
+  absl::Status CheckRoom() const;
+  // Frees the request's place in the queue at once, its sequences before the next step, and ends it
+  // with Cancelled. No effect if it has ended.
   void Cancel(uint64_t id);
   // From now on Submit answers Unavailable; what was accepted runs on.
   void Drain();
@@ -80,6 +84,8 @@ class StepLoop {
   bool WaitIdle(absl::Duration timeout);
 
   LoadSnapshot Load() const;
+  // How long there has been work and no step has come back.
+  absl::Duration StalledFor() const;
   const ModelDescription& model() const;
   int64_t state_bytes_per_sequence() const;
   int64_t kv_bytes_per_token() const;

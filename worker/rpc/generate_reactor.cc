@@ -39,6 +39,7 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Begin(
 
 absl::Status GenerateReactor::Submit(ModelHost& host, const v1::GenerateRequest& request) {
   ASSIGN_OR_RETURN(model_, host.Find(request.model()));
+  RETURN_IF_ERROR(model_->loop->CheckRoom());  // before tokenising costs what shall not be spent
   ASSIGN_OR_RETURN(ConvertedGenerate converted,
                    ConvertGenerate(request, model_->profile, RandomSeed()));
   echo_ = std::move(converted.echo);

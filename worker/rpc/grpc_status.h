@@ -1,4 +1,5 @@
-// Our status codes are gRPC's: only the type changes at the border.
+// Our status codes are gRPC's: only the type changes at the border. RetryAfterOf goes along as
+// RetryInfo (error_details.proto).
 #pragma once
 
 #include "absl/status/status.h"

@@ -10,6 +10,12 @@
 #include "common/tls/grpc_credentials.h"
 
 namespace skein {
+namespace {
+
+constexpr char kLivenessService[] = "liveness";
+constexpr char kStartupService[] = "startup";
+
+}  // namespace
 
 RpcServer::RpcServer(ModelHost& host) : host_(host), inference_(host), worker_(host) {}
 
@@ -32,6 +38,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
   }
   server->address_ = FormatHostPort(listen.host, static_cast<uint16_t>(port));
   RpcServer* self = server.get();
+  self->SetAlive(true);
+  self->server_->GetHealthCheckService()->SetServingStatus(kStartupService, false);
   server->subscription_ =
       host.Subscribe([self](const HostStatus& status) { self->OnHostStatus(status); });
   return server;
@@ -47,6 +55,10 @@ void RpcServer::Stop(absl::Duration grace) {
   server_.reset();
 }
 
+void RpcServer::SetAlive(bool alive) {
+  server_->GetHealthCheckService()->SetServingStatus(kLivenessService, alive);
+}
+
 void RpcServer::OnHostStatus(const HostStatus& status) {
   if (last_state_ == status.state) return;
   last_state_ = status.state;
@@ -54,6 +66,7 @@ void RpcServer::OnHostStatus(const HostStatus& status) {
   grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
   health->SetServingStatus("", serving);
   health->SetServingStatus(host_.name(), serving);
+  if (serving) health->SetServingStatus(kStartupService, true);
 }
 
 }  // namespace skein

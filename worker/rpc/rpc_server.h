@@ -18,8 +18,9 @@
 
 namespace skein {
 
-// Serves from Start to Stop. Health, of "" and of the model's name, is SERVING exactly while the
-// model is ready.
+// Serves from Start to Stop. Health checks ask three questions by their service's name: "" and the
+// model's name are SERVING exactly while the model is ready, "startup" once it has been ready for
+// the first time, "liveness" until SetAlive says otherwise.
 class RpcServer {
  public:
   struct Options {
@@ -37,6 +38,8 @@ class RpcServer {
 
   // HOST:PORT with the port that was taken.
   const std::string& address() const { return address_; }
+
+  void SetAlive(bool alive);
 
   // No calls are accepted any more; those that run after `grace` are cancelled. Returns when all
   // have ended.

@@ -27,6 +27,7 @@ absl::Status ScoreReactor::Submit(ModelHost& host, grpc::CallbackServerContext& 
                                   const v1::ScoreRequest& request) {
   const CallInfo call = BeginCall(context);
   ASSIGN_OR_RETURN(model_, host.Find(request.model()));
+  RETURN_IF_ERROR(model_->loop->CheckRoom());
   ASSIGN_OR_RETURN(GenerationRequest engine, ConvertScore(request, model_->profile));
   engine.request_id = call.request_id;
   engine.deadline = call.deadline;

@@ -29,6 +29,7 @@
 #include "worker/engine/model_host.h"
 #include "worker/metrics.h"
 #include "worker/rpc/rpc_server.h"
+#include "worker/rpc/watchdog.h"
 
 namespace skein {
 namespace {
@@ -37,6 +38,10 @@ using config::v1::WorkerConfig;
 using ModelLoader = std::function<absl::StatusOr<LoadedModel>()>;
 
 constexpr absl::Duration kSignalPoll = absl::Milliseconds(50);
+constexpr absl::Duration kWatchdogPoll = absl::Milliseconds(250);
+// A step that has not come back for so long after the drain's end may never do so, and the threads
+// that wait for it could not be joined.
+constexpr absl::Duration kHopeless = absl::Seconds(5);
 // For last messages that are on their way to slow readers.
 constexpr absl::Duration kStopGrace = absl::Milliseconds(250);
 
@@ -53,6 +58,7 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   if (!model.stop().empty()) options.default_stop.emplace(model.stop().begin(), model.stop().end());
   options.limits.max_sequences = static_cast<int>(engine.max_sequences());
   options.limits.max_queue = static_cast<int>(engine.max_queue());
+  options.limits.max_queue_tokens = engine.max_queue_tokens();
   options.limits.max_rows_per_step = static_cast<int>(engine.max_rows_per_step());
   options.limits.prefill_chunk = static_cast<int>(engine.prefill_chunk());
   options.limits.page_tokens = static_cast<int>(engine.page_tokens());
@@ -128,16 +134,19 @@ bool WaitForSignal(const sigset_t& signals, absl::Duration timeout) {
   std::_Exit(code);
 }
 
-void DrainUntilGone(ModelHost& host, const sigset_t& signals, absl::Duration timeout) {
+void DrainUntilGone(ModelHost& host, Watchdog& watchdog, const sigset_t& signals,
+                    absl::Duration timeout) {
   if (host.status().state == ModelState::kLoading) QuitAtOnce(0);  // a load cannot be broken off
   LogInfo("draining", {{"model", host.name()}, {"timeout", absl::FormatDuration(timeout)}});
   host.Drain();
   const absl::Time deadline = absl::Now() + timeout;
   while (!host.WaitGone(absl::ZeroDuration())) {
     if (WaitForSignal(signals, kSignalPoll)) QuitAtOnce(1);
+    watchdog.Poll();
     if (absl::Now() >= deadline) {
       LogWarning("drain timed out", {{"running", absl::StrCat(host.status().load.running)},
                                      {"waiting", absl::StrCat(host.status().load.waiting)}});
+      if (host.StalledFor() >= kHopeless) QuitAtOnce(1);
       return;
     }
   }
@@ -163,9 +172,10 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
                    RpcServer::Start(host, {config.listen(), config.reflection(), config.tls()}));
   LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
   host.StartLoading();
-  while (!WaitForSignal(signals, absl::Hours(1))) {
-  }
-  if (!failed) DrainUntilGone(host, signals, absl::Seconds(config.drain_timeout_s()));
+  Watchdog watchdog(host, absl::Seconds(config.engine().stall_s()),
+                    [&server](bool alive) { server->SetAlive(alive); });
+  while (!WaitForSignal(signals, kWatchdogPoll)) watchdog.Poll();
+  if (!failed) DrainUntilGone(host, watchdog, signals, absl::Seconds(config.drain_timeout_s()));
   server->Stop(kStopGrace);
   return absl::OkStatus();
 }

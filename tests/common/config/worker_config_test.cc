@@ -30,6 +30,8 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.engine().device(), "cpu");
   EXPECT_EQ(config.engine().max_sequences(), 64u);
   EXPECT_EQ(config.engine().max_queue(), 512u);
+  EXPECT_EQ(config.engine().max_queue_tokens(), 1u << 20);
+  EXPECT_EQ(config.engine().stall_s(), 60u);
   EXPECT_EQ(config.engine().state_dtype(), "fp32");
   EXPECT_EQ(config.engine().max_rows_per_step(), 512u);
   EXPECT_EQ(config.engine().prefill_chunk(), 256u);
@@ -94,6 +96,10 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } engine { max_sequences: 70000 }",
                 "engine.max_sequences: 70000"},
            Case{"model { path: 'm' } engine { max_queue: 2000000 }", "engine.max_queue: 2000000"},
+           Case{"model { path: 'm' } engine { max_queue_tokens: 4000000000 }",
+                "engine.max_queue_tokens: 4000000000"},
+           Case{"model { path: 'm' } engine { stall_s: 100000 }", "engine.stall_s: 100000"},
+           Case{"model { path: 'm' name: 'liveness' }", "model.name: \"liveness\""},
            Case{"model { path: 'm' } engine { max_rows_per_step: 70000 }",
                 "engine.max_rows_per_step"},
            Case{"model { path: 'm' } engine { max_rows_per_step: 1 }",

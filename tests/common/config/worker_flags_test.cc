@@ -32,6 +32,12 @@ TEST(WorkerFlagsTest, EachFlagSetsItsField) {
                                                                          "3",
                                                                          "--max-sequences",
                                                                          "4",
+                                                                         "--max-queue",
+                                                                         "5",
+                                                                         "--max-queue-tokens",
+                                                                         "6",
+                                                                         "--drain-timeout",
+                                                                         "7",
                                                                          "--log-level",
                                                                          "debug"});
   ASSERT_TRUE(line.ok()) << line.status();
@@ -39,8 +45,8 @@ TEST(WorkerFlagsTest, EachFlagSetsItsField) {
   EXPECT_EQ(
       line->config.ShortDebugString(),
       "listen: \"h:1\" metrics_listen: \"h:2\" model { path: \"m\" name: \"n\" tokenizer: \"t\" "
-      "chat_format: \"chatml\" } engine { max_sequences: 4 threads: 3 device: \"cpu\" } "
-      "reflection: true log_level: \"debug\"");
+      "chat_format: \"chatml\" } engine { max_sequences: 4 max_queue: 5 threads: 3 device: \"cpu\" "
+      "max_queue_tokens: 6 } reflection: true log_level: \"debug\" drain_timeout_s: 7");
 }
 
 TEST(WorkerFlagsTest, FlagsOverrideTheFileWhereverTheyStand) {
@@ -78,8 +84,9 @@ TEST(WorkerFlagsTest, TheUsageNamesEveryFlagAndFitsATerminal) {
   for (const char* flag :
        {"--model PATH", "--name NAME", "--tokenizer PATH", "--chat-format NAME", "--listen ADDR",
         "--metrics-listen ADDR", "--reflection", "--device NAME", "--threads N",
-        "--max-sequences N", "--config FILE", "--log-level LEVEL", "--check-config",
-        "--health-check ADDR[/SERVICE]", "--help"}) {
+        "--max-sequences N", "--max-queue N", "--max-queue-tokens N", "--drain-timeout SECONDS",
+        "--config FILE", "--log-level LEVEL", "--check-config", "--health-check ADDR[/SERVICE]",
+        "--help"}) {
     EXPECT_THAT(usage, HasSubstr(std::string("  ") + flag));
   }
   size_t column = 0;

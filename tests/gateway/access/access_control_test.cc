@@ -12,8 +12,8 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
+#include "common/base/retry_after.h"
 #include "common/config/text_proto.h"
-#include "gateway/access/retry_after.h"
 #include "tests/testing/fake_clock.h"
 
 namespace skein {

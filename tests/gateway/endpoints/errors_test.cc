@@ -5,6 +5,7 @@
 #include "boost/json/parse.hpp"
 #include "gtest/gtest.h"
 
+#include "common/base/retry_after.h"
 #include "gateway/endpoints/utf8.h"
 #include "gateway/endpoints/worker_errors.h"
 
@@ -55,6 +56,17 @@ TEST(ErrorsTest, EveryCodeHasItsStatusTypeAndHeaders) {
     EXPECT_TRUE(error.at("param").is_null());
     EXPECT_EQ(error.at("message").as_string(), c.http == 500 ? "why (request r1)" : "why");
   }
+}
+
+TEST(ErrorsTest, RetryAfterIsWhatTheErrorSays) {
+  const absl::Status full = absl::ResourceExhaustedError("full");
+  EXPECT_EQ(Header(ErrorResponse(WithRetryAfter(full, absl::Seconds(7.2)), "r1"), "Retry-After"),
+            "8");
+  EXPECT_EQ(Header(ErrorResponse(WithRetryAfter(full, absl::ZeroDuration()), "r1"), "Retry-After"),
+            "1");
+  EXPECT_EQ(
+      Header(ErrorResponse(WithRetryAfter(full, absl::InfiniteDuration()), "r1"), "Retry-After"),
+      "");
 }
 
 TEST(ErrorsTest, TheFirstParamAndCodeStay) {

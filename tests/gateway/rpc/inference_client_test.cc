@@ -10,6 +10,9 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include "common/base/retry_after.h"
+#include "gateway/rpc/client_call.h"
+#include "skein/v1/error_details.pb.h"
 #include "tests/gateway/rpc/call_recorder.h"
 #include "tests/testing/fake_worker.h"
 
@@ -83,6 +86,23 @@ TEST_F(InferenceClientTest, PassesTheWorkersStatusOn) {
     StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), recorder.Callbacks());
     EXPECT_EQ(recorder.WaitForDone(), status);
   }
+}
+
+TEST(FromGrpcTest, TakesOverWhenToTryAgain) {
+  v1::RetryInfo info;
+  info.mutable_retry_delay()->set_seconds(7);
+  info.mutable_retry_delay()->set_nanos(500'000'000);
+  v1::StatusDetails details;
+  details.add_details()->set_type_url("type.googleapis.com/google.rpc.Other");
+  google::protobuf::Any& any = *details.add_details();
+  any.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+  any.set_value(info.SerializeAsString());
+  const auto full = grpc::StatusCode::RESOURCE_EXHAUSTED;
+  const absl::Status status = FromGrpc(grpc::Status(full, "full", details.SerializeAsString()));
+  EXPECT_EQ(status.message(), "full");
+  EXPECT_EQ(RetryAfterOf(status), absl::Seconds(7.5));
+  EXPECT_EQ(RetryAfterOf(FromGrpc(grpc::Status(full, "full"))), std::nullopt);
+  EXPECT_EQ(RetryAfterOf(FromGrpc(grpc::Status(full, "full", "\xff not a message"))), std::nullopt);
 }
 
 TEST_F(InferenceClientTest, CancelEndsTheCallOnBothSides) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "tests/testing/fake_model.h"
 #include "tests/testing/fake_tokenizer.h"
 #include "tests/testing/golden.h"
+#include "worker/engine/refusal_reason.h"
 
 namespace skein {
 namespace {
@@ -105,22 +107,41 @@ TEST(ModelHostTest, DrainingLetsRunningRequestsFinish) {
   EXPECT_THAT(std::string(gone.message()), HasSubstr("is gone"));
 }
 
-TEST(ModelHostTest, WhoHearsOfDrainingCanSubmitNothingAnyMore) {
+TEST(ModelHostTest, ListenersHearOfDrainingBeforeNewWorkIsRefused) {
   ModelHost host(SmallOptions());
   std::shared_ptr<ServedModel> model;
-  absl::Status refused;
-  const int64_t id = host.Subscribe([&](const HostStatus& status) {
-    if (status.state != ModelState::kDraining || !refused.ok()) return;
+  std::optional<absl::Status> while_told;
+  const auto submit = [&] {
     GenerationRequest request;
     request.prompt = {1};
     request.sink = std::make_shared<CollectingSink>();
-    refused = model->loop->Submit(std::move(request)).status();
+    return model->loop->Submit(std::move(request)).status();
+  };
+  const int64_t id = host.Subscribe([&](const HostStatus& status) {
+    if (status.state == ModelState::kDraining && !while_told) while_told = submit();
   });
   ASSERT_TRUE(AdoptFake(host).ok());
   model = *host.Find("");
   host.Drain();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  EXPECT_EQ(while_told, absl::OkStatus());
+  EXPECT_EQ(submit().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(submit()), "draining");
   host.Unsubscribe(id);
+}
+
+TEST(ModelHostTest, ALoadWithoutProgressIsAStall) {
+  FakeClock clock;
+  ModelHost::Options options = SmallOptions();
+  options.clock = &clock;
+  ModelHost host(std::move(options));
+  clock.Advance(absl::Seconds(7));
+  EXPECT_EQ(host.StalledFor(), absl::Seconds(7));
+  EXPECT_EQ(ReasonOf(host.Find("").status()), "loading");
+  ASSERT_TRUE(AdoptFake(host).ok());
+  EXPECT_EQ(host.StalledFor(), absl::ZeroDuration());
+  host.Drain();
+  ASSERT_TRUE(host.WaitGone(absl::Seconds(10)));
+  EXPECT_EQ(host.StalledFor(), absl::ZeroDuration());
 }
 
 TEST(ModelHostTest, AModelInUseOutlivesItsPlaceInTheHost) {

@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/base/retry_after.h"
 #include "tests/testing/fake_clock.h"
 #include "tests/worker/engine/engine_harness.h"
 #include "tests/worker/engine/step_gate.h"
+#include "worker/engine/refusal_reason.h"
 #include "worker/engine/step_loop.h"
 
 namespace skein {
@@ -175,6 +177,120 @@ TEST_F(StepLoopLifecycleTest, AFullQueueRefusesAndCountsWhatWaits) {
   ASSERT_TRUE(loop().WaitIdle(absl::Seconds(20)));
 }
 
+TEST_F(StepLoopLifecycleTest, AFullQueueSaysWhenToComeBack) {
+  Begin({.max_sequences = 1, .max_queue = 3});
+  GenerationRequest request = MakeRequest(Prompt(3), 1);  // one step
+  for (int i = 0; i < 3; ++i) harness_->Start(request);
+  for (int i = 0; i < 2; ++i) {
+    gate_.WaitHeld();
+    clock_.Advance(absl::Seconds(4));
+    gate_.Next();
+  }
+  for (int i = 0; i < 3; ++i) harness_->Start(request);
+  request.sink = std::make_shared<CollectingSink>();
+  const absl::Status refused = loop().Submit(request).status();
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused), "queue_requests");
+  const double wait = absl::ToDoubleSeconds(RetryAfterOf(refused).value_or(absl::ZeroDuration()));
+  EXPECT_NEAR(wait, 12, 0.01);  // three requests of four seconds
+  EXPECT_EQ(loop().CheckRoom(), refused);
+  gate_.Next();
+  EXPECT_TRUE(loop().CheckRoom().ok());
+  clock_.Advance(absl::Hours(1));
+  gate_.Next();
+  for (int i = 0; i < 2; ++i) harness_->Start(request);
+  EXPECT_EQ(RetryAfterOf(loop().CheckRoom()), absl::Seconds(60));
+}
+
+TEST_F(StepLoopLifecycleTest, TheQueueIsBoundedByTokensButTakesAnyRequestWhenItIsEmpty) {
+  Begin({.max_sequences = 1, .max_queue_tokens = 20});
+  const auto running = Start(3, 2);
+  gate_.WaitHeld();
+  GenerationRequest request = MakeRequest(Prompt(50), 2);
+  const auto big = harness_->Start(request);
+  request.sink = std::make_shared<CollectingSink>();
+  request.prompt = Prompt(1);
+  const absl::Status refused = loop().Submit(request).status();
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused), "queue_tokens");
+  EXPECT_EQ(RetryAfterOf(refused), absl::Seconds(1));
+  gate_.Open();
+  ASSERT_TRUE(big->WaitEnd());
+  ASSERT_TRUE(loop().WaitIdle(absl::Seconds(20)));
+  EXPECT_TRUE(loop().Submit(request).ok());
+}
+
+TEST_F(StepLoopLifecycleTest, TokensFillTheQueueUpToTheirLimit) {
+  Begin({.max_sequences = 1, .max_queue_tokens = 20});
+  const auto running = Start(3, 2);
+  gate_.WaitHeld();
+  const auto first = Start(12, 2), second = Start(8, 2);
+  EXPECT_EQ(loop().Load().waiting_tokens, 23);
+  GenerationRequest request = MakeRequest(Prompt(1), 2);
+  request.sink = std::make_shared<CollectingSink>();
+  EXPECT_EQ(ReasonOf(loop().Submit(request).status()), "queue_tokens");
+}
+
+TEST_F(StepLoopLifecycleTest, ACancelledRequestLeavesTheQueueAtOnce) {
+  Begin({.max_sequences = 1, .max_queue = 1, .max_queue_tokens = 10});
+  const auto running = Start(3, 4);
+  gate_.WaitHeld();
+  uint64_t id = 0;
+  const auto cancelled = Start(9, 4, &id);
+  EXPECT_FALSE(loop().CheckRoom().ok());
+  loop().Cancel(id);
+  loop().Cancel(id);
+  EXPECT_EQ(loop().Load().waiting, 0);
+  const auto next = Start(9, 4);  // while the same step is held
+  EXPECT_EQ(loop().Load().waiting, 1);
+  gate_.Open();
+  ASSERT_TRUE(cancelled->WaitEnd());
+  ASSERT_TRUE(next->WaitEnd());
+  EXPECT_EQ(cancelled->status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(next->status().ok()) << next->status();
+  ExpectAllFree();
+}
+
+TEST_F(StepLoopLifecycleTest, ARequestThatIsLateLeavesTheQueueAtOnce) {
+  Begin({.max_sequences = 1, .max_queue = 2});
+  const auto running = Start(3, 4);
+  gate_.WaitHeld();
+  GenerationRequest request = MakeRequest(Prompt(3), 4);
+  request.deadline = clock_.Now() + absl::Seconds(5);
+  const auto late = harness_->Start(request);
+  request.deadline = clock_.Now() + absl::Seconds(9);
+  const auto later = harness_->Start(request);
+  clock_.Advance(absl::Seconds(4));
+  EXPECT_FALSE(loop().CheckRoom().ok());
+  clock_.Advance(absl::Seconds(1));
+  const auto next = Start(3, 4);
+  EXPECT_FALSE(loop().CheckRoom().ok());
+  gate_.Open();
+  for (const auto& sink : {late, later, next}) ASSERT_TRUE(sink->WaitEnd());
+  EXPECT_EQ(late->status().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(later->status().ok()) << later->status();
+  EXPECT_TRUE(next->status().ok()) << next->status();
+  ExpectAllFree();
+}
+
+TEST_F(StepLoopLifecycleTest, AStepThatDoesNotComeBackIsAStall) {
+  Begin();
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(loop().StalledFor(), absl::ZeroDuration());  // nothing to do
+  const auto sink = Start(3, 3);
+  gate_.WaitHeld();
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(loop().StalledFor(), absl::Seconds(10));
+  gate_.Next();
+  EXPECT_EQ(loop().StalledFor(), absl::ZeroDuration());
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(loop().StalledFor(), absl::Seconds(2));
+  gate_.Open();
+  ASSERT_TRUE(loop().WaitIdle(absl::Seconds(20)));
+  clock_.Advance(absl::Hours(1));
+  EXPECT_EQ(loop().StalledFor(), absl::ZeroDuration());
+}
+
 TEST_F(StepLoopLifecycleTest, RefusalsNameTheirReasonAndLeaveTheSinkAlone) {
   Begin({.max_sequences = 2, .page_tokens = 4, .kv_bytes = KvBytes(10, 4)});
   EXPECT_EQ(loop().max_tokens_per_sequence(), 40);
@@ -183,6 +299,8 @@ TEST_F(StepLoopLifecycleTest, RefusalsNameTheirReasonAndLeaveTheSinkAlone) {
   GenerationRequest request = MakeRequest(Prompt(30), 11);
   request.sink = sink;
   EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(loop().Submit(request).status()), "too_large");
+  EXPECT_EQ(RetryAfterOf(loop().Submit(request).status()), std::nullopt);
   request.stopping.max_tokens = 1;
   request.num_choices = 3;
   EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kResourceExhausted);

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "skein/v1/error_details.pb.h"
 #include "tests/worker/rpc/test_worker.h"
 
 namespace skein {
@@ -182,6 +183,17 @@ TEST(GenerateReactorTest, AFullQueueIsResourceExhausted) {
            absl::Now() < deadline);
   EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED)
       << refused.status.error_message();
+  v1::StatusDetails details;
+  v1::RetryInfo info;
+  ASSERT_TRUE(details.ParseFromString(refused.status.error_details()));
+  ASSERT_EQ(details.details_size(), 1);
+  EXPECT_EQ(details.details(0).type_url(), "type.googleapis.com/google.rpc.RetryInfo");
+  ASSERT_TRUE(info.ParseFromString(details.details(0).value()));
+  EXPECT_GE(info.retry_delay().seconds(), 1);
+  EXPECT_LE(info.retry_delay().seconds(), 60);
+  EXPECT_THAT(worker.metrics().Text(),
+              HasSubstr("skein_worker_rejected_requests_total{model=\"alphabet\","
+                        "reason=\"queue_requests\"}"));
   worker.pace().Open();
   for (std::thread& caller : callers) caller.join();
   EXPECT_TRUE(results[0].status.ok()) << results[0].status.error_message();

@@ -1,6 +1,7 @@
 #include "worker/rpc/rpc_server.h"
 
 #include <string>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -10,6 +11,7 @@
 
 #include "tests/worker/rpc/test_worker.h"
 #include "worker/rpc/health_check.h"
+#include "worker/rpc/watchdog.h"
 
 namespace skein {
 namespace {
@@ -44,6 +46,45 @@ TEST(RpcServerTest, HealthFollowsTheModel) {
   for (const char* service : {"", "alphabet"}) {
     EXPECT_EQ(Check(*health, service), HealthCheckResponse::NOT_SERVING);
   }
+}
+
+TEST(RpcServerTest, StartupReadinessAndLivenessAreThreeQuestions) {
+  TestWorker worker({.loaded = false});
+  const auto health = Health::NewStub(worker.NewChannel());
+  EXPECT_EQ(Check(*health, "liveness"), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Check(*health, "startup"), HealthCheckResponse::NOT_SERVING);
+  worker.Load();
+  EXPECT_EQ(Check(*health, "startup"), HealthCheckResponse::SERVING);
+  worker.host().Drain();
+  EXPECT_EQ(Check(*health, ""), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Check(*health, "startup"), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Check(*health, "liveness"), HealthCheckResponse::SERVING);
+}
+
+TEST(RpcServerTest, LivenessEndsWhileAStepDoesNotComeBack) {
+  TestWorker worker;
+  const auto health = Health::NewStub(worker.NewChannel());
+  Watchdog watchdog(worker.host(), absl::Milliseconds(200),
+                    [&](bool alive) { worker.server().SetAlive(alive); });
+  const auto poll_until = [&](HealthCheckResponse::ServingStatus wanted) {
+    for (int i = 0; i < 3000; ++i) {
+      watchdog.Poll();
+      if (Check(*health, "liveness") == wanted) return true;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return false;
+  };
+  absl::SleepFor(absl::Milliseconds(300));  // idle for longer than a step may take
+  watchdog.Poll();
+  EXPECT_EQ(Check(*health, "liveness"), HealthCheckResponse::SERVING);
+  worker.pace().Close();
+  Collected got;
+  std::thread caller([&] { got = Collect(worker.inference(), GreedyRequest("abc", 3)); });
+  EXPECT_TRUE(poll_until(HealthCheckResponse::NOT_SERVING));
+  worker.pace().Open();
+  EXPECT_TRUE(poll_until(HealthCheckResponse::SERVING));
+  caller.join();
+  EXPECT_TRUE(got.status.ok()) << got.status.error_message();
 }
 
 TEST(RpcServerTest, AHealthCheckSaysWhatItFound) {

@@ -43,6 +43,7 @@ class TestWorker {
   ModelHost& host() { return host_; }
   RpcServer& server() { return *server_; }
   PacedModel::Pace& pace() { return *pace_; }
+  const MetricsRegistry& metrics() const { return metrics_; }
 
   // False if the load does not become so within five seconds.
   bool WaitForLoad(const std::function<bool(const LoadSnapshot&)>& wanted) const;

@@ -1,4 +1,4 @@
-#include "gateway/access/retry_after.h"
+#include "common/base/retry_after.h"
 
 #include <algorithm>
 #include <string>
