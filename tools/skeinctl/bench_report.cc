@@ -45,15 +45,21 @@ double BenchReport::TokensPerSecond() const {
 BenchReport Summarise(const LoadResult& result) {
   BenchReport report;
   report.elapsed_s = result.elapsed_s;
-  std::vector<double> first_token, inter_token, request;
+  report.rate = result.rate;
+  std::vector<double> first_token, inter_token, request, late;
+  std::map<std::string, std::vector<double>> error_latency;
+  int64_t answers = 0;
   for (const RequestRecord& record : result.records) {
+    late.push_back(record.late_s);
     if (!record.status.ok()) {
-      ++report.failed;
+      ++(absl::IsResourceExhausted(record.status) ? report.refused : report.failed);
+      error_latency[absl::StatusCodeToString(record.status.code())].push_back(record.latency_s);
       ErrorKind& kind = report.errors[absl::StatusCodeToString(record.status.code())];
       if (kind.count++ == 0) kind.example = std::string(record.status.message());
       continue;
     }
     ++report.succeeded;
+    if (record.end_s <= result.arriving_s) ++answers;
     report.prompt_tokens += record.prompt_tokens;
     report.completion_tokens += record.completion_tokens;
     request.push_back(record.latency_s);
@@ -63,6 +69,13 @@ BenchReport Summarise(const LoadResult& result) {
   report.first_token = PercentilesOf(std::move(first_token));
   report.inter_token = PercentilesOf(std::move(inter_token));
   report.request = PercentilesOf(std::move(request));
+  report.late = PercentilesOf(std::move(late));
+  for (auto& [code, kind] : report.errors) {
+    kind.latency = PercentilesOf(std::move(error_latency[code]));
+  }
+  if (result.arriving_s > 0) {
+    report.answers_per_s = static_cast<double>(answers) / result.arriving_s;
+  }
   return report;
 }
 
@@ -71,12 +84,18 @@ std::string FormatTable(const BenchReport& report) {
       absl::StrFormat("%-15s %10s %10s %10s %10s\n", "milliseconds", "p50", "p90", "p99", "max");
   absl::StrAppend(&text, Row("first token", report.first_token),
                   Row("between tokens", report.inter_token), Row("whole request", report.request));
-  absl::StrAppendFormat(&text, "\n%d requests answered, %d failed, in %.2f s\n", report.succeeded,
-                        report.failed, report.elapsed_s);
+  absl::StrAppendFormat(&text, "\n%d requests answered, %d refused, %d failed, in %.2f s\n",
+                        report.succeeded, report.refused, report.failed, report.elapsed_s);
+  if (report.rate > 0) {
+    absl::StrAppendFormat(&text,
+                          "%.2f answers/s at %.2f requests/s, which began up to %.1f ms late\n",
+                          report.answers_per_s, report.rate, report.late.max);
+  }
   absl::StrAppendFormat(&text, "%d tokens made: %.1f tokens/s (prompts: %d tokens)\n",
                         report.completion_tokens, report.TokensPerSecond(), report.prompt_tokens);
   for (const auto& [code, kind] : report.errors) {
-    absl::StrAppendFormat(&text, "%7d  %s, such as: %s\n", kind.count, code, kind.example);
+    absl::StrAppendFormat(&text, "%7d  %s after %.2f ms (p99 %.2f), such as: %s\n", kind.count,
+                          code, kind.latency.p50, kind.latency.p99, kind.example);
   }
   return text;
 }
@@ -84,10 +103,15 @@ std::string FormatTable(const BenchReport& report) {
 std::string FormatJson(const BenchReport& report) {
   boost::json::object errors;
   for (const auto& [code, kind] : report.errors) {
-    errors[code] = {{"count", kind.count}, {"example", kind.example}};
+    errors[code] = {
+        {"count", kind.count}, {"example", kind.example}, {"latency_ms", ToJson(kind.latency)}};
   }
   const boost::json::object out = {{"succeeded", report.succeeded},
                                    {"failed", report.failed},
+                                   {"refused", report.refused},
+                                   {"rate", report.rate},
+                                   {"answers_per_s", report.answers_per_s},
+                                   {"late_ms", ToJson(report.late)},
                                    {"elapsed_s", report.elapsed_s},
                                    {"prompt_tokens", report.prompt_tokens},
                                    {"completion_tokens", report.completion_tokens},

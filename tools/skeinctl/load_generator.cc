@@ -1,6 +1,6 @@
 #include "tools/skeinctl/load_generator.h"
 
-#include <atomic>
+#include <algorithm>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -109,17 +109,21 @@ absl::Status CheckAnswer(const LoadOptions& options, const Generated& answer) {
 
 LoadResult RunLoad(const LoadOptions& options, const TokenIds& sample) {
   LoadResult result;
-  std::mutex mu;  // guards result.records
-  std::atomic<int64_t> next = 0;
+  result.rate = options.arrivals.rate;
+  std::mutex mu;  // guards result
   const absl::Time begin = absl::Now();
+  Arrivals arrivals(options.arrivals, begin);
   auto work = [&] {
     ApiClient client(options.url, options.idle_timeout);
-    while (absl::Now() - begin < options.duration) {
-      const int64_t index = next++;
-      if (options.requests > 0 && index >= options.requests) break;
-      RequestRecord record = RunOne(client, options, sample, index);
+    while (const auto arrival = arrivals.Next(absl::Now())) {
+      absl::SleepFor(arrival->time - absl::Now());
+      const double late_s = Seconds(absl::Now() - arrival->time);
+      RequestRecord record = RunOne(client, options, sample, arrival->index);
+      record.late_s = late_s;
+      record.end_s = Seconds(absl::Now() - begin);
       const std::lock_guard<std::mutex> lock(mu);
       result.records.push_back(std::move(record));
+      result.arriving_s = std::max(result.arriving_s, Seconds(arrival->time - begin));
     }
   };
   {

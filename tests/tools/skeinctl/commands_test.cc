@@ -103,12 +103,30 @@ TEST(SkeinctlTest, BenchPrintsItsTableAndFailsWhenAnswersAreWrong) {
   };
   const Outcome good = with({"--max-tokens=2"});
   EXPECT_EQ(good.exit_status, 0) << good.err;
-  EXPECT_THAT(good.out, HasSubstr("5 requests answered, 0 failed"));
+  EXPECT_THAT(good.out, HasSubstr("5 requests answered, 0 refused, 0 failed"));
   const Outcome json = with({"--max-tokens=2", "--json"});
   EXPECT_THAT(json.out, HasSubstr("\"succeeded\":5"));
+  const Outcome rate = with({"--max-tokens=2", "--rate=200"});
+  EXPECT_EQ(rate.exit_status, 0) << rate.err;
+  EXPECT_THAT(rate.out, HasSubstr("answers/s at 200.00 requests/s"));
   const Outcome wrong = with({"--max-tokens=3"});
   EXPECT_EQ(wrong.exit_status, 1);
   EXPECT_THAT(wrong.out, HasSubstr("usage says 2 tokens, expected 3"));
+}
+
+TEST(SkeinctlTest, RefusalsAreFailuresOfABenchWithoutARate) {
+  ScriptedServer server([](const std::string& line, const std::string& body) {
+    if (!absl::StrContains(line, "/v1/completions")) return Answer(line, body);
+    return JsonAnswer(429, R"({"error":{"message":"the queue is full"}})");
+  });
+  const std::vector<std::string> args = {"bench", "--url", server.url(), "--requests=3",
+                                         "--concurrency=1"};
+  EXPECT_EQ(Skeinctl(args).exit_status, 1);
+  std::vector<std::string> with_rate = args;
+  with_rate.push_back("--rate=100");
+  const Outcome outcome = Skeinctl(with_rate);
+  EXPECT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("0 requests answered, 3 refused, 0 failed"));
 }
 
 TEST(SkeinctlTest, EveryCommandHasHelp) {
