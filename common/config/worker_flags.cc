@@ -57,20 +57,20 @@ FlagGroup ModelFlags(WorkerConfig& config) {
 }
 
 FlagGroup ServingFlags(WorkerConfig& config) {
-  return {"Serving",
-          {{"listen", "ADDR",
-            "gRPC address (default: 127.0.0.1:50051; port 0 takes a free one and\nlogs it)",
-            SetText([&](const std::string& v) { config.set_listen(v); })},
-           {"metrics-listen", "ADDR", "HTTP address of /metrics for Prometheus (default: none)",
-            SetText([&](const std::string& v) { config.set_metrics_listen(v); })},
-           {"drain-timeout", "SECONDS",
-            "how long running requests may take to finish at the end (default: 30)",
-            SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })},
-           {"reflection", "", "serve gRPC reflection, for tools such as grpcurl",
-            [&](const std::string&) {
-              config.set_reflection(true);
-              return absl::OkStatus();
-            }}}};
+  return {
+      "Serving",
+      {{"listen", "ADDR",
+        "gRPC address (default: 127.0.0.1:50051; port 0 takes a free one and\nlogs it)",
+        SetText([&](const std::string& v) { config.set_listen(v); })},
+       {"metrics-listen", "ADDR", "HTTP address of /metrics for Prometheus (default: none)",
+        SetText([&](const std::string& v) { config.set_metrics_listen(v); })},
+       {"drain-timeout", "SECONDS", "how long running requests may take at the end (default: 30)",
+        SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })},
+       {"reflection", "", "serve gRPC reflection, for tools such as grpcurl",
+        [&](const std::string&) {
+          config.set_reflection(true);
+          return absl::OkStatus();
+        }}}};
 }
 
 FlagGroup EngineFlags(WorkerConfig& config) {

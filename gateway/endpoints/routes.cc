@@ -75,6 +75,7 @@ std::vector<Route> WithProbes(std::vector<Route> routes) {
 absl::Status CheckServing(const HttpRequest& request, const GatewayContext& context) {
   if (context.phase != GatewayPhase::kDraining) return absl::OkStatus();
   if (FindRoute(ProbeRoutes(), request.path) != nullptr) return absl::OkStatus();
+  context.metrics.CountRefusal("draining");
   return WithCode(absl::UnavailableError("this server is shutting down"), "draining");
 }
 

@@ -118,6 +118,8 @@ TEST_F(RoutesTest, WhileDrainingOnlyProbesAreServed) {
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(Header(response, "Retry-After"), "1");
   EXPECT_EQ(ErrorMember(response.body, "code").as_string(), "draining");
+  EXPECT_TRUE(absl::StrContains(registry_.Text(),
+                                R"(skein_gateway_refused_requests_total{reason="draining"} 1)"));
 }
 
 TEST_F(RoutesTest, StartupIsOverOnceAllListenersAreOpen) {
