@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/base/retry_after.h"
 #include "common/base/status_macros.h"
-#include "gateway/access/retry_after.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/rpc/client_call.h"
 
