@@ -126,6 +126,9 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
   if (!config.metrics_listen().empty()) {
     RETURN_IF_ERROR(CheckAddress("metrics_listen", config.metrics_listen()));
   }
+  if (!config.health_listen().empty()) {
+    RETURN_IF_ERROR(CheckAddress("health_listen", config.health_listen()));
+  }
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
   RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));

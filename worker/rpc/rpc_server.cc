@@ -1,5 +1,7 @@
 #include "worker/rpc/rpc_server.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
@@ -15,34 +17,54 @@ namespace {
 constexpr char kLivenessService[] = "liveness";
 constexpr char kStartupService[] = "startup";
 
+// Listens on `listen` and starts; `address` becomes HOST:PORT with the port that was taken.
+absl::StatusOr<std::unique_ptr<grpc::Server>> BuildAndStart(
+    grpc::ServerBuilder& builder, const std::string& listen,
+    std::shared_ptr<grpc::ServerCredentials> credentials, std::string& address) {
+  ASSIGN_OR_RETURN(const HostPort wanted, ParseHostPort(listen));
+  int port = 0;
+  builder.AddListeningPort(listen, std::move(credentials), &port);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", listen, ": in use, or not an address here"));
+  }
+  address = FormatHostPort(wanted.host, static_cast<uint16_t>(port));
+  return server;
+}
+
 }  // namespace
 
 RpcServer::RpcServer(ModelHost& host) : host_(host), inference_(host), worker_(host) {}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
                                                             const Options& options) {
-  ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
   std::unique_ptr<RpcServer> server(new RpcServer(host));
   grpc::ServerBuilder builder;
   SetServerOptions({.reflection = options.reflection}, builder);
-  int port = 0;
-  builder.AddListeningPort(options.listen, MakeServerCredentials(options.tls), &port);
   builder.RegisterService(&server->inference_);
   builder.RegisterService(&server->worker_);
   builder.RegisterService(&server->registry_);
   builder.RegisterService(&server->states_);
-  server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options.listen, ": in use, or not an address here"));
-  }
-  server->address_ = FormatHostPort(listen.host, static_cast<uint16_t>(port));
+  ASSIGN_OR_RETURN(
+      server->server_,
+      BuildAndStart(builder, options.listen, MakeServerCredentials(options.tls), server->address_));
+  if (!options.health_listen.empty()) RETURN_IF_ERROR(server->StartHealth(options.health_listen));
   RpcServer* self = server.get();
   self->SetAlive(true);
-  self->server_->GetHealthCheckService()->SetServingStatus(kStartupService, false);
+  self->SetHealth(kStartupService, false);
   server->subscription_ =
       host.Subscribe([self](const HostStatus& status) { self->OnHostStatus(status); });
   return server;
+}
+
+absl::Status RpcServer::StartHealth(const std::string& listen) {
+  grpc::ServerBuilder builder;
+  SetServerOptions({}, builder);
+  builder.RegisterCallbackGenericService(&no_service_);  // without any, gRPC does not start
+  ASSIGN_OR_RETURN(health_server_,
+                   BuildAndStart(builder, listen, MakeServerCredentials({}), health_address_));
+  return absl::OkStatus();
 }
 
 RpcServer::~RpcServer() { Stop(absl::ZeroDuration()); }
@@ -53,20 +75,25 @@ void RpcServer::Stop(absl::Duration grace) {
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
   server_.reset();
+  if (health_server_ != nullptr) health_server_->Shutdown(absl::ToChronoTime(absl::Now()));
+  health_server_.reset();
 }
 
-void RpcServer::SetAlive(bool alive) {
-  server_->GetHealthCheckService()->SetServingStatus(kLivenessService, alive);
+void RpcServer::SetAlive(bool alive) { SetHealth(kLivenessService, alive); }
+
+void RpcServer::SetHealth(const std::string& service, bool serving) {
+  for (grpc::Server* server : {server_.get(), health_server_.get()}) {
+    if (server != nullptr) server->GetHealthCheckService()->SetServingStatus(service, serving);
+  }
 }
 
 void RpcServer::OnHostStatus(const HostStatus& status) {
   if (last_state_ == status.state) return;
   last_state_ = status.state;
   const bool serving = status.state == ModelState::kReady;
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  health->SetServingStatus("", serving);
-  health->SetServingStatus(host_.name(), serving);
-  if (serving) health->SetServingStatus(kStartupService, true);
+  SetHealth("", serving);
+  SetHealth(host_.name(), serving);
+  if (serving) SetHealth(kStartupService, true);
 }
 
 }  // namespace skein

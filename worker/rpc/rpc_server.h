@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/server.h"
 
 #include "skein/config/v1/tls.pb.h"
@@ -20,13 +21,15 @@ namespace skein {
 
 // Serves from Start to Stop. Health checks ask three questions by their service's name: "" and the
 // model's name are SERVING exactly while the model is ready, "startup" once it has been ready for
-// the first time, "liveness" until SetAlive says otherwise.
+// the first time, "liveness" until SetAlive says otherwise. A listener for health checks alone can
+// be had beside it, without TLS: what asks from outside of the process often speaks none.
 class RpcServer {
  public:
   struct Options {
     std::string listen;  // HOST:PORT; port 0 takes a free one
     bool reflection = false;
     config::v1::ServerTls tls = {};  // without a certificate: plain
+    std::string health_listen = {};  // the same for health checks alone; empty: no such listener
   };
 
   // `host` must outlive the server. InvalidArgument for a bad address, Unavailable if it cannot be
@@ -38,6 +41,8 @@ class RpcServer {
 
   // HOST:PORT with the port that was taken.
   const std::string& address() const { return address_; }
+  // The same of the listener for health checks; empty without one.
+  const std::string& health_address() const { return health_address_; }
 
   void SetAlive(bool alive);
 
@@ -47,6 +52,8 @@ class RpcServer {
 
  private:
   explicit RpcServer(ModelHost& host);
+  absl::Status StartHealth(const std::string& listen);
+  void SetHealth(const std::string& service, bool serving);
   void OnHostStatus(const HostStatus& status);
 
   ModelHost& host_;
@@ -56,6 +63,9 @@ class RpcServer {
   RefusingStateService states_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;  // null once stopped
+  std::string health_address_;
+  grpc::CallbackGenericService no_service_;      // of the listener for health checks: all else
+  std::unique_ptr<grpc::Server> health_server_;  // null without such a listener
   std::optional<ModelState>
       last_state_;  // by the host's listener only, which has one call at a time
   int64_t subscription_ = 0;

@@ -169,7 +169,11 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   };
   ModelHost host(std::move(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(host, {config.listen(), config.reflection(), config.tls()}));
+                   RpcServer::Start(host, {config.listen(), config.reflection(), config.tls(),
+                                           config.health_listen()}));
+  if (!server->health_address().empty()) {
+    LogInfo("health listening", {{"address", server->health_address()}});
+  }
   LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
   host.StartLoading();
   Watchdog watchdog(host, absl::Seconds(config.engine().stall_s()),

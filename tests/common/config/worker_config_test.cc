@@ -83,6 +83,7 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"", "model.path: missing"},
            Case{"model { path: 'm' } listen: 'x'", "listen: \"x\" is not an address"},
            Case{"model { path: 'm' } metrics_listen: ':1'", "metrics_listen: "},
+           Case{"model { path: 'm' } health_listen: ':1'", "health_listen: "},
            Case{"model { path: 'm' } log_level: 'loud'", "log_level: \"loud\", expected debug"},
            Case{"model { path: 'm' } drain_timeout_s: 90000", "drain_timeout_s: 90000"},
            Case{"model { path: 'm' rope_theta: 0 }", "model.rope_theta: 0"},

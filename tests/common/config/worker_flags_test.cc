@@ -83,10 +83,10 @@ TEST(WorkerFlagsTest, TheUsageNamesEveryFlagAndFitsATerminal) {
   const std::string usage = WorkerUsage();
   for (const char* flag :
        {"--model PATH", "--name NAME", "--tokenizer PATH", "--chat-format NAME", "--listen ADDR",
-        "--metrics-listen ADDR", "--reflection", "--device NAME", "--threads N",
-        "--max-sequences N", "--max-queue N", "--max-queue-tokens N", "--drain-timeout SECONDS",
-        "--config FILE", "--log-level LEVEL", "--check-config", "--health-check ADDR[/SERVICE]",
-        "--help"}) {
+        "--metrics-listen ADDR", "--health-listen ADDR", "--reflection", "--device NAME",
+        "--threads N", "--max-sequences N", "--max-queue N", "--max-queue-tokens N",
+        "--drain-timeout SECONDS", "--config FILE", "--log-level LEVEL", "--check-config",
+        "--health-check ADDR[/SERVICE]", "--help"}) {
     EXPECT_THAT(usage, HasSubstr(std::string("  ") + flag));
   }
   size_t column = 0;

@@ -104,6 +104,32 @@ TEST(RpcServerTest, AHealthCheckSaysWhatItFound) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(RpcServerTest, AListenerForHealthChecksAnswersNothingElse) {
+  TestWorker worker({.loaded = false, .health_listener = true});
+  const std::string& address = worker.server().health_address();
+  ASSERT_NE(address, worker.server().address());
+  EXPECT_TRUE(CheckHealth(address + "/liveness", {}, absl::Seconds(10)).ok());
+  EXPECT_FALSE(CheckHealth(address + "/startup", {}, absl::Seconds(10)).ok());
+  EXPECT_FALSE(CheckHealth(address, {}, absl::Seconds(10)).ok());
+  worker.Load();
+  for (const char* service : {"", "/alphabet", "/startup"}) {
+    EXPECT_TRUE(CheckHealth(address + service, {}, absl::Seconds(10)).ok()) << service;
+  }
+  worker.server().SetAlive(false);
+  EXPECT_FALSE(CheckHealth(address + "/liveness", {}, absl::Seconds(10)).ok());
+  const auto models =
+      v1::WorkerService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::ListModelsResponse response;
+  EXPECT_EQ(models->ListModels(&context, {}, &response).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST(RpcServerTest, WithoutAHealthListenerThereIsNoAddress) {
+  TestWorker worker;
+  EXPECT_EQ(worker.server().health_address(), "");
+}
+
 // The answer to an opened call of the reflection service, whose messages this build has no classes
 // for.
 grpc::StatusCode ReflectionStatus(TestWorker& worker) {

@@ -28,8 +28,8 @@ TestWorker::TestWorker(const Options& options)
     : options_(options),
       pace_(std::make_shared<PacedModel::Pace>()),
       host_(HostOptions(options, metrics_)) {
-  absl::StatusOr<std::unique_ptr<RpcServer>> server =
-      RpcServer::Start(host_, {"127.0.0.1:0", options.reflection});
+  absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(
+      host_, {"127.0.0.1:0", options.reflection, {}, options.health_listener ? "127.0.0.1:0" : ""});
   SKEIN_CHECK(server.ok());
   server_ = *std::move(server);
   channel_ = NewChannel();

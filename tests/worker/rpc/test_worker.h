@@ -28,6 +28,7 @@ class TestWorker {
     int64_t max_tokens = 100'000;
     bool loaded = true;  // false: stays in kLoading until Load
     bool reflection = false;
+    bool health_listener = false;
     bool chat = true;
   };
   TestWorker() : TestWorker(Options()) {}
