@@ -56,9 +56,8 @@ export class Pods {
     await new Promise((resolve, reject) => {
       createInterface({input: child.stderr}).on('line', (line) => {
         log.push(line);
-        if (!line.startsWith('{')) return;
-        const {event, address} = JSON.parse(line);
-        if (missing.delete(event)) addresses[wanted[event]] = address;
+        const event = line.match(/ event="([^"]*)"/)?.[1];
+        if (missing.delete(event)) addresses[wanted[event]] = line.match(/ address="?([^" ]+)/)[1];
         if (missing.size === 0) resolve();
       });
       child.once('error', reject);
