@@ -201,10 +201,10 @@ class WorkerPool::Impl {
     for (const auto& [address, member] : members_) {
       if (wanted.count(address) == 0) unwanted.push_back(address);
     }
-    for (const std::string& address : unwanted) Remove(address);
     for (const std::string& address : wanted) {
       if (members_.count(address) == 0) Add(address);
     }
+    for (const std::string& address : unwanted) Remove(address);
   }
 
   void Add(const std::string& address) {

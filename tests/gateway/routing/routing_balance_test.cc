@@ -24,7 +24,7 @@ constexpr int kKeys = 500;
 struct Trace {
   double skew = 1.0;     // exponent of Zipf's law
   int streams = 160;     // always so many requests at once
-  int requests = 40000;  // each takes 0.2 to 1.8 s
+  int requests = 20000;  // each takes 0.2 to 1.8 s
 };
 
 struct Figures {
