@@ -6,7 +6,7 @@ if ! command -v node >/dev/null; then
   echo 'skipped: node is not installed'
   exit 77
 fi
-if [[ ! -d node_modules/openai ]]; then
+if [[ ! -d node_modules/openai || ! -d node_modules/@grpc/grpc-js ]]; then
   echo 'skipped: the npm packages are not installed; run npm ci here'
   exit 77
 fi

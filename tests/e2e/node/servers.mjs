@@ -67,14 +67,15 @@ export async function startServers() {
   );
   const gateway = await start(
     SKEIN_GATEWAY,
-    ['--worker', worker.address('listening'), '--listen', '127.0.0.1:0'],
-    ['listening'],
+    ['--worker', worker.address('listening'), '--listen', '127.0.0.1:0', '--grpc-listen', '127.0.0.1:0'],
+    ['listening', 'grpc listening'],
   );
   const url = `http://${gateway.address('listening')}`;
   await until('the gateway is ready', async () => (await fetch(`${url}/readyz`)).ok);
   const metricsUrl = `http://${worker.address('metrics listening')}/metrics`;
   return {
     url,
+    grpcAddress: gateway.address('grpc listening'),
     client: new OpenAI({baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0}),
     gauge: async (name) => {
       const text = await getText(metricsUrl);
