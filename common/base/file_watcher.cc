@@ -21,9 +21,18 @@ std::string StampOf(const std::string& path) {
 
 }  // namespace
 
-FileWatcher::FileWatcher(std::vector<std::string> paths, absl::Duration poll,
+std::string StampFiles(const std::vector<std::string>& paths) {
+  std::string stamps;
+  for (const std::string& path : paths) absl::StrAppend(&stamps, StampOf(path), "\n");
+  return stamps;
+}
+
+FileWatcher::FileWatcher(std::vector<std::string> paths, std::string seen, absl::Duration poll,
                          std::function<void()> on_change)
-    : paths_(std::move(paths)), poll_(poll), on_change_(std::move(on_change)) {
+    : paths_(std::move(paths)),
+      poll_(poll),
+      on_change_(std::move(on_change)),
+      seen_(std::move(seen)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -38,22 +47,15 @@ FileWatcher::~FileWatcher() {
 
 void FileWatcher::Run() {
   pthread_setname_np(pthread_self(), "skein-files");
-  std::string seen;
   std::unique_lock<std::mutex> lock(mu_);
   while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(poll_), [this] { return stopping_; })) {
     lock.unlock();
     // Before the call: a change while it runs is found the next time.
-    std::string stamps = Stamps();
-    if (stamps != seen) on_change_();
-    seen = std::move(stamps);
+    std::string stamps = StampFiles(paths_);
+    if (stamps != seen_) on_change_();
+    seen_ = std::move(stamps);
     lock.lock();
   }
-}
-
-std::string FileWatcher::Stamps() const {
-  std::string stamps;
-  for (const std::string& path : paths_) absl::StrAppend(&stamps, StampOf(path), "\n");
-  return stamps;
 }
 
 }  // namespace skein

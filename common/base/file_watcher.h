@@ -12,13 +12,18 @@
 
 namespace skein {
 
-// Looks at the files every `poll`: at what their names lead to, so that a swapped symbolic link, as
-// Kubernetes makes them when a secret changes, is a change too. A file may be absent.
+// What the files look like from outside: differs whenever the contents of one of them may. Looks at
+// what their names lead to, so a swapped symbolic link, as Kubernetes makes them when a secret
+// changes, is a change too. A file may be absent.
+std::string StampFiles(const std::vector<std::string>& paths);
+
+// Stamps the files every `poll`.
 class FileWatcher {
  public:
-  // `on_change` runs on the watcher's own thread: once soon after the start, in case something
-  // changed before that, then after every change of any of `paths`.
-  FileWatcher(std::vector<std::string> paths, absl::Duration poll, std::function<void()> on_change);
+  // `on_change` runs on the watcher's own thread whenever the files' stamps are no longer what they
+  // were. `seen` is what StampFiles said before they were read first.
+  FileWatcher(std::vector<std::string> paths, std::string seen, absl::Duration poll,
+              std::function<void()> on_change);
   // Waits for a call that runs; none comes afterwards.
   ~FileWatcher();
   FileWatcher(const FileWatcher&) = delete;
@@ -26,12 +31,12 @@ class FileWatcher {
 
  private:
   void Run();
-  std::string Stamps() const;
 
   const std::vector<std::string> paths_;
   const absl::Duration poll_;
   const std::function<void()> on_change_;
 
+  std::string seen_;  // used by the thread alone
   std::mutex mu_;
   std::condition_variable stop_;
   bool stopping_ = false;  // guarded by mu_

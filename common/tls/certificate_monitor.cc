@@ -20,15 +20,17 @@ absl::StatusOr<std::unique_ptr<CertificateMonitor>> CertificateMonitor::Create(
     paths.push_back(certificate.path);
     if (!certificate.key.empty()) paths.push_back(certificate.key);
   }
+  std::string stamps = StampFiles(paths);
   std::unique_ptr<CertificateMonitor> monitor(
       new CertificateMonitor(std::move(certificates), std::move(on_expiry)));
   RETURN_IF_ERROR(monitor->Look());
-  monitor->watcher_ = std::make_unique<FileWatcher>(std::move(paths), poll, [self = monitor.get()] {
-    const absl::Status status = self->Look();
-    if (status.ok()) return;
-    LogError("certificate files cannot be used, new connections may fail",
-             {{"error", std::string(status.message())}});
-  });
+  monitor->watcher_ = std::make_unique<FileWatcher>(
+      std::move(paths), std::move(stamps), poll, [self = monitor.get()] {
+        const absl::Status status = self->Look();
+        if (status.ok()) return;
+        LogError("certificate files cannot be used, new connections may fail",
+                 {{"error", std::string(status.message())}});
+      });
   return monitor;
 }
 

@@ -123,10 +123,12 @@ absl::StatusOr<std::unique_ptr<AccessControl>> AccessControl::Create(const std::
                                                                      GatewayMetrics& metrics,
                                                                      absl::Duration poll) {
   auto access = std::make_unique<AccessControl>(clock, metrics);
+  const std::vector<std::string> paths = {keys_file};
+  std::string stamps = StampFiles(paths);
   RETURN_IF_ERROR(access->ReadFile(keys_file));
   metrics.SetStaleFile("keys", false);
   access->watcher_ = std::make_unique<FileWatcher>(
-      std::vector<std::string>{keys_file}, poll, [self = access.get(), keys_file] {
+      paths, std::move(stamps), poll, [self = access.get(), keys_file] {
         const absl::Status status = self->ReadFile(keys_file);
         self->metrics_.SetStaleFile("keys", !status.ok());
         if (status.ok()) return;

@@ -10,6 +10,7 @@ constexpr absl::Duration kParallelRetry = absl::Seconds(1);
 
 // As OpenAI writes them: 20ms, 1.5s, 6m0s.
 std::string FormatReset(absl::Duration time) {
+  if (time == absl::ZeroDuration()) return "0s";
   return absl::FormatDuration(absl::Ceil(time, absl::Milliseconds(1)));
 }
 

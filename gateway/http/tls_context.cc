@@ -75,11 +75,12 @@ absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Create(const config::v1:
                                                                GatewayMetrics& metrics,
                                                                absl::Duration poll) {
   std::unique_ptr<TlsContext> tls(new TlsContext(files, metrics));
-  RETURN_IF_ERROR(tls->Read());
-  metrics.SetStaleFile("certificate", false);
   std::vector<std::string> paths = {files.certificate(), files.key()};
   if (!files.client_ca().empty()) paths.push_back(files.client_ca());
-  tls->watcher_ = std::make_unique<FileWatcher>(std::move(paths), poll,
+  std::string stamps = StampFiles(paths);
+  RETURN_IF_ERROR(tls->Read());
+  metrics.SetStaleFile("certificate", false);
+  tls->watcher_ = std::make_unique<FileWatcher>(std::move(paths), std::move(stamps), poll,
                                                 [self = tls.get()] { self->ReadAgain(); });
   return tls;
 }

@@ -66,8 +66,10 @@ TEST(KeyLimitsTest, HeadersTellWhatIsLeft) {
   FakeClock clock;
   KeyLimits limits;
   limits.SetRules({.requests_per_minute = 60, .tokens_per_minute = 600});
-  limits.Admit(100, clock.Now());
   HeaderList headers = limits.RateLimitHeaders(clock.Now());
+  EXPECT_EQ(HeaderOf(headers, "x-ratelimit-reset-tokens"), "0s");
+  limits.Admit(100, clock.Now());
+  headers = limits.RateLimitHeaders(clock.Now());
   EXPECT_EQ(headers.size(), 6u);
   EXPECT_EQ(HeaderOf(headers, "x-ratelimit-limit-requests"), "60");
   EXPECT_EQ(HeaderOf(headers, "x-ratelimit-remaining-requests"), "59");
