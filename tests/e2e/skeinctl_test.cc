@@ -51,8 +51,8 @@ TEST_F(SkeinctlE2eTest, EveryCommandWorks) {
 }
 
 TEST_F(SkeinctlE2eTest, BenchChecksEveryAnswer) {
-  for (const std::vector<std::string>& more :
-       std::vector<std::vector<std::string>>{{}, {"--no-stream"}, {"--stop-at-eos"}, {"--json"}}) {
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {}, {"--no-stream"}, {"--stop-at-eos"}, {"--json"}, {"--grpc=" + worker_->address()}}) {
     std::vector<std::string> args = {"bench", "--concurrency=16", "--requests=48",
                                      "--prompt-tokens=40", "--max-tokens=24"};
     args.insert(args.end(), more.begin(), more.end());

@@ -41,6 +41,9 @@ std::vector<Option> BenchOptionTable(BenchOptions& out) {
   LoadOptions& load = out.load;
   ArrivalOptions& arrivals = out.load.arrivals;
   std::vector<Option> table = ServerOptionTable(out.server);
+  table.push_back(TextOption("grpc", "HOST:PORT",
+                             "call a gateway's or a worker's gRPC port instead of --url",
+                             &load.grpc_address));
   table.push_back(IntOption("concurrency", "N",
                             "requests at the same time (default 8, with --rate 1000)", 1, 10000,
                             [&out](int64_t value) { out.concurrency = static_cast<int>(value); }));
@@ -82,9 +85,11 @@ absl::StatusOr<TokenIds> Prepare(BenchOptions& options) {
   load.concurrency = options.concurrency > 0 ? options.concurrency : default_concurrency;
   load.ignore_eos = !options.stop_at_eos;
   load.stream = !options.no_stream;
-  ApiClient client(load.url);
-  ASSIGN_OR_RETURN(load.model, client.ChooseModel(options.server.model));
-  return SampleTokens(client, load.model);
+  load.model = options.server.model;
+  if (load.grpc_address.empty()) {
+    ASSIGN_OR_RETURN(load.model, ApiClient(load.url).ChooseModel(load.model));
+  }
+  return SampleTokens(load);
 }
 
 absl::Status Bench(BenchOptions& options, Terminal& terminal) {
@@ -110,7 +115,8 @@ absl::Status RunBench(const std::vector<std::string>& args, Terminal& terminal) 
     return absl::OkStatus();
   }
   if (!parsed.positional.empty()) return absl::InvalidArgumentError("bench takes no arguments");
-  return Explain(Bench(options, terminal), options.server.url);
+  const std::string& address = options.load.grpc_address;
+  return Explain(Bench(options, terminal), address.empty() ? options.server.url : address);
 }
 
 }  // namespace skein::ctl

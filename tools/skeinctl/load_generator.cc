@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "absl/time/clock.h"
 
 #include "common/base/status_macros.h"
+#include "tools/skeinctl/grpc_client.h"
 
 namespace skein::ctl {
 namespace {
@@ -35,7 +37,29 @@ TokenIds MakePrompt(const TokenIds& sample, int64_t length, int64_t index) {
   return prompt;
 }
 
-RequestRecord RunOne(ApiClient& client, const LoadOptions& options, const TokenIds& sample,
+// One of the two that options ask for.
+class Client {
+ public:
+  explicit Client(const LoadOptions& options) {
+    if (options.grpc_address.empty()) {
+      http_.emplace(options.url, options.idle_timeout);
+    } else {
+      grpc_.emplace(options.grpc_address, options.url.api_key);
+    }
+  }
+  absl::StatusOr<std::vector<Token>> Tokenize(const std::string& model, const std::string& text) {
+    return http_ ? http_->Tokenize(model, text) : grpc_->Tokenize(model, text);
+  }
+  absl::StatusOr<Generated> Generate(const GenerateCall& call) {
+    return http_ ? http_->Generate(call) : grpc_->Generate(call);
+  }
+
+ private:
+  std::optional<ApiClient> http_;
+  std::optional<GrpcClient> grpc_;
+};
+
+RequestRecord RunOne(Client& client, const LoadOptions& options, const TokenIds& sample,
                      int64_t index) {
   RequestRecord record;
   GenerateCall call;
@@ -71,8 +95,9 @@ RequestRecord RunOne(ApiClient& client, const LoadOptions& options, const TokenI
 
 }  // namespace
 
-absl::StatusOr<TokenIds> SampleTokens(ApiClient& client, const std::string& model) {
-  const absl::StatusOr<std::vector<Token>> tokens = client.Tokenize(model, kSampleText);
+absl::StatusOr<TokenIds> SampleTokens(const LoadOptions& options) {
+  const absl::StatusOr<std::vector<Token>> tokens =
+      Client(options).Tokenize(options.model, kSampleText);
   TokenIds ids;
   if (tokens.ok()) {
     for (const Token& token : *tokens) ids.push_back(token.id);
@@ -81,7 +106,7 @@ absl::StatusOr<TokenIds> SampleTokens(ApiClient& client, const std::string& mode
   } else {
     return tokens.status();
   }
-  if (ids.empty()) return absl::DataLossError("/v1/tokenize: no tokens for a text of five lines");
+  if (ids.empty()) return absl::DataLossError("tokenize: no tokens for a text of five lines");
   return ids;
 }
 
@@ -114,7 +139,7 @@ LoadResult RunLoad(const LoadOptions& options, const TokenIds& sample) {
   const absl::Time begin = absl::Now();
   Arrivals arrivals(options.arrivals, begin);
   auto work = [&] {
-    ApiClient client(options.url, options.idle_timeout);
+    Client client(options);
     while (const auto arrival = arrivals.Next(absl::Now())) {
       absl::SleepFor(arrival->time - absl::Now());
       const double late_s = Seconds(absl::Now() - arrival->time);

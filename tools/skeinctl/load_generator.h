@@ -17,6 +17,7 @@ namespace skein::ctl {
 
 struct LoadOptions {
   Url url;
+  std::string grpc_address;  // HOST:PORT; empty: over HTTP
   std::string model;
   int concurrency = 8;  // requests at the same time; with a rate, the most of them
   ArrivalOptions arrivals;
@@ -49,7 +50,7 @@ struct LoadResult {
 
 // Token ids for prompts: those of a text in plain English, or small numbers for a model without a
 // tokenizer.
-absl::StatusOr<TokenIds> SampleTokens(ApiClient& client, const std::string& model);
+absl::StatusOr<TokenIds> SampleTokens(const LoadOptions& options);
 
 // DataLoss if `answer` does not have the token counts and the finish_reason that `options` ask for.
 absl::Status CheckAnswer(const LoadOptions& options, const Generated& answer);

@@ -79,7 +79,7 @@ TEST_F(GrpcServerTest, StopLetsRunningCallsFinish) {
   ASSERT_TRUE(reader->Read(&message));
   bool all_ended = false;
   std::thread stop([&] { all_ended = server().Stop(absl::Seconds(10)); });
-  std::string text;
+  std::string text = message.text();
   while (reader->Read(&message)) text += message.text();
   EXPECT_EQ(text, "abcde");
   EXPECT_TRUE(reader->Finish().ok());
