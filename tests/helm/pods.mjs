@@ -21,6 +21,12 @@ const events = {
 const replaceAll = (text, replacements) =>
   Object.entries(replacements).reduce((result, [from, to]) => result.replaceAll(from, to), text);
 
+// {event, address} of a line in either format of logs.
+function parseLogLine(line) {
+  if (line.startsWith('{')) return JSON.parse(line);
+  return {event: line.match(/ event="([^"]*)"/)?.[1], address: line.match(/ address="?([^" ]+)/)?.[1]};
+}
+
 export class Pods {
   folder = mkdtempSync(`${tmpdir()}/skein-pods-`);
   processes = [];
@@ -56,8 +62,8 @@ export class Pods {
     await new Promise((resolve, reject) => {
       createInterface({input: child.stderr}).on('line', (line) => {
         log.push(line);
-        const event = line.match(/ event="([^"]*)"/)?.[1];
-        if (missing.delete(event)) addresses[wanted[event]] = line.match(/ address="?([^" ]+)/)[1];
+        const {event, address} = parseLogLine(line);
+        if (missing.delete(event)) addresses[wanted[event]] = address;
         if (missing.size === 0) resolve();
       });
       child.once('error', reject);

@@ -56,7 +56,8 @@ async function serve(set, makePlaces, check) {
     const places = makePlaces(pods);
     const model = {'/models/demo-model': `${repository}/deploy/demo-model`};
     const worker = await pods.start(manifests, 'r-skein-worker-demo', {...model, ...places.worker});
-    const source = {'dns:r-skein-worker-demo.llm.svc.cluster.local:50051': worker.addresses[50051]};
+    const port = worker.addresses[50051].split(':').at(-1);
+    const source = {'r-skein-worker-demo.llm.svc.cluster.local:50051': `localhost:${port}`};
     const gateway = await pods.start(manifests, 'r-skein-gateway', {...source, ...places.gateway});
     await expectProbes(manifests, 'r-skein-worker-demo', worker.addresses);
     await expectProbes(manifests, 'r-skein-gateway', gateway.addresses);

@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/images/storage.sh
 source tests/images/storage.sh
+# shellcheck source=tests/images/chart_pods.sh
+source tests/images/chart_pods.sh
 
 build=$(realpath "$1")
 skeinctl=$build/tools/skeinctl/skeinctl
@@ -197,4 +199,6 @@ equal 'the answer without a key' \
 equal 'the answer' "$("$skeinctl" chat --url "$url" --temperature 0 'What is 345 + 278?')" 623
 say 'stopping both while a stream runs'
 check_drain
+say 'starting pods of the chart'
+check_chart_pods
 say 'done'

@@ -35,6 +35,7 @@ use_storage() {
 
 remove_storage() {
   [[ -n "${storage:-}" ]] || return 0
+  "${podman[@]}" pod rm --all --force --time 0 >/dev/null 2>&1 || true
   "${podman[@]}" rm --all --force --time 0 >/dev/null 2>&1 || true
   local mounted
   while read -r _ mounted _; do
