@@ -1,4 +1,5 @@
 // Keys, roles and limits, for every method.
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,21 @@ TEST_F(GrpcAccessTest, EveryMethodAsksForItsRole) {
       EXPECT_EQ(code == grpc::StatusCode::PERMISSION_DENIED, role != method->role) << key;
     }
   }
+}
+
+// So that a method which the contract gains is walked, too.
+TEST(GrpcMethodsTest, NoneOfTheServicesIsForgotten) {
+  std::set<std::string> declared;
+  for (const auto* file :
+       {v1::GenerateRequest::descriptor()->file(), v1::ListRequest::descriptor()->file()}) {
+    const auto* service = file->service(0);
+    for (int i = 0; i < service->method_count(); ++i) {
+      declared.insert(absl::StrCat("/", service->full_name(), "/", service->method(i)->name()));
+    }
+  }
+  std::set<std::string> walked;
+  for (const RpcMethod* method : kMethods) walked.insert(method->path);
+  EXPECT_EQ(walked, declared);
 }
 
 TEST_F(GrpcAccessTest, AKeyMayBeForSomeModelsOnly) {
