@@ -8,11 +8,11 @@
 
 namespace skein {
 
-absl::StatusOr<std::unique_ptr<WorkerServer>> StartScripted(const std::string& listen) {
-  return WorkerServer::Start(
-      {.listen = listen,
-       .scripted = true,
-       .flags = {"--step-ms", absl::StrCat(kStepMs), "--max-sequences", "256"}});
+absl::StatusOr<std::unique_ptr<WorkerServer>> StartScripted(const std::string& listen,
+                                                            const std::vector<std::string>& flags) {
+  std::vector<std::string> all = {"--step-ms", absl::StrCat(kStepMs), "--max-sequences", "256"};
+  all.insert(all.end(), flags.begin(), flags.end());
+  return WorkerServer::Start({.listen = listen, .scripted = true, .flags = all});
 }
 
 absl::Status WaitForWorkers(const GatewayServer& gateway, int count, absl::Duration timeout) {

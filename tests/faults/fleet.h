@@ -20,8 +20,9 @@ namespace skein {
 // carry 200 of them.
 inline constexpr int kStepMs = 50;
 
+// `flags`: further ones of the scripted worker.
 absl::StatusOr<std::unique_ptr<WorkerServer>> StartScripted(
-    const std::string& listen = "127.0.0.1:0");
+    const std::string& listen = "127.0.0.1:0", const std::vector<std::string>& flags = {});
 
 // OK once `count` workers are ready to be picked.
 absl::Status WaitForWorkers(const GatewayServer& gateway, int count, absl::Duration timeout);

@@ -16,6 +16,7 @@ namespace json = boost::json;
 
 constexpr const char* kNames[] = {"whole", "error event", "refused", "cut", "hung", "wrong"};
 constexpr int kLetters = 26;
+constexpr size_t kMaxDetails = 5;
 
 std::string Body(int prompt_chars, int tokens) {
   return absl::StrCat(R"({"model":"demo","stream":true,"temperature":0,"max_tokens":)", tokens,
@@ -113,7 +114,11 @@ std::string StreamTally::ToString() const {
   for (const auto& [end, count] : counts) {
     absl::StrAppend(&text, kNames[static_cast<int>(end)], ": ", count, "  ");
   }
-  for (const auto& [detail, count] : details) absl::StrAppend(&text, "\n  ", count, " x ", detail);
+  size_t shown = 0;
+  for (const auto& [detail, count] : details) {
+    if (++shown > kMaxDetails) break;  // some name their request, and all differ
+    absl::StrAppend(&text, "\n  ", count, " x ", detail);
+  }
   return text;
 }
 

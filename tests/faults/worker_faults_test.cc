@@ -135,5 +135,25 @@ TEST_F(WorkerFaultsTest, AStoppedWorkerIsGivenUpAndReturnsWithoutItsOldStreams) 
   EXPECT_EQ(ServesRight(*gateway_, 20), absl::OkStatus());
 }
 
+// As after an error of the device: nothing that the worker has can be trusted.
+TEST(FailingStepTest, AWorkerWhoseStepFailsEndsAndCostsItsOwnStreams) {
+  auto failing = StartScripted("127.0.0.1:0", {"--fail-after", "60"});
+  auto sound = StartScripted();
+  ASSERT_TRUE(failing.ok() && sound.ok()) << failing.status() << sound.status();
+  auto gateway = GatewayServer::Start({(*failing)->address(), (*sound)->address()});
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  ASSERT_EQ(WaitForWorkers(**gateway, 2, Patience(10)), absl::OkStatus());
+  const LeakCheck leaks(**gateway, {sound->get()});
+  StreamLoad load({.port = (*gateway)->port(), .streams = 100, .tokens = 120});
+  const StreamTally tally = load.Tally();
+  std::cout << tally.ToString() << "\n";
+  EXPECT_EQ(tally.Bad(), 0);
+  EXPECT_GT(tally.Count(StreamEnd::kError), 0);
+  EXPECT_GT(tally.Count(StreamEnd::kWhole), 0);
+  EXPECT_EQ((*failing)->process().Wait(Patience(10)).value_or(-1), 1);
+  EXPECT_EQ(ServesRight(**gateway, 20), absl::OkStatus());
+  EXPECT_EQ(leaks.WaitUntilFree(Patience(10)), absl::OkStatus());
+}
+
 }  // namespace
 }  // namespace skein
