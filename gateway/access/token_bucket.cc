@@ -7,7 +7,6 @@ namespace {
 
 // With this unit a limit of n per minute is n units per microsecond.
 constexpr int64_t kUnits = 60'000'000;
-constexpr int64_t kMicrosPerMinute = 60'000'000;
 // Deeper debts are forgotten: they would keep a key out for more than a quarter of an hour.
 constexpr int64_t kMaxDebtMinutes = 14;
 constexpr absl::Duration kLongestRefill = absl::Minutes(1 + kMaxDebtMinutes);
