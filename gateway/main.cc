@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
   skein::FillDefaults(line->config, std::thread::hardware_concurrency());
   absl::Status status = skein::Validate(line->config);
   if (status.ok()) status = skein::SetLogLevel(line->config.log_level());
+  if (status.ok()) status = skein::SetLogFormat(line->config.log_format());
   if (!status.ok()) return FailWith(status);
   if (line->check_config) {
     std::puts("the configuration is valid");

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstdio>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -14,15 +13,13 @@ namespace {
 constexpr absl::string_view kNames[] = {"debug", "info", "warning", "error"};
 
 std::atomic<LogLevel> minimum_level{LogLevel::kInfo};
+std::atomic<bool> json{false};
 
-bool NeedsQuotes(absl::string_view value) {
-  if (value.empty()) return true;
-  for (const char c : value) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) {
-      return true;
-    }
-  }
-  return false;
+std::string Format(absl::string_view time, LogLevel level, absl::string_view event,
+                   const LogFields& fields) {
+  const absl::string_view name = kNames[static_cast<int>(level)];
+  return json.load(std::memory_order_relaxed) ? JsonLogLine(time, name, event, fields)
+                                              : TextLogLine(time, name, event, fields);
 }
 
 }  // namespace
@@ -40,25 +37,24 @@ absl::Status SetLogLevel(absl::string_view name) {
 
 bool LogEnabled(LogLevel level) { return level >= minimum_level.load(std::memory_order_relaxed); }
 
-std::string FormatLogLine(LogLevel level, absl::string_view event, const LogFields& fields) {
-  std::string line = absl::StrCat("level=", kNames[static_cast<int>(level)], " event=\"",
-                                  absl::Utf8SafeCEscape(event), "\"");
-  for (const auto& [key, value] : fields) {
-    if (NeedsQuotes(value)) {
-      absl::StrAppend(&line, " ", key, "=\"", absl::Utf8SafeCEscape(value), "\"");
-    } else {
-      absl::StrAppend(&line, " ", key, "=", value);
-    }
+absl::Status SetLogFormat(absl::string_view name) {
+  if (name != "text" && name != "json") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("log_format: \"", name, "\", expected text or json"));
   }
-  return line;
+  json = name == "json";
+  return absl::OkStatus();
+}
+
+std::string FormatLogLine(LogLevel level, absl::string_view event, const LogFields& fields) {
+  return Format("", level, event, fields);
 }
 
 void Log(LogLevel level, absl::string_view event, const LogFields& fields) {
   if (!LogEnabled(level)) return;
   const std::string time =
       absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  const std::string line =
-      absl::StrCat("time=", time, " ", FormatLogLine(level, event, fields), "\n");
+  const std::string line = Format(time, level, event, fields) + "\n";
   // One fwrite per line: stdio's own lock keeps lines whole.
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

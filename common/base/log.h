@@ -1,26 +1,26 @@
-// One line per event on stderr: `time level event key=value ...`.
+// One line per event on stderr, in one of the two forms of log_line.h.
 //
-//   LogInfo("model loaded", {{"model", name}, {"bytes", absl::StrCat(bytes)}});
+//   LogInfo("model loaded", {{"model", name}, {"bytes", bytes}});
 //
-// Values with blanks, quotes, '=' or control characters are quoted and escaped. Thread-safe.
+// Thread-safe.
 #pragma once
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+
+#include "common/base/log_line.h"
 
 namespace skein {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-using LogFields = std::vector<std::pair<absl::string_view, std::string>>;
-
 // InvalidArgument unless `name` is debug, info, warning or error.
 absl::Status SetLogLevel(absl::string_view name);
 bool LogEnabled(LogLevel level);
+// InvalidArgument unless `name` is text or json.
+absl::Status SetLogFormat(absl::string_view name);
 
 void Log(LogLevel level, absl::string_view event, const LogFields& fields = {});
 

@@ -26,4 +26,10 @@ absl::Status CheckLogLevel(const std::string& level) {
       absl::StrCat("log_level: \"", level, "\", expected debug, info, warning or error"));
 }
 
+absl::Status CheckLogFormat(const std::string& format) {
+  if (format == "text" || format == "json") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("log_format: \"", format, "\", expected text or json"));
+}
+
 }  // namespace skein

@@ -18,5 +18,6 @@ Value OrDefault(Value value, Value fallback) {
 absl::Status CheckRange(absl::string_view field, uint64_t value, uint64_t least, uint64_t most);
 absl::Status CheckAddress(absl::string_view field, const std::string& address);
 absl::Status CheckLogLevel(const std::string& level);
+absl::Status CheckLogFormat(const std::string& format);
 
 }  // namespace skein

@@ -95,4 +95,14 @@ std::function<absl::Status(const std::string&)> SetUint32(std::function<void(uin
   };
 }
 
+std::function<absl::Status(const std::string&)> SetSwitch(std::function<void(bool)> store) {
+  return [store = std::move(store)](const std::string& value) {
+    if (value != "on" && value != "off") {
+      return absl::InvalidArgumentError(absl::StrCat("\"", value, "\", expected on or off"));
+    }
+    store(value == "on");
+    return absl::OkStatus();
+  };
+}
+
 }  // namespace skein

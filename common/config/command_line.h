@@ -35,5 +35,7 @@ std::string FormatFlags(const std::vector<FlagGroup>& groups);
 
 // For `set`: a whole number from 0 to 2^32 - 1.
 std::function<absl::Status(const std::string&)> SetUint32(std::function<void(uint32_t)> store);
+// For `set`: on or off.
+std::function<absl::Status(const std::string&)> SetSwitch(std::function<void(bool)> store);
 
 }  // namespace skein

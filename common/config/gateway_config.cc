@@ -94,6 +94,8 @@ void FillDefaults(GatewayConfig& config, uint32_t num_cores) {
   if (config.listen().empty()) config.set_listen("127.0.0.1:8080");
   if (config.worker().empty()) config.add_worker("127.0.0.1:50051");
   if (config.log_level().empty()) config.set_log_level("info");
+  if (config.log_format().empty()) config.set_log_format("text");
+  if (!config.has_access_log()) config.set_access_log(true);
   config.set_threads(OrDefault(config.threads(), std::clamp(num_cores, 1u, kMaxDefaultThreads)));
   config.set_drain_timeout_s(OrDefault(config.drain_timeout_s(), 30u));
   FillLimits(*config.mutable_limits());
@@ -111,6 +113,7 @@ absl::Status Validate(const GatewayConfig& config) {
   RETURN_IF_ERROR(ValidateWorkers(config));
   RETURN_IF_ERROR(ValidateAccess(config));
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
+  RETURN_IF_ERROR(CheckLogFormat(config.log_format()));
   RETURN_IF_ERROR(CheckRange("threads", config.threads(), 1, 256));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, kDaySeconds));
   RETURN_IF_ERROR(ValidateRouting(config.routing()));

@@ -96,6 +96,13 @@ FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, GatewayC
               line.health_check = v;
               return absl::OkStatus();
             }},
+           {"log-format", "FORMAT", "text, or json: one object per line (default: text)",
+            [&](const std::string& v) {
+              config.set_log_format(v);
+              return absl::OkStatus();
+            }},
+           {"access-log", "on|off", "a log line for each HTTP request (default: on)",
+            SetSwitch([&](bool v) { config.set_access_log(v); })},
            {"help", "", "this text", [&](const std::string&) {
               line.help = true;
               return absl::OkStatus();

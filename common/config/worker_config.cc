@@ -116,6 +116,8 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
 void FillDefaults(WorkerConfig& config, bool has_cuda) {
   if (config.listen().empty()) config.set_listen("127.0.0.1:50051");
   if (config.log_level().empty()) config.set_log_level("info");
+  if (config.log_format().empty()) config.set_log_format("text");
+  if (!config.has_access_log()) config.set_access_log(true);
   config.set_drain_timeout_s(OrDefault(config.drain_timeout_s(), 30u));
   FillModelDefaults(*config.mutable_model());
   FillEngineDefaults(*config.mutable_engine(), has_cuda);
@@ -130,6 +132,7 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
     RETURN_IF_ERROR(CheckAddress("health_listen", config.health_listen()));
   }
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));
+  RETURN_IF_ERROR(CheckLogFormat(config.log_format()));
   RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
   RETURN_IF_ERROR(ValidateModel(config.model()));

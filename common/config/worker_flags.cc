@@ -69,6 +69,11 @@ FlagGroup ServingFlags(WorkerConfig& config) {
         SetText([&](const std::string& v) { config.set_health_listen(v); })},
        {"drain-timeout", "SECONDS", "how long running requests may take at the end (default: 30)",
         SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })},
+       {"vllm-metrics", "", "serve the metrics under vLLM's names too, for autoscalers and routers",
+        [&](const std::string&) {
+          config.set_vllm_metrics(true);
+          return absl::OkStatus();
+        }},
        {"reflection", "", "serve gRPC reflection, for tools such as grpcurl",
         [&](const std::string&) {
           config.set_reflection(true);
@@ -114,6 +119,10 @@ FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, WorkerCom
             "ask the worker at ADDR (grpc.health.v1; default: is it ready);\nstatus 0 if it says "
             "yes, else 1",
             SetText([&](const std::string& v) { line.health_check = v; })},
+           {"log-format", "FORMAT", "text, or json: one object per line (default: text)",
+            SetText([&](const std::string& v) { config.set_log_format(v); })},
+           {"access-log", "on|off", "a log line for each Generate and Score call (default: on)",
+            SetSwitch([&](bool v) { config.set_access_log(v); })},
            {"help", "", "this text", [&](const std::string&) {
               line.help = true;
               return absl::OkStatus();

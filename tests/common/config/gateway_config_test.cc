@@ -29,6 +29,8 @@ TEST(GatewayConfigTest, DefaultsAreThoseOfTheProto) {
   ASSERT_EQ(config.worker_size(), 1);
   EXPECT_EQ(config.worker(0), "127.0.0.1:50051");
   EXPECT_EQ(config.log_level(), "info");
+  EXPECT_EQ(config.log_format(), "text");
+  EXPECT_TRUE(config.access_log());
   EXPECT_EQ(config.threads(), 4u);
   EXPECT_EQ(config.drain_timeout_s(), 30u);
   EXPECT_EQ(config.limits().max_body_bytes(), 16u << 20);
@@ -119,6 +121,7 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"routing { silence_ms: 100 }", "routing.silence_ms: 100"},
            Case{"routing { resolve_ms: 10 }", "routing.resolve_ms: 10"},
            Case{"log_level: 'loud'", "log_level: \"loud\""},
+           Case{"log_format: 'xml'", "log_format: \"xml\", expected text or json"},
            Case{"threads: 1000", "threads: 1000, expected 1 to 256"},
            Case{"drain_timeout_s: 100000", "drain_timeout_s: 100000"},
            Case{"listen: '0.0.0.0:8080'", "listen: \"0.0.0.0:8080\" can be reached from other"},

@@ -19,9 +19,9 @@ TEST(GatewayFlagsTest, TakesWorkersFromSeveralFlagsAndLists) {
 }
 
 TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
-  const auto line =
-      ParseGatewayCommandLine({"--listen", "h:1", "--metrics-listen", "h:2", "--grpc-listen", "g:2",
-                               "--threads", "3", "--log-level", "debug", "--drain-timeout", "5"});
+  const auto line = ParseGatewayCommandLine(
+      {"--listen", "h:1", "--metrics-listen", "h:2", "--grpc-listen", "g:2", "--threads", "3",
+       "--log-level", "debug", "--drain-timeout", "5", "--log-format", "json", "--access-log=off"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->config.listen(), "h:1");
   EXPECT_EQ(line->config.metrics_listen(), "h:2");
@@ -29,6 +29,9 @@ TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
   EXPECT_EQ(line->config.threads(), 3u);
   EXPECT_EQ(line->config.log_level(), "debug");
   EXPECT_EQ(line->config.drain_timeout_s(), 5u);
+  EXPECT_EQ(line->config.log_format(), "json");
+  EXPECT_TRUE(line->config.has_access_log());
+  EXPECT_FALSE(line->config.access_log());
 }
 
 TEST(GatewayFlagsTest, SetsWhoMayCallAndHow) {
@@ -68,8 +71,8 @@ TEST(GatewayFlagsTest, FlagsReplaceWhatTheFileSays) {
 }
 
 TEST(GatewayFlagsTest, ErrorsNameTheFlag) {
-  for (const char* flag :
-       {"--nonsense", "--threads=many", "--worker=,", "--config=/no/such/file"}) {
+  for (const char* flag : {"--nonsense", "--threads=many", "--access-log=perhaps", "--worker=,",
+                           "--config=/no/such/file"}) {
     SCOPED_TRACE(flag);
     const auto line = ParseGatewayCommandLine({flag});
     ASSERT_FALSE(line.ok());
@@ -90,6 +93,8 @@ TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
                            "--metrics-listen ADDR",
                            "--config FILE",
                            "--log-level",
+                           "--log-format",
+                           "--access-log",
                            "--keys FILE",
                            "--allow-no-keys",
                            "--cors-origin ORIGIN",

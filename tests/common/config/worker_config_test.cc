@@ -26,6 +26,8 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.listen(), "127.0.0.1:50051");
   EXPECT_EQ(config.metrics_listen(), "");
   EXPECT_EQ(config.log_level(), "info");
+  EXPECT_EQ(config.log_format(), "text");
+  EXPECT_TRUE(config.access_log());
   EXPECT_EQ(config.drain_timeout_s(), 30u);
   EXPECT_EQ(config.engine().device(), "cpu");
   EXPECT_EQ(config.engine().max_sequences(), 64u);
@@ -84,6 +86,7 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } listen: 'x'", "listen: \"x\" is not an address"},
            Case{"model { path: 'm' } metrics_listen: ':1'", "metrics_listen: "},
            Case{"model { path: 'm' } health_listen: ':1'", "health_listen: "},
+           Case{"model { path: 'm' } log_format: 'xml'", "log_format: \"xml\", expected text"},
            Case{"model { path: 'm' } log_level: 'loud'", "log_level: \"loud\", expected debug"},
            Case{"model { path: 'm' } drain_timeout_s: 90000", "drain_timeout_s: 90000"},
            Case{"model { path: 'm' rope_theta: 0 }", "model.rope_theta: 0"},

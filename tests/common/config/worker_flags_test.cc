@@ -38,6 +38,11 @@ TEST(WorkerFlagsTest, EachFlagSetsItsField) {
                                                                          "6",
                                                                          "--drain-timeout",
                                                                          "7",
+                                                                         "--vllm-metrics",
+                                                                         "--log-format",
+                                                                         "json",
+                                                                         "--access-log",
+                                                                         "off",
                                                                          "--log-level",
                                                                          "debug"});
   ASSERT_TRUE(line.ok()) << line.status();
@@ -46,7 +51,8 @@ TEST(WorkerFlagsTest, EachFlagSetsItsField) {
       line->config.ShortDebugString(),
       "listen: \"h:1\" metrics_listen: \"h:2\" model { path: \"m\" name: \"n\" tokenizer: \"t\" "
       "chat_format: \"chatml\" } engine { max_sequences: 4 max_queue: 5 threads: 3 device: \"cpu\" "
-      "max_queue_tokens: 6 } reflection: true log_level: \"debug\" drain_timeout_s: 7");
+      "max_queue_tokens: 6 } reflection: true log_level: \"debug\" drain_timeout_s: 7 "
+      "log_format: \"json\" vllm_metrics: true access_log: false");
 }
 
 TEST(WorkerFlagsTest, FlagsOverrideTheFileWhereverTheyStand) {
@@ -81,12 +87,28 @@ TEST(WorkerFlagsTest, AMissingFileIsNamed) {
 
 TEST(WorkerFlagsTest, TheUsageNamesEveryFlagAndFitsATerminal) {
   const std::string usage = WorkerUsage();
-  for (const char* flag :
-       {"--model PATH", "--name NAME", "--tokenizer PATH", "--chat-format NAME", "--listen ADDR",
-        "--metrics-listen ADDR", "--health-listen ADDR", "--reflection", "--device NAME",
-        "--threads N", "--max-sequences N", "--max-queue N", "--max-queue-tokens N",
-        "--drain-timeout SECONDS", "--config FILE", "--log-level LEVEL", "--check-config",
-        "--health-check ADDR[/SERVICE]", "--help"}) {
+  for (const char* flag : {"--model PATH",
+                           "--name NAME",
+                           "--tokenizer PATH",
+                           "--chat-format NAME",
+                           "--listen ADDR",
+                           "--metrics-listen ADDR",
+                           "--health-listen ADDR",
+                           "--reflection",
+                           "--device NAME",
+                           "--threads N",
+                           "--max-sequences N",
+                           "--max-queue N",
+                           "--max-queue-tokens N",
+                           "--drain-timeout SECONDS",
+                           "--config FILE",
+                           "--log-level LEVEL",
+                           "--log-format FORMAT",
+                           "--access-log on|off",
+                           "--vllm-metrics",
+                           "--check-config",
+                           "--health-check ADDR[/SERVICE]",
+                           "--help"}) {
     EXPECT_THAT(usage, HasSubstr(std::string("  ") + flag));
   }
   size_t column = 0;
