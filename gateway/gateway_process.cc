@@ -20,6 +20,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/access_config.h"
 #include "common/metrics/metrics.h"
+#include "common/metrics/process_metrics.h"
 #include "common/tls/certificate_monitor.h"
 #include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
@@ -121,6 +122,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> StartGrpcServer(GatewayContext& cont
 
 absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
+  registry.AddSource(std::make_shared<ProcessMetrics>());
   GatewayMetrics metrics(registry);
   WorkerPoolOptions pool_options = ToPoolOptions(config.routing(), metrics);
   pool_options.credentials = MakeChannelCredentials(config.worker_tls());

@@ -10,15 +10,17 @@ GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
       open_streams(registry.AddGauge("skein_gateway_open_streams", "Open event streams.")),
       ready_workers(registry.AddGauge("skein_gateway_ready_workers",
                                       "Workers that are connected and serve a model.")),
-      first_token_seconds(registry.AddHistogram("skein_gateway_first_token_seconds",
-                                                "From a request's last byte to its first text.",
-                                                LongLatencyBuckets())),
       rejected_connections(registry.AddCounter("skein_gateway_rejected_connections_total",
                                                "Connections closed because too many were open.")),
       tls_handshake_failures(registry.AddCounter("skein_gateway_tls_handshake_failures_total",
                                                  "Connections without a TLS that we speak.")),
       api_keys(registry.AddGauge("skein_gateway_api_keys", "API keys that are known.")),
-      registry_(registry) {}
+      registry_(registry) {
+  registry
+      .AddGauge("skein_gateway_build_info", "What this program was built from; always 1.",
+                {{"version", SKEIN_VERSION}})
+      .Set(1);
+}
 
 void GatewayMetrics::CountRequest(const std::string& route, int status, double seconds) {
   registry_
@@ -78,6 +80,23 @@ void GatewayMetrics::CountRetry(const char* outcome) {
 void GatewayMetrics::SetWorkers(const char* state, int count) {
   registry_.AddGauge("skein_gateway_workers", "Known workers by state.", {{"state", state}})
       .Set(count);
+}
+
+GatewayMetrics::Latencies GatewayMetrics::LatenciesOf(const std::string& model) {
+  return {registry_.AddHistogram("skein_gateway_first_token_seconds",
+                                 "From a request's last byte to its first text.",
+                                 LongLatencyBuckets(), {{"model", model}}),
+          registry_.AddHistogram("skein_gateway_inter_token_seconds",
+                                 "Between two pieces of text of a choice.", ShortLatencyBuckets(),
+                                 {{"model", model}})};
+}
+
+void GatewayMetrics::CountFailedStream(const absl::Status& error) {
+  registry_
+      .AddCounter("skein_gateway_failed_streams_total",
+                  "Event streams that ended with an error event, by its status code.",
+                  {{"error", StatusLabel(error)}})
+      .Increment();
 }
 
 }  // namespace skein

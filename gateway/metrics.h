@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+
 #include "common/metrics/metrics.h"
 #include "gateway/worker_series.h"
 
@@ -30,12 +32,21 @@ class GatewayMetrics {
   void CountRetry(const char* outcome);
   void SetWorkers(const char* state, int count);
 
-  WorkerSeries workers;              // per worker
-  prometheus::Gauge& connections;    // skein_gateway_connections
-  prometheus::Gauge& open_streams;   // skein_gateway_open_streams
-  prometheus::Gauge& ready_workers;  // skein_gateway_ready_workers
-  prometheus::Histogram&
-      first_token_seconds;  // skein_gateway_first_token_seconds: request read to first text
+  // Of the answers of one model, once a worker has said something: names of clients make no series.
+  struct Latencies {
+    prometheus::Histogram& first_token_seconds;  // skein_gateway_first_token_seconds: request read
+                                                 // to first text
+    prometheus::Histogram& inter_token_seconds;  // skein_gateway_inter_token_seconds: between two
+                                                 // pieces of text of a choice
+  };
+  Latencies LatenciesOf(const std::string& model);
+  // An event stream that ended with an error event: its status was sent long before.
+  void CountFailedStream(const absl::Status& error);
+
+  WorkerSeries workers;                         // per worker
+  prometheus::Gauge& connections;               // skein_gateway_connections
+  prometheus::Gauge& open_streams;              // skein_gateway_open_streams
+  prometheus::Gauge& ready_workers;             // skein_gateway_ready_workers
   prometheus::Counter& rejected_connections;    // skein_gateway_rejected_connections_total
   prometheus::Counter& tls_handshake_failures;  // skein_gateway_tls_handshake_failures_total
   prometheus::Gauge& api_keys;                  // skein_gateway_api_keys

@@ -1,8 +1,23 @@
 #include "worker/metrics.h"
 
-#include "absl/strings/ascii.h"
-
 namespace skein {
+namespace {
+
+prometheus::Gauge& AddRegistryGauge(MetricsRegistry& registry, const std::string& model,
+                                    const std::string& kind) {
+  return registry.AddGauge("skein_worker_registry_entries",
+                           "Registered states, mixtures and adapters.",
+                           {{"model", model}, {"kind", kind}});
+}
+
+prometheus::Counter& AddFinishCounter(MetricsRegistry& registry, const std::string& model,
+                                      const std::string& reason) {
+  return registry.AddCounter("skein_worker_finished_choices_total",
+                             "Choices that came to their end, by reason.",
+                             {{"model", model}, {"reason", reason}});
+}
+
+}  // namespace
 
 WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model)
     : prompt_tokens(registry.AddCounter("skein_worker_prompt_tokens_total",
@@ -10,7 +25,7 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
       generated_tokens(registry.AddCounter("skein_worker_generated_tokens_total", "Tokens drawn.",
                                            {{"model", model}})),
       queue_seconds(registry.AddHistogram("skein_worker_queue_seconds",
-                                          "From acceptance to a state slot.", LongLatencyBuckets(),
+                                          "From acceptance to a state slot.", WaitBuckets(),
                                           {{"model", model}})),
       first_token_seconds(registry.AddHistogram("skein_worker_first_token_seconds",
                                                 "From acceptance to the first drawn token.",
@@ -38,14 +53,29 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
                                          {{"model", model}})),
       free_kv_pages(
           registry.AddGauge("skein_worker_free_kv_pages", "Free KV pages.", {{"model", model}})),
+      state_slots(
+          registry.AddGauge("skein_worker_state_slots", "All state slots.", {{"model", model}})),
+      state_bytes(registry.AddGauge("skein_worker_state_bytes",
+                                    "Memory of the recurrent states of all slots.",
+                                    {{"model", model}})),
+      kv_pages(registry.AddGauge("skein_worker_kv_pages", "All KV pages.", {{"model", model}})),
+      registered_states(AddRegistryGauge(registry, model, "state")),
+      registered_mixtures(AddRegistryGauge(registry, model, "mixture")),
+      registered_adapters(AddRegistryGauge(registry, model, "adapter")),
+      finished_by_stop(AddFinishCounter(registry, model, "stop")),
+      finished_by_length(AddFinishCounter(registry, model, "length")),
       registry_(registry),
-      model_(model) {}
+      model_(model) {
+  registry
+      .AddGauge("skein_worker_build_info", "What this program was built from; always 1.",
+                {{"model", model}, {"version", SKEIN_VERSION}, {"cuda", SKEIN_CUDA ? "1" : "0"}})
+      .Set(1);
+}
 
 void WorkerMetrics::CountRequest(const absl::Status& outcome) {
   registry_
       .AddCounter("skein_worker_requests_total", "Ended requests by outcome.",
-                  {{"model", model_},
-                   {"outcome", absl::AsciiStrToLower(absl::StatusCodeToString(outcome.code()))}})
+                  {{"model", model_}, {"outcome", StatusLabel(outcome)}})
       .Increment();
 }
 

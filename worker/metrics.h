@@ -34,6 +34,16 @@ class WorkerMetrics {
   prometheus::Gauge& waiting_tokens;           // skein_worker_waiting_tokens
   prometheus::Gauge& free_state_slots;         // skein_worker_free_state_slots
   prometheus::Gauge& free_kv_pages;            // skein_worker_free_kv_pages
+  prometheus::Gauge& state_slots;              // skein_worker_state_slots
+  prometheus::Gauge& state_bytes;              // skein_worker_state_bytes
+  prometheus::Gauge& kv_pages;                 // skein_worker_kv_pages
+  // skein_worker_registry_entries{kind}
+  prometheus::Gauge& registered_states;
+  prometheus::Gauge& registered_mixtures;
+  prometheus::Gauge& registered_adapters;
+  // skein_worker_finished_choices_total{reason}
+  prometheus::Counter& finished_by_stop;
+  prometheus::Counter& finished_by_length;
 
  private:
   MetricsRegistry& registry_;

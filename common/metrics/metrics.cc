@@ -1,5 +1,8 @@
 #include "common/metrics/metrics.h"
 
+#include <utility>
+
+#include "absl/strings/ascii.h"
 #include <prometheus/text_serializer.h>
 
 namespace skein {
@@ -26,8 +29,22 @@ prometheus::Histogram& MetricsRegistry::AddHistogram(
       .Add(labels, buckets);
 }
 
+void MetricsRegistry::AddSource(std::shared_ptr<prometheus::Collectable> source) {
+  sources_.push_back(std::move(source));
+}
+
 std::string MetricsRegistry::Text() const {
-  return prometheus::TextSerializer().Serialize(registry_->Collect());
+  std::vector<prometheus::MetricFamily> families = registry_->Collect();
+  for (const auto& source : sources_) {
+    for (prometheus::MetricFamily& family : source->Collect()) {
+      families.push_back(std::move(family));
+    }
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+std::string StatusLabel(const absl::Status& status) {
+  return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
 }
 
 const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets() {
@@ -40,6 +57,13 @@ const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets() {
 const prometheus::Histogram::BucketBoundaries& LongLatencyBuckets() {
   static const prometheus::Histogram::BucketBoundaries buckets = {
       1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600};
+  return buckets;
+}
+
+const prometheus::Histogram::BucketBoundaries& WaitBuckets() {
+  static const prometheus::Histogram::BucketBoundaries buckets = {
+      50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2,
+      0.5,   1,      2,      5,      10,   20,   30,   60,    120,   300,   600};
   return buckets;
 }
 

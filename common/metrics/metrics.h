@@ -5,7 +5,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/status/status.h"
+#include <prometheus/collectable.h>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
@@ -30,19 +33,29 @@ class MetricsRegistry {
                                       const prometheus::Histogram::BucketBoundaries& buckets,
                                       const MetricLabels& labels = {});
 
+  // Whose metrics are served beside the registry's. Before anything is served.
+  void AddSource(std::shared_ptr<prometheus::Collectable> source);
+
   // The text exposition format, for a process that serves /metrics itself.
   std::string Text() const;
-  // For prometheus::Exposer, which wants shared ownership.
+  // For prometheus::Exposer, which wants shared ownership: the registry, and then the rest.
   const std::shared_ptr<prometheus::Registry>& registry() const { return registry_; }
+  const std::vector<std::shared_ptr<prometheus::Collectable>>& sources() const { return sources_; }
 
  private:
   std::shared_ptr<prometheus::Registry> registry_;
+  std::vector<std::shared_ptr<prometheus::Collectable>> sources_;
 };
+
+// ok, or a status code in lower case, such as deadline_exceeded.
+std::string StatusLabel(const absl::Status& status);
 
 // Seconds, 50 us to 10 s: steps and inter-token latencies, finest below a millisecond.
 const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets();
-// Seconds, 1 ms to 10 min: whole requests, queue waits and times to first token.
+// Seconds, 1 ms to 10 min: whole requests and times to first token.
 const prometheus::Histogram::BucketBoundaries& LongLatencyBuckets();
+// Seconds, 50 us to 10 min: waits in a queue, which should be none.
+const prometheus::Histogram::BucketBoundaries& WaitBuckets();
 // 1, 2, 4, ... 4096: rows of a step.
 const prometheus::Histogram::BucketBoundaries& RowBuckets();
 

@@ -1,8 +1,9 @@
 #include "gateway/endpoints/generation_run.h"
 
 #include <algorithm>
-#include <atomic>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -17,7 +18,6 @@
 #include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/worker_errors.h"
-#include "gateway/http/request_id.h"
 #include "gateway/rpc/inference_client.h"
 
 namespace skein {
@@ -37,6 +37,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
         received_(request.received),
         prompt_field_(text_request.prompts[0].has_chat() ? "messages" : "prompt"),
         stream_(text_request.stream),
+        model_(text_request.generate.model()),
+        access_(request.access),
         format_(std::move(format)),
         out_(std::move(out)),
         admission_(std::move(admission)),
@@ -116,16 +118,45 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     const std::lock_guard<std::mutex> lock(mu_);
     if (ended_) return;
     meters_[prompt_index].OnMessage(message);
-    if (!saw_text_ && !message.text().empty()) {
-      saw_text_ = true;
-      context_.metrics.first_token_seconds.Observe(
-          absl::ToDoubleSeconds(context_.clock.Now() - received_));
-    }
+    if (!message.text().empty()) ObserveTextLocked({prompt_index, message.choice()});
+    RecordForAccess(message);
     if (message.finish() != v1::FINISH_REASON_UNSPECIFIED && open_choices_ > 0) --open_choices_;
     const std::vector<std::string> events = format_->OnMessage(prompt_index, message);
     if (!stream_) return;
     if (writer_ == nullptr) writer_ = out_->StartEvents();
     for (const std::string& event : events) writer_->Event(event);
+  }
+
+  // A choice of a prompt.
+  using ChoiceKey = std::pair<size_t, uint32_t>;
+
+  void ObserveTextLocked(ChoiceKey choice) {
+    const absl::Time now = context_.clock.Now();
+    if (!latencies_.has_value()) {
+      latencies_.emplace(context_.metrics.LatenciesOf(model_));
+      const absl::Duration first = now - received_;
+      latencies_->first_token_seconds.Observe(absl::ToDoubleSeconds(first));
+      access_->Update([first](AccessFacts& facts) { facts.first_token = first; });
+    }
+    const auto [last, is_first] = last_text_.try_emplace(choice, now);
+    if (is_first) return;
+    latencies_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now - last->second));
+    last->second = now;
+  }
+
+  void RecordForAccess(const v1::GenerateResponse& message) {
+    if (!message.has_usage() && message.finish() == v1::FINISH_REASON_UNSPECIFIED) return;
+    access_->Update([&message](AccessFacts& facts) {
+      facts.prompt_tokens += message.usage().prompt_tokens();
+      facts.completion_tokens += message.usage().completion_tokens();
+      if (message.has_usage()) {
+        const absl::Duration wait = absl::Microseconds(message.usage().queue_us());
+        facts.queue_wait = std::max(wait, facts.queue_wait.value_or(wait));
+      }
+      if (message.finish() != v1::FINISH_REASON_UNSPECIFIED) {
+        facts.finish_reason = FinishName(message.finish());
+      }
+    });
   }
 
   void OnDone(const absl::Status& status) {
@@ -161,11 +192,13 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   }
 
   void SendErrorLocked(const absl::Status& status) {
+    access_->Update([&status](AccessFacts& facts) { facts.error = StatusLabel(status); });
     if (writer_ == nullptr) {
       out_->Send(ErrorResponse(status, request_id_));
       return;
     }
     LogIfInternal(status, request_id_);
+    context_.metrics.CountFailedStream(status);
     writer_->Event(ErrorBody(status, request_id_));
     writer_->Close();
   }
@@ -175,6 +208,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   const absl::Time received_;
   const char* const prompt_field_;
   const bool stream_;
+  const std::string model_;
+  const std::shared_ptr<AccessRecord> access_;
 
   // Held while the client is written to, so that events of several calls keep their order.
   std::mutex mu_;
@@ -186,7 +221,8 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   std::vector<TokenMeter> meters_;  // by prompt
   size_t open_calls_;
   size_t open_choices_;
-  bool saw_text_ = false;
+  std::optional<GatewayMetrics::Latencies> latencies_;  // since the first text
+  std::map<ChoiceKey, absl::Time> last_text_;
   bool ended_ = false;
 
   // Never held together with mu_ or while calling out: the server may call Cancel with locks of its
@@ -238,6 +274,7 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
                               GatewayContext& context, TextRequest text_request,
                               std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out) {
+  request.access->Update([&](AccessFacts& facts) { facts.model = text_request.generate.model(); });
   ASSIGN_OR_RETURN(CallOptions options, MakeCallOptions(request, context));
   options.affinity_key =
       text_request.prompt_cache_key.empty() ? text_request.user : text_request.prompt_cache_key;
@@ -261,8 +298,10 @@ absl::StatusOr<CallOptions> MakeCallOptions(const HttpRequest& request,
                                             const GatewayContext& context) {
   CallOptions options;
   options.request_id = request.request_id;
-  const absl::string_view traceparent = request.Header("traceparent");
-  if (IsSaneRequestId(traceparent)) options.traceparent = std::string(traceparent);
+  options.traceparent = FormatTraceparent(request.trace);
+  options.on_worker = [access = request.access](const std::string& worker) {
+    access->Update([&worker](AccessFacts& facts) { facts.worker = worker; });
+  };
   ASSIGN_OR_RETURN(const absl::Duration timeout, TimeoutOf(request, context.config.limits()));
   options.deadline = context.clock.Now() + timeout;
   return options;

@@ -29,8 +29,8 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
                               std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out);
 
-// The deadline of a request and the ids that go with it to the worker. A traceparent that is not
-// sane stays here: gRPC ends the process over bytes that metadata cannot have.
+// The deadline of a request and the ids that go with it to the worker, whose address the access
+// line will show.
 //
 // The deadline is `request_timeout_s` away, or as far as the header x-request-timeout-ms says;
 // InvalidArgument if that is not a number of milliseconds from 1 to `request_timeout_s`.

@@ -30,7 +30,7 @@ void AddUsage(const v1::Usage& usage, v1::Usage& total) {
   total.set_completion_tokens(total.completion_tokens() + usage.completion_tokens());
 }
 
-json::value FinishJson(v1::FinishReason finish) {
+const char* FinishName(v1::FinishReason finish) {
   switch (finish) {
     case v1::FINISH_REASON_STOP:
       return "stop";
@@ -39,8 +39,13 @@ json::value FinishJson(v1::FinishReason finish) {
     case v1::FINISH_REASON_TOOL_CALLS:
       return "tool_calls";
     default:
-      return nullptr;
+      return "";
   }
+}
+
+json::value FinishJson(v1::FinishReason finish) {
+  if (finish == v1::FINISH_REASON_UNSPECIFIED) return nullptr;
+  return FinishName(finish);
 }
 
 }  // namespace skein

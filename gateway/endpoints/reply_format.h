@@ -39,7 +39,9 @@ boost::json::object ReplyObject(const ReplyHead& head, const char* object);
 boost::json::object UsageJson(const v1::Usage& usage);
 // Adds what another call of the same request used.
 void AddUsage(const v1::Usage& usage, v1::Usage& total);
-// "stop", "length", "tool_calls"; null while a choice runs.
+// "stop", "length", "tool_calls"; empty while a choice runs.
+const char* FinishName(v1::FinishReason finish);
+// The same; null while a choice runs.
 boost::json::value FinishJson(v1::FinishReason finish);
 
 }  // namespace skein

@@ -79,11 +79,21 @@ absl::Status CheckServing(const HttpRequest& request, const GatewayContext& cont
   return WithCode(absl::UnavailableError("this server is shutting down"), "draining");
 }
 
+void RecordRoute(const HttpRequest& request, const Route* route) {
+  if (route == nullptr) return;
+  const bool is_probe = FindRoute(ProbeRoutes(), request.path) != nullptr;
+  request.access->Update([route, is_probe](AccessFacts& facts) {
+    facts.route = route->path;
+    facts.is_probe = is_probe;
+  });
+}
+
 enum class Keys { kAsked, kNotAsked };
 
 void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& request,
               GatewayContext& context, std::shared_ptr<HttpResponder> out) {
   const Route* route = FindRoute(routes, request.path);
+  RecordRoute(request, route);
   out = CountAnswer(std::move(out), context.metrics, context.clock,
                     route == nullptr ? "other" : route->path, request.received);
   const CorsAnswer cors = AnswerCors(request, context.config.cors_origin());
@@ -105,8 +115,13 @@ void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& re
       keys == Keys::kAsked ? context.access.Identify(request.Header("authorization"), route->role)
                            : Caller();
   if (status.ok()) status = caller.status();
-  if (status.ok()) status = route->handler(request, *caller, context, out);
-  if (!status.ok()) out->Send(ErrorResponse(status, request.request_id));
+  if (status.ok()) {
+    request.access->Update([&caller](AccessFacts& facts) { facts.key = caller->name(); });
+    status = route->handler(request, *caller, context, out);
+  }
+  if (status.ok()) return;
+  request.access->Update([&status](AccessFacts& facts) { facts.error = StatusLabel(status); });
+  out->Send(ErrorResponse(status, request.request_id));
 }
 
 }  // namespace

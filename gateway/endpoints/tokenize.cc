@@ -20,7 +20,9 @@ namespace {
 
 namespace json = boost::json;
 
-absl::StatusOr<WorkerHandle> PickWorker(GatewayContext& context, const std::string& model) {
+absl::StatusOr<WorkerHandle> PickWorker(const HttpRequest& request, GatewayContext& context,
+                                        const std::string& model) {
+  request.access->Update([&model](AccessFacts& facts) { facts.model = model; });
   auto worker = context.workers.Pick({.model = model});
   if (!worker.ok()) return FromPick(worker.status());
   return worker;
@@ -43,7 +45,7 @@ absl::Status Tokenize(const HttpRequest& request, const Caller& caller, GatewayC
   ASSIGN_OR_RETURN(TokenizeBody body, ReadTokenizeBody(json_body));
   ASSIGN_OR_RETURN(const CallOptions options, MakeCallOptions(request, context));
   ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.request.model(), *out));
-  ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.request.model()));
+  ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(request, context, body.request.model()));
   const char* prompt_field = body.request.prompt().has_chat() ? "messages" : "prompt";
   v1::TokenizeRequest call_request = body.request;
   StartTokenize(
@@ -66,7 +68,7 @@ absl::Status Detokenize(const HttpRequest& request, const Caller& caller, Gatewa
   ASSIGN_OR_RETURN(v1::DetokenizeRequest body, ReadDetokenizeBody(json_body));
   ASSIGN_OR_RETURN(const CallOptions options, MakeCallOptions(request, context));
   ASSIGN_OR_RETURN(auto admission, AdmitShared(caller, context, body.model(), *out));
-  ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(context, body.model()));
+  ASSIGN_OR_RETURN(const WorkerHandle worker, PickWorker(request, context, body.model()));
   const std::string model = body.model();
   StartDetokenize(
       worker, std::move(body), options,

@@ -14,6 +14,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "common/base/log.h"
+#include "common/config/address.h"
+#include "gateway/http/access_log.h"
 #include "gateway/http/request_head.h"
 
 // co_await stands in statements of its own here: g++ 12 miscompiles some of those within
@@ -34,10 +36,17 @@ constexpr int kClientLeft = 499;
 
 constexpr absl::string_view kKeepAliveComment = ": keep-alive\n\n";
 
+std::string AddressOf(const asio::ip::tcp::socket& socket) {
+  error_code error;
+  const asio::ip::tcp::endpoint client = socket.remote_endpoint(error);
+  return error ? "" : FormatHostPort(client.address().to_string(), client.port());
+}
+
 }  // namespace
 
 Connection::Connection(asio::ip::tcp::socket socket, const ConnectionContext& context)
-    : stream_(std::move(socket), context.tls == nullptr ? nullptr : context.tls->current()),
+    : client_(AddressOf(socket)),
+      stream_(std::move(socket), context.tls == nullptr ? nullptr : context.tls->current()),
       context_(context),
       signal_(stream_.executor(), Clock::time_point::max()) {}
 
@@ -91,6 +100,7 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
   if (!begun) co_return false;
   asked_ = true;
   SetDeadline(context_.options.read_timeout);
+  sent_bytes_ = 0;
   Parser parser;
   parser.header_limit(context_.options.max_header_bytes);
   parser.body_limit(context_.options.max_body_bytes);
@@ -110,6 +120,7 @@ Connection::TaskOf<bool> Connection::ServeRequest() {
   }
   ClearDeadline();
   if (request.request_id.empty()) request.request_id = ChooseRequestId("");
+  if (request.trace.trace_id.empty()) request.trace = ContinueTrace("");
   request.received = absl::Now();
   int status = kClientLeft;
   if (refusal.has_value()) {
@@ -246,6 +257,7 @@ Connection::TaskOf<bool> Connection::Write(absl::string_view first, absl::string
     error_code error;
     const size_t sent = co_await stream_.WriteSome(pieces, error);
     if (error) ClientLeft();
+    sent_bytes_ += sent;
     const size_t of_first = std::min(sent, first.size());
     first.remove_prefix(of_first);
     second.remove_prefix(sent - of_first);
@@ -348,14 +360,15 @@ void Connection::Close() {
 }
 
 void Connection::Report(const HttpRequest& request, int status, bool refused) const {
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - request.received);
+  const absl::Duration total = absl::Now() - request.received;
   // What reaches the handler is counted there, by its route.
-  if (refused) context_.metrics.CountRequest("other", status, seconds);
-  if (!LogEnabled(LogLevel::kDebug)) return;
-  LogDebug("request", {{"path", request.path},
-                       {"status", absl::StrCat(status)},
-                       {"ms", absl::StrCat(seconds * 1e3)},
-                       {"request", request.request_id}});
+  if (refused) context_.metrics.CountRequest("other", status, absl::ToDoubleSeconds(total));
+  if (!context_.options.access_log) return;
+  LogAccess(request, {.status = status,
+                      .client = client_,
+                      .request_bytes = request.body.size(),
+                      .response_bytes = sent_bytes_,
+                      .total = total});
 }
 
 }  // namespace skein

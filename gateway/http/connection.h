@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -107,10 +108,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Close();
   void Report(const HttpRequest& request, int status, bool refused) const;
 
+  const std::string client_;  // its address, for the access line
   ByteStream stream_;
   const ConnectionContext& context_;
   boost::asio::steady_timer signal_;  // never expires; cancelled to wake the answer
   boost::beast::flat_buffer buffer_;  // received, not yet parsed
+  uint64_t sent_bytes_ = 0;           // of the answer in progress
 
   Clock::time_point deadline_ = Clock::time_point::max();  // for the read or write in progress
   bool timed_out_ = false;                                 // the deadline passed

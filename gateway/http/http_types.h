@@ -11,6 +11,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
+#include "common/base/trace_context.h"
+#include "gateway/http/access_record.h"
+
 namespace skein {
 
 enum class Method { kGet, kPost, kDelete, kPut, kOptions, kHead, kOther };
@@ -25,7 +28,9 @@ struct HttpRequest {
   std::string body;
   std::string
       request_id;  // the client's x-request-id if it is sane, else a new one; echoed in the answer
+  TraceContext trace;  // a span of ours in the client's trace, or in a new one
   absl::Time received;
+  std::shared_ptr<AccessRecord> access = std::make_shared<AccessRecord>();
 
   // Value of a header by its lower-case name; empty if absent.
   absl::string_view Header(absl::string_view name) const;

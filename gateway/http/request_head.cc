@@ -71,6 +71,8 @@ std::optional<HttpResponse> TakeHead(const BeastRequest& head, HttpRequest& requ
                                  std::string(View(field.value())));
   }
   request.request_id = ChooseRequestId(request.Header("x-request-id"));
+  // Two of them are none: nobody can tell which one is right.
+  if (head.count("traceparent") == 1) request.trace = ContinueTrace(request.Header("traceparent"));
   if (std::optional<HttpResponse> refusal = CheckFraming(head)) return refusal;
   absl::StatusOr<RequestTarget> target = ParseRequestTarget(View(head.target()));
   if (!target.ok()) {

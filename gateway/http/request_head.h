@@ -15,9 +15,9 @@ namespace skein {
 
 using BeastRequest = boost::beast::http::request<boost::beast::http::string_body>;
 
-// Fills method, path, query, headers and request_id of `request`. Returns the refusal if the head
-// cannot be served: a bad target, no Host in HTTP/1.1, a transfer coding or an expectation that we
-// do not know.
+// Fills method, path, query, headers, request_id and trace of `request`. Returns the refusal if the
+// head cannot be served: a bad target, no Host in HTTP/1.1, a transfer coding or an expectation
+// that we do not know.
 std::optional<HttpResponse> TakeHead(const BeastRequest& head, HttpRequest& request);
 
 // The refusal that answers a parser's error: 413, 431 or 400.

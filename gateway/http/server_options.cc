@@ -17,6 +17,7 @@ HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   options.max_body_bytes = limits.max_body_bytes();
   options.max_header_bytes = limits.max_header_bytes();
   options.max_connections = static_cast<int>(limits.max_connections());
+  options.access_log = config.access_log();
   options.idle_timeout = absl::Seconds(limits.idle_timeout_s());
   options.read_timeout = absl::Seconds(limits.read_timeout_s());
   options.write_timeout = absl::Seconds(limits.write_timeout_s());

@@ -31,6 +31,7 @@ struct HttpServerOptions {
   uint64_t max_body_bytes = 16 << 20;
   uint32_t max_header_bytes = 16 << 10;
   int max_connections = 10000;
+  bool access_log = true;  // a log line for each request
 
   absl::Duration idle_timeout = absl::Seconds(75);   // between requests on a connection
   absl::Duration read_timeout = absl::Seconds(30);   // from the first byte of a request to its last

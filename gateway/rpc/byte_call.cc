@@ -25,7 +25,7 @@ class WorkerCall final : public ByteCall,
         stub_(worker_.channel),
         request_(std::move(request)),
         callbacks_(std::move(callbacks)) {
-    PrepareContext(options, context_);
+    PrepareContext(options, worker_, context_);
   }
 
   void Start() override {

@@ -27,7 +27,9 @@ RunningCalls& Running() {
 
 }  // namespace
 
-void PrepareContext(const CallOptions& options, grpc::ClientContext& context) {
+void PrepareContext(const CallOptions& options, const WorkerHandle& worker,
+                    grpc::ClientContext& context) {
+  if (options.on_worker) options.on_worker(worker.address);
   if (!options.request_id.empty()) context.AddMetadata("x-request-id", options.request_id);
   if (!options.traceparent.empty()) context.AddMetadata("traceparent", options.traceparent);
   if (options.deadline != absl::InfiniteFuture()) {

@@ -11,7 +11,9 @@
 
 namespace skein {
 
-void PrepareContext(const CallOptions& options, grpc::ClientContext& context);
+// Before a call is sent to `worker`.
+void PrepareContext(const CallOptions& options, const WorkerHandle& worker,
+                    grpc::ClientContext& context);
 
 // Codes are the same numbers; an unknown one becomes Unknown. RetryInfo becomes RetryAfterOf.
 absl::Status FromGrpc(const grpc::Status& status);

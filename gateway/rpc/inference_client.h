@@ -19,6 +19,8 @@ struct CallOptions {
   std::string traceparent;  // sent as metadata if not empty
   absl::Time deadline = absl::InfiniteFuture();
   std::string affinity_key;  // stays here: requests of one key go to one worker; empty: by prompt
+  // Told the address of each worker that the call is sent to. May be called from any thread.
+  std::function<void(const std::string& worker)> on_worker = nullptr;
 };
 
 // A running Generate call. Thread-safe; dropping it does not cancel the call.

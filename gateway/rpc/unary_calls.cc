@@ -38,7 +38,7 @@ void StartUnary(UnaryMethod<Request, Response> method, const WorkerHandle& worke
                 Request&& request, const CallOptions& options,
                 std::function<void(absl::StatusOr<Response>)> on_done) {
   auto call = std::make_shared<UnaryCall<Request, Response>>(worker, std::move(request));
-  PrepareContext(options, call->context);
+  PrepareContext(options, worker, call->context);
   AsyncStub* const async = call->stub.async();
   (async->*method)(&call->context, &call->request, &call->response,
                    [call, on_done = std::move(on_done)](const grpc::Status& status) {

@@ -24,6 +24,8 @@ TEST(GatewayMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   metrics.SetWorkers("ready", 1);
   metrics.workers.SetInFlight("a:1", 1);
   metrics.workers.CountRequest("a:1", "ok");
+  metrics.LatenciesOf("m");
+  metrics.CountFailedStream(absl::UnavailableError("gone"));
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_gateway_"));
 }
 

@@ -74,10 +74,12 @@ bool Committer::KeepScores(const BatchPlan::Entry& entry, const StepResult& resu
 }
 
 void Committer::Start(ActiveRequest& request) {
+  const bool draws = request.request.stopping.max_tokens > 0;
+  if (draws) request.first_token = clock_.Now() - request.accepted;
   if (metrics_ != nullptr) {
     metrics_->prompt_tokens.Increment(static_cast<double>(request.prompt_size()));
-    if (request.request.stopping.max_tokens > 0) {
-      metrics_->first_token_seconds.Observe(absl::ToDoubleSeconds(clock_.Now() - request.accepted));
+    if (draws) {
+      metrics_->first_token_seconds.Observe(absl::ToDoubleSeconds(*request.first_token));
     }
   }
   request.request.sink->Start({.seed = request.request.sampling.seed,
@@ -93,6 +95,7 @@ void Committer::FinishUndrawn(Sequence& sequence) {
     OutputChunk chunk;
     chunk.choice = choice;
     chunk.finish = FinishReason::kLength;
+    CountFinish(*chunk.finish);
     request.request.sink->Write(std::move(chunk));
   }
   request.unfinished_choices = 1;
@@ -120,6 +123,7 @@ void Committer::CommitDraw(Sequence& sequence, const StepResult& result, int out
   }
   Extend(sequence, token, chunk);
   const bool ended = chunk.finish.has_value();
+  if (ended) CountFinish(*chunk.finish);
   if (ended || !chunk.text.empty() || !chunk.tokens.empty()) {
     chunk.drawn = std::exchange(sequence.num_untold, 0);
     request.request.sink->Write(std::move(chunk));
@@ -156,6 +160,12 @@ void Committer::ObserveDraw(Sequence& sequence) const {
     metrics_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now - sequence.last_token));
   }
   sequence.last_token = now;
+}
+
+void Committer::CountFinish(FinishReason reason) const {
+  if (metrics_ == nullptr) return;
+  (reason == FinishReason::kStop ? metrics_->finished_by_stop : metrics_->finished_by_length)
+      .Increment();
 }
 
 void Committer::Finish(Sequence& sequence) const {

@@ -33,6 +33,7 @@ class Committer {
   // Appends the token's text to the chunk and sets how the choice ended, if it did.
   void Extend(Sequence& sequence, int32_t token, OutputChunk& chunk) const;
   void ObserveDraw(Sequence& sequence) const;
+  void CountFinish(FinishReason reason) const;
   void Finish(Sequence& sequence) const;
 
   SequenceSet& sequences_;

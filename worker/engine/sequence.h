@@ -21,6 +21,8 @@ struct ActiveRequest {
   uint64_t id = 0;
   GenerationRequest request;
   absl::Time accepted;
+  std::optional<absl::Duration> queue_wait;   // until it was admitted
+  std::optional<absl::Duration> first_token;  // until its prompt was fed
   std::shared_ptr<const StopMatcher> stop_matcher;
   std::vector<uint32_t> mask;  // tokens that it may draw, a bit each; empty: all of the vocabulary
   std::vector<TokenOutput> prompt;      // with logprobs of the prompt, filled as it is fed

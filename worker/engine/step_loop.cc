@@ -57,6 +57,7 @@ class StepLoop::Impl {
         builder_(description().vocab_size, vocabulary_),
         committer_(&sequences_, parts_.tokenizer.get(), options_.clock, options_.metrics) {
     inbox_.Publish(CurrentLoad());
+    if (options_.metrics != nullptr) ReportCapacity();
     thread_ = std::thread([this] { Run(); });
   }
 
@@ -82,6 +83,14 @@ class StepLoop::Impl {
   }
 
  private:
+  void ReportCapacity() {
+    const StatePool& states = *parts_.states;
+    options_.metrics->state_slots.Set(states.num_slots());
+    options_.metrics->state_bytes.Set(static_cast<double>(states.record_bytes()) *
+                                      states.num_slots());
+    options_.metrics->kv_pages.Set(static_cast<double>(parts_.pages->num_pages()));
+  }
+
   void Run() {
     Publish();
     while (DrainInbox()) {
@@ -155,9 +164,9 @@ class StepLoop::Impl {
       waiting_.pop_front();
       inbox_.LeftQueue(request.id);
       ++admitted;
+      request.queue_wait = options_.clock->Now() - request.accepted;
       if (options_.metrics != nullptr) {
-        options_.metrics->queue_seconds.Observe(
-            absl::ToDoubleSeconds(options_.clock->Now() - request.accepted));
+        options_.metrics->queue_seconds.Observe(absl::ToDoubleSeconds(*request.queue_wait));
       }
     }
     SKEIN_CHECK(!sequences_.empty() || waiting_.empty());  // CheckFits: each fits alone
@@ -223,14 +232,17 @@ class StepLoop::Impl {
   }
 
   void TellEnd(const ActiveRequest& request) {
+    const absl::Duration total = options_.clock->Now() - request.accepted;
     if (options_.metrics != nullptr) {
-      options_.metrics->request_seconds.Observe(
-          absl::ToDoubleSeconds(options_.clock->Now() - request.accepted));
+      options_.metrics->request_seconds.Observe(absl::ToDoubleSeconds(total));
       options_.metrics->CountRequest(*request.ended);
     }
     request.request.sink->End(*request.ended, {.prompt_tokens = request.prompt_size(),
                                                .cached_tokens = 0,
-                                               .completion_tokens = request.completion_tokens});
+                                               .completion_tokens = request.completion_tokens,
+                                               .queue_wait = request.queue_wait,
+                                               .first_token = request.first_token,
+                                               .total = total});
   }
 
   // Of requests that have their slots; the inbox knows the others.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace skein {
 
@@ -43,7 +44,10 @@ struct OutputChunk {
 struct RequestUsage {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
-  int64_t completion_tokens = 0;  // over all choices
+  int64_t completion_tokens = 0;                   // over all choices
+  std::optional<absl::Duration> queue_wait = {};   // accepted to admitted, if it was
+  std::optional<absl::Duration> first_token = {};  // accepted to the end of the prompt, if it came
+  absl::Duration total;                            // accepted to ended
 };
 
 // Called by the step loop, never concurrently, in the order Start? Write* End. Must not block and

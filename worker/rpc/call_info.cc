@@ -40,10 +40,11 @@ CallInfo BeginCall(grpc::CallbackServerContext& context) {
   CallInfo info;
   info.request_id = ClientValue(context, "x-request-id");
   if (info.request_id.empty()) info.request_id = NewRequestId();
-  info.traceparent = ClientValue(context, "traceparent");
+  info.trace = ContinueTrace(ClientValue(context, "traceparent"));
   info.deadline = Deadline(context);
+  info.client = context.peer();
   context.AddInitialMetadata("x-request-id", info.request_id);
-  if (!info.traceparent.empty()) context.AddInitialMetadata("traceparent", info.traceparent);
+  context.AddInitialMetadata("traceparent", FormatTraceparent(info.trace));
   return info;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/rpc/call_log.h"
 #include "worker/rpc/generate_conversion.h"
 #include "worker/rpc/grpc_status.h"
 #include "worker/rpc/response_conversion.h"
@@ -23,8 +24,8 @@ uint64_t RandomSeed() {
 }  // namespace
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateReactor::Begin(
-    ModelHost& host, grpc::CallbackServerContext& context, const v1::GenerateRequest& request) {
-  std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(BeginCall(context)));
+    ModelHost& host, CallInfo call, const v1::GenerateRequest& request) {
+  std::shared_ptr<GenerateReactor> reactor(new GenerateReactor(host, std::move(call)));
   reactor->self_ = reactor;
   const absl::Status status = reactor->Submit(host, request);
   if (!status.ok()) {
@@ -60,8 +61,10 @@ void GenerateReactor::Start(const StartInfo& info) {
 }
 
 void GenerateReactor::Write(OutputChunk chunk) {
+  const std::optional<FinishReason> finish = chunk.finish;
   v1::GenerateResponse message = ConvertChunk(std::move(chunk), tokenizer());
   const std::lock_guard<std::mutex> lock(mu_);
+  if (finish.has_value()) finish_ = finish;
   if (broken_) return;
   buffer_.AddChunk(std::move(message));
   FlushLocked();
@@ -71,6 +74,7 @@ void GenerateReactor::End(const absl::Status& status, const RequestUsage& usage)
   const std::lock_guard<std::mutex> lock(mu_);
   ended_ = true;
   status_ = status;
+  usage_ = usage;
   if (status.ok() && !broken_) buffer_.AddUsage(ConvertUsage(usage));
   FlushLocked();
 }
@@ -92,6 +96,14 @@ void GenerateReactor::OnCancel() {
 }
 
 void GenerateReactor::OnDone() {
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    LogCall(call_, {.method = "Generate",
+                    .model = model_name_,
+                    .status = status_,
+                    .usage = usage_,
+                    .finish = finish_});
+  }
   model_.reset();
   const std::shared_ptr<GenerateReactor> last = std::move(self_);
 }

@@ -26,8 +26,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
                               public TokenSink,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  static grpc::ServerWriteReactor<v1::GenerateResponse>* Begin(ModelHost& host,
-                                                               grpc::CallbackServerContext& context,
+  static grpc::ServerWriteReactor<v1::GenerateResponse>* Begin(ModelHost& host, CallInfo call,
                                                                const v1::GenerateRequest& request);
 
   // Called by the step loop's thread.
@@ -41,13 +40,15 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   void OnDone() override;
 
  private:
-  explicit GenerateReactor(CallInfo call) : call_(std::move(call)) {}
+  GenerateReactor(const ModelHost& host, CallInfo call)
+      : call_(std::move(call)), model_name_(host.name()) {}
   absl::Status Submit(ModelHost& host, const v1::GenerateRequest& request);
   const Tokenizer* tokenizer() const { return model_->profile.text.tokenizer.get(); }
   void FlushLocked();
   void FinishLocked();
 
   const CallInfo call_;
+  const std::string model_name_;
   // Set before the call can be cancelled and the sink called; constant from then until OnDone.
   std::shared_ptr<GenerateReactor> self_;
   std::shared_ptr<ServedModel> model_;
@@ -56,13 +57,15 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   int num_choices_ = 1;
 
   std::mutex mu_;
-  OutputBuffer buffer_;             // guarded by mu_
-  v1::GenerateResponse in_flight_;  // guarded by mu_, but gRPC reads it while writing_
-  bool writing_ = false;            // guarded by mu_
-  bool broken_ = false;             // guarded by mu_; a write has failed: nobody reads any more
-  bool ended_ = false;              // guarded by mu_; no more output will come
-  bool finished_ = false;           // guarded by mu_; gRPC was told the status
-  absl::Status status_;             // guarded by mu_; of the end
+  OutputBuffer buffer_;                 // guarded by mu_
+  v1::GenerateResponse in_flight_;      // guarded by mu_, but gRPC reads it while writing_
+  bool writing_ = false;                // guarded by mu_
+  bool broken_ = false;                 // guarded by mu_; a write has failed: nobody reads any more
+  bool ended_ = false;                  // guarded by mu_; no more output will come
+  bool finished_ = false;               // guarded by mu_; gRPC was told the status
+  absl::Status status_;                 // guarded by mu_; of the end
+  RequestUsage usage_;                  // guarded by mu_; of the end
+  std::optional<FinishReason> finish_;  // guarded by mu_; of the last choice to end
 };
 
 }  // namespace skein

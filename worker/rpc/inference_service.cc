@@ -39,13 +39,17 @@ grpc::ServerUnaryReactor* AnswerAtOnce(ModelHost& host, grpc::CallbackServerCont
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* InferenceServiceImpl::Generate(
     grpc::CallbackServerContext* context, const v1::GenerateRequest* request) {
-  return GenerateReactor::Begin(host_, *context, *request);
+  CallInfo call = BeginCall(*context);
+  call.log = access_log_;
+  return GenerateReactor::Begin(host_, std::move(call), *request);
 }
 
 grpc::ServerUnaryReactor* InferenceServiceImpl::Score(grpc::CallbackServerContext* context,
                                                       const v1::ScoreRequest* request,
                                                       v1::ScoreResponse* response) {
-  return ScoreReactor::Begin(host_, *context, *request, *response);
+  CallInfo call = BeginCall(*context);
+  call.log = access_log_;
+  return ScoreReactor::Begin(host_, std::move(call), *request, *response);
 }
 
 grpc::ServerUnaryReactor* InferenceServiceImpl::Tokenize(grpc::CallbackServerContext* context,

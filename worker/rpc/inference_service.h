@@ -9,7 +9,7 @@ namespace skein {
 // Thread-safe. `host` must outlive the server.
 class InferenceServiceImpl final : public v1::InferenceService::CallbackService {
  public:
-  explicit InferenceServiceImpl(ModelHost& host) : host_(host) {}
+  InferenceServiceImpl(ModelHost& host, bool access_log) : host_(host), access_log_(access_log) {}
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override;
@@ -25,6 +25,7 @@ class InferenceServiceImpl final : public v1::InferenceService::CallbackService 
 
  private:
   ModelHost& host_;
+  const bool access_log_;
 };
 
 }  // namespace skein

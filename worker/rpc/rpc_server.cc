@@ -35,11 +35,12 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> BuildAndStart(
 
 }  // namespace
 
-RpcServer::RpcServer(ModelHost& host) : host_(host), inference_(host), worker_(host) {}
+RpcServer::RpcServer(ModelHost& host, bool access_log)
+    : host_(host), inference_(host, access_log), worker_(host) {}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
                                                             const Options& options) {
-  std::unique_ptr<RpcServer> server(new RpcServer(host));
+  std::unique_ptr<RpcServer> server(new RpcServer(host, options.access_log));
   grpc::ServerBuilder builder;
   SetServerOptions({.reflection = options.reflection}, builder);
   builder.RegisterService(&server->inference_);

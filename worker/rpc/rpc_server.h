@@ -30,6 +30,7 @@ class RpcServer {
     bool reflection = false;
     config::v1::ServerTls tls = {};  // without a certificate: plain
     std::string health_listen = {};  // the same for health checks alone; empty: no such listener
+    bool access_log = true;          // a log line for each Generate and Score call
   };
 
   // `host` must outlive the server. InvalidArgument for a bad address, Unavailable if it cannot be
@@ -51,7 +52,7 @@ class RpcServer {
   void Stop(absl::Duration grace);
 
  private:
-  explicit RpcServer(ModelHost& host);
+  RpcServer(ModelHost& host, bool access_log);
   absl::Status StartHealth(const std::string& listen);
   void SetHealth(const std::string& service, bool serving);
   void OnHostStatus(const HostStatus& status);

@@ -3,34 +3,32 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "worker/rpc/call_info.h"
+#include "worker/rpc/call_log.h"
 #include "worker/rpc/generate_conversion.h"
 #include "worker/rpc/grpc_status.h"
 #include "worker/rpc/response_conversion.h"
 
 namespace skein {
 
-grpc::ServerUnaryReactor* ScoreReactor::Begin(ModelHost& host, grpc::CallbackServerContext& context,
+grpc::ServerUnaryReactor* ScoreReactor::Begin(ModelHost& host, CallInfo call,
                                               const v1::ScoreRequest& request,
                                               v1::ScoreResponse& response) {
-  std::shared_ptr<ScoreReactor> reactor(new ScoreReactor(response));
+  std::shared_ptr<ScoreReactor> reactor(new ScoreReactor(host, std::move(call), response));
   reactor->self_ = reactor;
-  const absl::Status status = reactor->Submit(host, context, request);
+  const absl::Status status = reactor->Submit(host, request);
   if (!status.ok()) {
     host.CountRefused(status);
-    reactor->Finish(ToGrpcStatus(status));
+    reactor->FinishWith(status, RequestUsage());
   }
   return reactor.get();
 }
 
-absl::Status ScoreReactor::Submit(ModelHost& host, grpc::CallbackServerContext& context,
-                                  const v1::ScoreRequest& request) {
-  const CallInfo call = BeginCall(context);
+absl::Status ScoreReactor::Submit(ModelHost& host, const v1::ScoreRequest& request) {
   ASSIGN_OR_RETURN(model_, host.Find(request.model()));
   RETURN_IF_ERROR(model_->loop->CheckRoom());
   ASSIGN_OR_RETURN(GenerationRequest engine, ConvertScore(request, model_->profile));
-  engine.request_id = call.request_id;
-  engine.deadline = call.deadline;
+  engine.request_id = call_.request_id;
+  engine.deadline = call_.deadline;
   engine.sink = self_;
   ASSIGN_OR_RETURN(request_, model_->loop->Submit(std::move(engine)));
   return absl::OkStatus();
@@ -44,7 +42,16 @@ void ScoreReactor::Start(const StartInfo& info) {
 
 void ScoreReactor::Write(OutputChunk) {}
 
-void ScoreReactor::End(const absl::Status& status, const RequestUsage&) {
+void ScoreReactor::End(const absl::Status& status, const RequestUsage& usage) {
+  FinishWith(status, usage);
+}
+
+void ScoreReactor::FinishWith(const absl::Status& status, const RequestUsage& usage) {
+  LogCall(call_, {.method = "Score",
+                  .model = model_name_,
+                  .status = status,
+                  .usage = usage,
+                  .finish = std::nullopt});
   Finish(ToGrpcStatus(status));
 }
 

@@ -4,14 +4,16 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 
 #include "skein/v1/inference.pb.h"
 #include "worker/engine/model_host.h"
 #include "worker/engine/token_sink.h"
+#include "worker/rpc/call_info.h"
 
 namespace skein {
 
@@ -20,7 +22,7 @@ class ScoreReactor final : public grpc::ServerUnaryReactor,
                            public TokenSink,
                            public std::enable_shared_from_this<ScoreReactor> {
  public:
-  static grpc::ServerUnaryReactor* Begin(ModelHost& host, grpc::CallbackServerContext& context,
+  static grpc::ServerUnaryReactor* Begin(ModelHost& host, CallInfo call,
                                          const v1::ScoreRequest& request,
                                          v1::ScoreResponse& response);
 
@@ -34,10 +36,13 @@ class ScoreReactor final : public grpc::ServerUnaryReactor,
   void OnDone() override;
 
  private:
-  explicit ScoreReactor(v1::ScoreResponse& response) : response_(response) {}
-  absl::Status Submit(ModelHost& host, grpc::CallbackServerContext& context,
-                      const v1::ScoreRequest& request);
+  ScoreReactor(const ModelHost& host, CallInfo call, v1::ScoreResponse& response)
+      : call_(std::move(call)), model_name_(host.name()), response_(response) {}
+  absl::Status Submit(ModelHost& host, const v1::ScoreRequest& request);
+  void FinishWith(const absl::Status& status, const RequestUsage& usage);
 
+  const CallInfo call_;
+  const std::string model_name_;
   v1::ScoreResponse& response_;  // lives until OnDone; written before Finish only
   std::shared_ptr<ScoreReactor> self_;
   std::shared_ptr<ServedModel> model_;

@@ -25,11 +25,13 @@
 #include "common/config/access_config.h"
 #include "common/config/address.h"
 #include "common/metrics/metrics.h"
+#include "common/metrics/process_metrics.h"
 #include "common/tls/certificate_monitor.h"
 #include "worker/engine/model_host.h"
 #include "worker/metrics.h"
 #include "worker/rpc/rpc_server.h"
 #include "worker/rpc/watchdog.h"
+#include "worker/vllm_metrics.h"
 
 namespace skein {
 namespace {
@@ -82,6 +84,7 @@ absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartExposer(const std::str
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(listen, /*num_threads=*/1);
     exposer->RegisterCollectable(metrics.registry());
+    for (const auto& source : metrics.sources()) exposer->RegisterCollectable(source);
     const int port = exposer->GetListeningPorts().at(0);
     LogInfo("metrics listening",
             {{"address", FormatHostPort(address.host, static_cast<uint16_t>(port))}});
@@ -104,6 +107,14 @@ absl::StatusOr<std::unique_ptr<CertificateMonitor>> WatchCertificates(const Work
         SetCertificateExpiry(metrics, model, name,
                              absl::ToDoubleSeconds(expiry - absl::UnixEpoch()));
       });
+}
+
+void AddSources(const WorkerConfig& config, MetricsRegistry& metrics) {
+  metrics.AddSource(std::make_shared<ProcessMetrics>());
+  if (!config.vllm_metrics()) return;
+  VllmMetrics::Options options;
+  options.page_tokens = static_cast<int>(config.engine().page_tokens());
+  metrics.AddSource(std::make_shared<VllmMetrics>(metrics.registry(), options));
 }
 
 // gRPC's own messages as log lines of ours.
@@ -156,6 +167,7 @@ void DrainUntilGone(ModelHost& host, Watchdog& watchdog, const sigset_t& signals
 absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t& signals,
                    std::atomic<bool>& failed) {
   MetricsRegistry metrics;
+  AddSources(config, metrics);
   ASSIGN_OR_RETURN(const std::unique_ptr<prometheus::Exposer> exposer,
                    StartExposer(config.metrics_listen(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
@@ -169,8 +181,11 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   };
   ModelHost host(std::move(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(host, {config.listen(), config.reflection(), config.tls(),
-                                           config.health_listen()}));
+                   RpcServer::Start(host, {.listen = config.listen(),
+                                           .reflection = config.reflection(),
+                                           .tls = config.tls(),
+                                           .health_listen = config.health_listen(),
+                                           .access_log = config.access_log()}));
   if (!server->health_address().empty()) {
     LogInfo("health listening", {{"address", server->health_address()}});
   }

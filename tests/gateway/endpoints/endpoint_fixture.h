@@ -43,6 +43,7 @@ class EndpointTest : public testing::Test {
     request.body = body;
     request.headers = headers_;
     request.request_id = "req-test";
+    request.trace = ContinueTrace(request.Header("traceparent"));
     request.received = absl::Now();
     auto out = std::make_shared<RecordingResponder>();
     HandleRequest(request, context_, out);

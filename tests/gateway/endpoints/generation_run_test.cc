@@ -104,17 +104,19 @@ TEST_F(GenerationRunTest, TheRequestReachesTheWorkerWithItsIdsAndDeadline) {
   EXPECT_TRUE(calls[0].request.sampling().has_temperature());
   EXPECT_EQ(calls[0].request.sampling().seed(), 5u);
   EXPECT_EQ(calls[0].metadata.at("x-request-id"), "req-test");
-  EXPECT_EQ(calls[0].metadata.at("traceparent"), headers_[0].second);
+  const std::string traceparent = calls[0].metadata.at("traceparent");
+  EXPECT_EQ(traceparent.substr(0, 36), headers_[0].second.substr(0, 36)) << "the same trace";
+  EXPECT_NE(traceparent.substr(36, 16), headers_[0].second.substr(36, 16)) << "a new span";
   EXPECT_LE(calls[0].time_left, absl::Seconds(601));
   EXPECT_GT(calls[0].time_left, absl::Seconds(500));
 }
 
-TEST_F(GenerationRunTest, ATraceparentThatGrpcCannotSendStaysHere) {
+TEST_F(GenerationRunTest, ATraceparentThatIsNoneIsReplaced) {
   headers_ = {{"traceparent", "00-\xff"}};
   EXPECT_EQ(Ask(Method::kPost, kChat, ChatBody()).status, 200);
   const std::vector<SeenCall> calls = worker_.calls();
   ASSERT_EQ(calls.size(), 1u);
-  EXPECT_EQ(calls[0].metadata.count("traceparent"), 0u);
+  EXPECT_TRUE(ParseTraceparent(calls[0].metadata.at("traceparent")).has_value());
 }
 
 TEST_F(GenerationRunTest, EveryPromptIsACallAndItsChoicesKeepTheirPlaces) {

@@ -108,10 +108,25 @@ TEST(GenerateReactorTest, RequestIdAndTraceComeBack) {
   TestWorker worker;
   grpc::ClientContext context;
   context.AddMetadata("x-request-id", "req-1");
-  context.AddMetadata("traceparent", "00-abc-def-01");
+  const std::string sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  context.AddMetadata("traceparent", sent);
   EXPECT_TRUE(Collect(worker.inference(), GreedyRequest("abc", 1), context).status.ok());
   EXPECT_EQ(InitialMetadata(context, "x-request-id"), "req-1");
-  EXPECT_EQ(InitialMetadata(context, "traceparent"), "00-abc-def-01");
+  const std::string answered = InitialMetadata(context, "traceparent");
+  EXPECT_EQ(answered.substr(0, 36), sent.substr(0, 36)) << "the same trace";
+  EXPECT_NE(answered.substr(36, 16), sent.substr(36, 16)) << "a span of the worker's own";
+}
+
+TEST(GenerateReactorTest, AMissingOrUnusableTraceIsReplaced) {
+  TestWorker worker;
+  for (const std::string& header : {std::string(), std::string("00-abc-def-01")}) {
+    SCOPED_TRACE(header);
+    grpc::ClientContext context;
+    if (!header.empty()) context.AddMetadata("traceparent", header);
+    EXPECT_TRUE(Collect(worker.inference(), GreedyRequest("abc", 1), context).status.ok());
+    EXPECT_THAT(InitialMetadata(context, "traceparent"),
+                MatchesRegex("00-[0-9a-f]{32}-[0-9a-f]{16}-00"));
+  }
 }
 
 TEST(GenerateReactorTest, AMissingOrUnusableRequestIdIsReplaced) {
