@@ -69,7 +69,8 @@ FlagGroup ServingFlags(WorkerConfig& config) {
         SetText([&](const std::string& v) { config.set_health_listen(v); })},
        {"drain-timeout", "SECONDS", "how long running requests may take at the end (default: 30)",
         SetUint32([&](uint32_t v) { config.set_drain_timeout_s(v); })},
-       {"vllm-metrics", "", "serve the metrics under vLLM's names too, for autoscalers and routers",
+       {"vllm-metrics", "",
+        "serve the metrics under vLLM's names too, for autoscalers\nand routers",
         [&](const std::string&) {
           config.set_vllm_metrics(true);
           return absl::OkStatus();

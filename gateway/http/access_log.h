@@ -14,10 +14,11 @@ namespace skein {
 
 struct AccessEnd {
   int status = 0;  // 499: the client left first
-  absl::string_view client;
+  absl::string_view client = "";
   uint64_t request_bytes = 0;   // of the body
   uint64_t response_bytes = 0;  // sent, head included
-  absl::Duration total;         // from the request's last byte to the end of the answer
+  absl::Duration total =
+      absl::ZeroDuration();  // from the request's last byte to the end of the answer
 };
 
 // Probes that went well are worth a line at debug level only.

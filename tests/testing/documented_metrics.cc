@@ -8,7 +8,7 @@ namespace skein {
 
 std::set<std::string> DocumentedMetrics(const std::string& prefix) {
   const std::string text = ReadFileOrDie(SourcePath("docs/operations.md"));
-  const std::regex name("`(" + prefix + "[a-z_]+)(\\{[a-z_,]*\\})?`");
+  const std::regex name("`(" + prefix + "[a-z0-9_]+)(\\{[a-z_,]*\\})?`");
   std::set<std::string> names;
   for (std::sregex_iterator it(text.begin(), text.end(), name), end; it != end; ++it) {
     names.insert((*it)[1]);

@@ -45,6 +45,7 @@ class EndpointTest : public testing::Test {
     request.request_id = "req-test";
     request.trace = ContinueTrace(request.Header("traceparent"));
     request.received = absl::Now();
+    record_ = request.access;
     auto out = std::make_shared<RecordingResponder>();
     HandleRequest(request, context_, out);
     return out;
@@ -72,6 +73,7 @@ class EndpointTest : public testing::Test {
 
   FakeWorker worker_{"fake"};
   std::vector<std::pair<std::string, std::string>> headers_;
+  std::shared_ptr<AccessRecord> record_;  // of the last request
   MetricsRegistry registry_;
   GatewayMetrics metrics_{registry_};
   WorkerPool pool_{{worker_.address()}};

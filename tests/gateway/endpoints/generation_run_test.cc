@@ -88,7 +88,10 @@ TEST_F(GenerationRunTest, AChatIsStreamed) {
   const json::value last = json::parse(events[events.size() - 2]);
   EXPECT_TRUE(last.at("choices").as_array().empty());
   EXPECT_TRUE(last.at("usage").is_object());
-  EXPECT_TRUE(absl::StrContains(registry_.Text(), "skein_gateway_first_token_seconds_count 1"));
+  for (const char* series : {R"(skein_gateway_first_token_seconds_count{model="fake"} 1)",
+                             R"(skein_gateway_inter_token_seconds_count{model="fake"} 2)"}) {
+    EXPECT_TRUE(absl::StrContains(registry_.Text(), series)) << series << registry_.Text();
+  }
   EXPECT_TRUE(
       absl::StrContains(registry_.Text(), R"(route="/v1/chat/completions",status="200"} 1)"));
 }
@@ -109,6 +112,30 @@ TEST_F(GenerationRunTest, TheRequestReachesTheWorkerWithItsIdsAndDeadline) {
   EXPECT_NE(traceparent.substr(36, 16), headers_[0].second.substr(36, 16)) << "a new span";
   EXPECT_LE(calls[0].time_left, absl::Seconds(601));
   EXPECT_GT(calls[0].time_left, absl::Seconds(500));
+}
+
+TEST_F(GenerationRunTest, TheAccessRecordTellsTheWholeStory) {
+  Ask(Method::kPost, kChat, ChatBody());
+  const AccessFacts facts = record_->facts();
+  EXPECT_EQ(facts.route, kChat);
+  EXPECT_EQ(facts.model, "fake");
+  EXPECT_EQ(facts.worker, worker_.address());
+  EXPECT_EQ(facts.finish_reason, "stop");
+  EXPECT_GT(facts.prompt_tokens, 0);
+  EXPECT_GT(facts.completion_tokens, 0);
+  EXPECT_EQ(facts.error, "");
+  EXPECT_TRUE(facts.first_token.has_value());
+  EXPECT_TRUE(facts.queue_wait.has_value());
+}
+
+TEST_F(GenerationRunTest, AStreamThatFailsIsCountedAndNamedInTheRecord) {
+  worker_.OnGenerate(
+      [](const v1::GenerateRequest&) { return FailWith(absl::InternalError("broken"), 2); });
+  Stream(kChat, ChatBody(R"(,"stream":true)"));
+  EXPECT_EQ(record_->facts().error, "internal");
+  EXPECT_TRUE(absl::StrContains(registry_.Text(),
+                                R"(skein_gateway_failed_streams_total{error="internal"} 1)"))
+      << registry_.Text();
 }
 
 TEST_F(GenerationRunTest, ATraceparentThatIsNoneIsReplaced) {
