@@ -40,7 +40,7 @@ compile_cuda() {
 
 say 'installing packages'
 tools/install-packages.sh test
-for folder in tests/e2e/node tests/helm tests/images; do
+for folder in tests/e2e/node tests/helm tests/images tests/observability tools/dashboards; do
   if (cd "$folder" && npm ci --no-audit --no-fund --silent); then
     echo "npm packages of $folder: all there"
   else

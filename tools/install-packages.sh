@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev shellcheck git
-  buildah podman runc conmon catatonit mmdebstrap systemd unzip openssl
+  buildah podman runc conmon catatonit mmdebstrap systemd unzip openssl prometheus
 )
 fuzz_packages=(clang-14 libclang-rt-14-dev)
 

@@ -29,6 +29,7 @@ HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config) 
   HttpServerOptions options;
   options.listen = config.metrics_listen();
   options.thread_name = "metrics";
+  options.access_log = config.access_log();
   options.max_connections = kMaxProbeConnections;
   options.max_body_bytes = kMaxProbeBodyBytes;
   return options;
