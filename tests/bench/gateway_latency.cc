@@ -1,6 +1,6 @@
-// What the gateway adds to a token's way: the same streams straight from a worker over gRPC and
-// through the gateway over HTTP. Worker and clients share this process and its clock, and each
-// token is the time at which it was sent.
+// What the gateway adds to a token's way: the same streams straight from a worker over gRPC, and
+// through the gateway over HTTP and over gRPC. Worker and clients share this process and its clock,
+// and each token is the time at which it was sent.
 //
 //   gateway_latency [--streams N] [--tokens N] [--pace-ms N]
 #include <cstdlib>
@@ -55,9 +55,12 @@ void Arrived(absl::string_view text, int64_t begin, Delays& delays) {
   }
 }
 
-absl::Status DirectStream(const std::string& target, int64_t tokens, Delays& delays) {
+// A connection for each stream, as over HTTP.
+absl::Status GrpcStream(const std::string& target, int64_t tokens, Delays& delays) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const auto stub = v1::InferenceService::NewStub(
-      grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
+      grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
   v1::GenerateRequest request;
   request.set_model("timed");
   request.mutable_prompt()->set_text("x");
@@ -73,7 +76,7 @@ absl::Status DirectStream(const std::string& target, int64_t tokens, Delays& del
   return status.ok() ? absl::OkStatus() : absl::InternalError(status.error_message());
 }
 
-absl::Status GatewayStream(const std::string& target, int64_t tokens, Delays& delays) {
+absl::Status HttpStream(const std::string& target, int64_t tokens, Delays& delays) {
   ASSIGN_OR_RETURN(ctl::Url url, ctl::ParseUrl(target));
   ctl::ApiClient client(std::move(url));
   ctl::GenerateCall call;
@@ -115,13 +118,22 @@ absl::StatusOr<Delays> Measure(const Settings& settings, const std::string& targ
   return all;
 }
 
-void Print(const char* name, const std::vector<double>& direct,
-           const std::vector<double>& gateway) {
-  const ctl::Percentiles a = ctl::PercentilesOf(direct), b = ctl::PercentilesOf(gateway);
-  std::cout << absl::StrFormat(
-      "%-12s direct p50 %6.3f p99 %6.3f   gateway p50 %6.3f p99 %6.3f   added p50 %6.3f p99 "
-      "%6.3f\n",
-      name, a.p50, a.p99, b.p50, b.p99, b.p50 - a.p50, b.p99 - a.p99);
+struct Way {
+  const char* name;
+  std::string target;
+  Stream stream;
+  Delays delays = {};
+};
+
+void Print(const Way& way, const Way& direct) {
+  const auto line = [&](const char* what, const std::vector<double>& here,
+                        const std::vector<double>& there) {
+    const ctl::Percentiles a = ctl::PercentilesOf(there), b = ctl::PercentilesOf(here);
+    std::cout << absl::StrFormat("%-14s %-12s p50 %7.3f p99 %7.3f   added p50 %7.3f p99 %7.3f\n",
+                                 way.name, what, b.p50, b.p99, b.p50 - a.p50, b.p99 - a.p99);
+  };
+  line("token", way.delays.token, direct.delays.token);
+  line("first token", way.delays.first_token, direct.delays.first_token);
 }
 
 absl::Status Run(const std::vector<std::string>& args) {
@@ -133,19 +145,26 @@ absl::Status Run(const std::vector<std::string>& args) {
                      [&](int64_t value) { settings.pace_ms = value; })};
   RETURN_IF_ERROR(ctl::ParseArgs(args, options).status());
   TimedWorker worker(absl::Milliseconds(settings.pace_ms));
-  ASSIGN_OR_RETURN(const auto gateway, GatewayServer::Start({worker.address()}));
+  ASSIGN_OR_RETURN(const auto gateway,
+                   GatewayServer::Start({worker.address()}, "grpc_listen: '127.0.0.1:0'"));
+  ASSIGN_OR_RETURN(const std::string line,
+                   gateway->process().WaitForLine("event=\"grpc listening\"", absl::Seconds(10)));
   std::cout << absl::StrFormat("%d streams of %d tokens, one every %d ms each; milliseconds\n",
                                settings.streams, settings.tokens, settings.pace_ms);
-  Delays direct, through;
-  for (int round = 0; round < 4; ++round) {  // in turns, so that both see the same machine
-    ASSIGN_OR_RETURN(const Delays first, Measure(settings, worker.address(), DirectStream));
-    ASSIGN_OR_RETURN(const Delays second, Measure(settings, gateway->url(), GatewayStream));
-    if (round == 0) continue;  // warms up
-    Append(first, direct);
-    Append(second, through);
+  Way ways[] = {{"direct", worker.address(), GrpcStream},
+                {"gateway, HTTP", gateway->url(), HttpStream},
+                {"gateway, gRPC", LogField(line, "address"), GrpcStream}};
+  const int64_t idle_bytes = gateway->process().rss_bytes();
+  for (int round = 0; round < 4; ++round) {  // in turns, so that all see the same machine
+    for (Way& way : ways) {
+      ASSIGN_OR_RETURN(const Delays delays, Measure(settings, way.target, way.stream));
+      if (round > 0) Append(delays, way.delays);  // the first warms up
+    }
   }
-  Print("token", direct.token, through.token);
-  Print("first token", direct.first_token, through.first_token);
+  for (const Way& way : ways) Print(way, ways[0]);
+  std::cout << absl::StrFormat("gateway: %.1f MiB at the beginning, %.1f MiB at the end\n",
+                               static_cast<double>(idle_bytes) / (1 << 20),
+                               static_cast<double>(gateway->process().rss_bytes()) / (1 << 20));
   return absl::OkStatus();
 }
 
