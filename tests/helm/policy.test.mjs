@@ -143,6 +143,17 @@ each('another configuration restarts the pods, another version of the chart does
   }
 });
 
+each('monitors find the pods, under jobs that the alerts look for', (manifests) => {
+  for (const {kind, spec} of manifests.filter((m) => ['PodMonitor', 'ServiceMonitor'].includes(m.kind))) {
+    const found = kind === 'PodMonitor' ? podsOf(manifests).map(({labels}) => labels) : ofKind(manifests, 'Service').map(({metadata}) => metadata.labels);
+    const components = found.filter((labels) => matches(spec.selector.matchLabels, labels)).map((labels) => labels['app.kubernetes.io/component']);
+    const [{values}] = spec.selector.matchExpressions;
+    assert.deepEqual(values.filter((value) => !components.includes(value)), []);
+    const [{relabelings}] = spec.podMetricsEndpoints ?? spec.endpoints;
+    assert.deepEqual(relabelings.map(({targetLabel, replacement}) => [targetLabel, replacement]), [['job', 'skein-$1']]);
+  }
+});
+
 each('Secrets are named, never rendered', (manifests) => assert.deepEqual(ofKind(manifests, 'Secret'), []));
 
 test('a changed configuration changes the checksum of its own pods alone', () => {
