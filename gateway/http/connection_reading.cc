@@ -56,16 +56,17 @@ Connection::TaskOf<std::optional<HttpResponse>> Connection::ReadBody(Parser& par
     SetDeadline(context_.options.read_timeout);
   }
   parser.eager(true);
+  const size_t least = parser.chunked() ? kLeastChunkedBytes : 1;
   while (!parser.is_done()) {
-    error_code error;
-    if (buffer_.size() > 0) buffer_.consume(parser.put(buffer_.data(), error));
+    error_code error = http::error::need_more;
+    if (buffer_.size() >= least) buffer_.consume(parser.put(buffer_.data(), error));
     if (error && error != http::error::need_more) co_return RefusalOf(error);
     if (parser.is_done()) break;
     // What stays unparsed is part of a chunk's header or of the trailer.
     if (buffer_.size() > context_.options.max_header_bytes) {
       co_return RefusalOf(http::error::header_limit);
     }
-    if (buffer_.size() > 0 && !error) continue;
+    if (buffer_.size() >= least && !error) continue;
     const bool more = co_await ReadSome(kBodyReadBytes);
     if (!more) co_return ReadFailure("body");
   }

@@ -1,6 +1,7 @@
 // From Beast's view of a request's head to ours: what is taken over, and what is refused.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,10 @@ HttpResponse RefusalOf(const boost::system::error_code& error);
 
 // The client's id if it is sane, else a new one.
 std::string ChooseRequestId(absl::string_view from_client);
+
+// A body that comes in chunks ends with "0\r\n\r\n" at least. Beast's parser must not be given
+// fewer bytes of one: it aborts the process over "0\r\n\r".
+inline constexpr size_t kLeastChunkedBytes = 5;
 
 // Drops the empty lines that may stand before a request. True if something else follows.
 bool SkipEmptyLines(boost::beast::flat_buffer& buffer);

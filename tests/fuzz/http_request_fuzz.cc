@@ -82,13 +82,14 @@ class Reader {
   }
 
   std::optional<HttpResponse> ReadBody() {
+    const size_t least = parser_.chunked() ? skein::kLeastChunkedBytes : 1;
     while (!parser_.is_done()) {
-      boost::system::error_code error;
-      if (buffer_.size() > 0) buffer_.consume(parser_.put(buffer_.data(), error));
+      boost::system::error_code error = http::error::need_more;
+      if (buffer_.size() >= least) buffer_.consume(parser_.put(buffer_.data(), error));
       if (error && error != http::error::need_more) return skein::RefusalOf(error);
       if (parser_.is_done()) break;
       if (buffer_.size() > kMaxHeaderBytes) return skein::RefusalOf(http::error::header_limit);
-      if (buffer_.size() > 0 && !error) continue;
+      if (buffer_.size() >= least && !error) continue;
       if (!Receive()) break;
     }
     return std::nullopt;

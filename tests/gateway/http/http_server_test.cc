@@ -84,6 +84,22 @@ TEST(HttpServerTest, ReadsChunkedBodies) {
   EXPECT_EQ(client.Get("/next")->body, "GET /next  ");
 }
 
+TEST(HttpServerTest, ReadsChunkedBodiesThatComeByBytes) {
+  TestServer server(Echo);
+  for (const std::string body : {"0\r\n\r\n", "0;x\r\nA: b\r\n\r\n", "1\r\nx\r\n0\r\n\r\n"}) {
+    HttpClient client(server.port());
+    ASSERT_TRUE(
+        client.SendRaw("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").ok());
+    for (const char byte : body) {
+      absl::SleepFor(absl::Milliseconds(5));
+      ASSERT_TRUE(client.SendRaw(std::string(1, byte)).ok());
+    }
+    const auto response = client.ReadResponse();
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->status, 200);
+  }
+}
+
 TEST(HttpServerTest, ReadsARequestThatComesByteByByte) {
   TestServer server(Echo);
   HttpClient client(server.port());
