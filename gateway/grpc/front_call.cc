@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "common/base/log.h"
 #include "common/base/retry_after.h"
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/errors.h"
@@ -29,6 +30,7 @@ FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServer
     : front_(front),
       method_(method),
       server_context_(context),
+      client_(context.peer()),
       received_(front.context.clock.Now()),
       head_(ReadCallHead(context, received_,
                          absl::Seconds(front.context.config.limits().request_timeout_s()))) {}
@@ -39,7 +41,9 @@ absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& c
   entered_ = call.get();
   const AccessControl& access = front_.context.access;
   ASSIGN_OR_RETURN(const Caller caller, access.Identify(head_.authorization, method_.role));
+  key_ = caller.name();
   ASSIGN_OR_RETURN(RequestFacts facts, method_.read(request));
+  model_ = facts.pick.model;
   absl::StatusOr<Admission> admission =
       access.Admit(caller, facts.pick.model, facts.adapters, facts.tokens);
   AddLimits(access.RateLimitHeaders(caller), admission.status(), server_context_);
@@ -52,9 +56,20 @@ void FrontCall::Ended(const grpc::Status& status, bool client_left) {
   const absl::Status end = FromGrpc(status);
   if (!end.ok()) LogIfInternal(end, head_.options.request_id);
   const bool left = client_left && !absl::IsDeadlineExceeded(end);
-  front_.context.metrics.CountRequest(
-      method_.path, left ? kClientLeft : HttpStatusOf(end),
-      absl::ToDoubleSeconds(front_.context.clock.Now() - received_));
+  const int http_status = left ? kClientLeft : HttpStatusOf(end);
+  const absl::Duration total = front_.context.clock.Now() - received_;
+  front_.context.metrics.CountRequest(method_.path, http_status, absl::ToDoubleSeconds(total));
+  if (front_.context.config.access_log()) {
+    LogInfo("request", {{"request", head_.options.request_id},
+                        {"client", client_},
+                        {"method", "gRPC"},
+                        {"route", method_.path},
+                        {"status", http_status},
+                        {"key", key_},
+                        {"model", model_},
+                        {"code", absl::StatusCodeToString(end.code())},
+                        {"total_ms", absl::ToDoubleMilliseconds(total)}});
+  }
   if (entered_ != nullptr) front_.open_calls.Leave(entered_);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include <grpcpp/server_context.h>
@@ -42,13 +43,17 @@ class FrontCall {
   GatewayContext& context() { return front_.context; }
   const RpcMethod& method() const { return method_; }
   const CallHead& head() const { return head_; }
+  absl::Time received() const { return received_; }
 
  private:
   Front& front_;
   const RpcMethod& method_;
   grpc::CallbackServerContext& server_context_;  // used by Enter alone
+  const std::string client_;                     // the peer's address, as gRPC writes it
   const absl::Time received_;
   const CallHead head_;
+  std::string key_;    // its name
+  std::string model_;  // asked for
   Admission admission_;
   const OpenCall* entered_ = nullptr;
 };

@@ -1,6 +1,7 @@
 #include "gateway/grpc/stream_call.h"
 
 #include <utility>
+#include <vector>
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -22,6 +23,11 @@ StreamCall* StreamCall::Begin(Front& front, const RpcMethod& method,
 
 absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
   ASSIGN_OR_RETURN(RequestFacts facts, call_.Enter(shared_from_this(), request));
+  model_ = facts.pick.model;
+  if (model_.empty()) {  // allowed while there is one
+    const std::vector<v1::ModelInfo> models = call_.context().workers.Models();
+    if (models.size() == 1) model_ = models[0].name();
+  }
   ByteCallbacks callbacks;
   callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
     self->OnMessage(message);
@@ -39,6 +45,7 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
 void StreamCall::OnMessage(grpc::ByteBuffer& message) {
   if (const auto response = ParseBytes<v1::GenerateResponse>(message); response.ok()) {
     meter_.OnMessage(*response);
+    if (!response->text().empty()) ObserveText(response->choice());
   }
   {
     const std::lock_guard<std::mutex> lock(mu_);
@@ -47,6 +54,18 @@ void StreamCall::OnMessage(grpc::ByteBuffer& message) {
   }
   message_.Swap(&message);
   StartWrite(&message_);
+}
+
+void StreamCall::ObserveText(uint32_t choice) {
+  const absl::Time now = call_.context().clock.Now();
+  if (!latencies_.has_value()) {
+    latencies_.emplace(call_.context().metrics.LatenciesOf(model_));
+    latencies_->first_token_seconds.Observe(absl::ToDoubleSeconds(now - call_.received()));
+  }
+  const auto [last, is_first] = last_text_.try_emplace(choice, now);
+  if (is_first) return;
+  latencies_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now - last->second));
+  last->second = now;
 }
 
 void StreamCall::OnWriteDone(bool ok) {

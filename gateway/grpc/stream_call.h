@@ -2,8 +2,12 @@
 // into for what they count, and not changed.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 #include <grpcpp/server_context.h>
@@ -37,11 +41,16 @@ class StreamCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // The worker's side.
   void OnMessage(grpc::ByteBuffer& message);
   void OnEnd(const grpc::Status& status);
+  void ObserveText(uint32_t choice);
 
   // Finishes if nothing stands against it. Not to be called with the lock.
   void FinishIfDue();
 
   FrontCall call_;
+  std::string model_;  // constant after Begin
+  // Used by one callback of the worker's call at a time.
+  std::optional<GatewayMetrics::Latencies> latencies_;  // since the first text
+  std::map<uint32_t, absl::Time> last_text_;            // by choice
   TokenMeter meter_;                      // used by one callback of the worker's call at a time
   grpc::CallbackServerContext& context_;  // alive until Finish at least
   std::shared_ptr<StreamCall> self_;
