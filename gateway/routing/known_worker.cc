@@ -29,7 +29,8 @@ WorkerState KnownWorker::state(absl::Time now) const {
   if (!connected) return WorkerState::kDown;
   if (draining) return WorkerState::kDraining;
   if (!IsReady()) return WorkerState::kLoading;
-  return ejection.state(now) == Ejection::State::kIn ? WorkerState::kReady : WorkerState::kEjected;
+  return !stalled && ejection.state(now) == Ejection::State::kIn ? WorkerState::kReady
+                                                                 : WorkerState::kEjected;
 }
 
 double KnownWorker::slots(const std::string& model) const {
@@ -43,10 +44,11 @@ int KnownWorker::NumResident(const std::vector<std::string>& entries) const {
                     [this](const std::string& entry) { return resident.count(entry) != 0; }));
 }
 
-void KnownWorker::SetLoad(const v1::WorkerLoad& load) {
+void KnownWorker::SetLoad(const v1::WorkerLoad& load, absl::Duration stall_after) {
   if (!connected) ejection.OnReconnect();
   connected = true;
   draining = load.draining();
+  stalled = absl::Milliseconds(load.stalled_ms()) >= stall_after;
   ready = std::set<std::string>(load.ready_models().begin(), load.ready_models().end());
   resident = std::set<std::string>(load.resident().begin(), load.resident().end());
   // A call of ours that is on its way is not in the report, which then counts for less; the next

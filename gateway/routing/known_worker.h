@@ -26,6 +26,7 @@ struct KnownWorker {
   uint64_t hash = 0;  // of the address
   bool connected = false;
   bool draining = false;
+  bool stalled = false;                        // it has work, and has not done a step for too long
   std::set<std::string> ready;                 // of the last load
   std::set<std::string> resident;              // of the last load
   std::map<std::string, v1::ModelInfo> infos;  // of the last model list; kept while it is down
@@ -51,7 +52,8 @@ struct KnownWorker {
   double slots(const std::string& model) const;
   int NumResident(const std::vector<std::string>& entries) const;
 
-  void SetLoad(const v1::WorkerLoad& load);
+  // Without a step for `stall_after` it is stalled.
+  void SetLoad(const v1::WorkerLoad& load, absl::Duration stall_after);
 };
 
 }  // namespace skein

@@ -81,7 +81,13 @@ bool RoutingTable::Update(uint64_t worker, Change change) {
 }
 
 bool RoutingTable::SetLoad(uint64_t worker, const v1::WorkerLoad& load) {
-  return Update(worker, [&load](KnownWorker& known) { known.SetLoad(load); });
+  return Update(worker, [this, &load](KnownWorker& known) {
+    const bool was_stalled = known.stalled;
+    known.SetLoad(load, options_.stall_after);
+    if (!known.stalled || was_stalled) return;
+    LogWarning("worker is stalled", {{"worker", known.address}});
+    if (options_.metrics != nullptr) options_.metrics->CountEjection("stall");
+  });
 }
 
 bool RoutingTable::SetModels(uint64_t worker, const v1::ListModelsResponse& models) {
@@ -94,6 +100,7 @@ bool RoutingTable::SetModels(uint64_t worker, const v1::ListModelsResponse& mode
 bool RoutingTable::SetDown(uint64_t worker) {
   return Update(worker, [](KnownWorker& known) {
     known.connected = false;
+    known.stalled = false;
     known.ready.clear();
     known.resident.clear();
     known.of_others = 0;
@@ -124,6 +131,10 @@ RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
   Usable usable;
   for (auto& [number, worker] : workers_) {
     if (!worker.IsReady() || !worker.Serves(model) || IsPassedOver(worker, model, request)) {
+      continue;
+    }
+    if (worker.stalled) {
+      usable.ejected.push_back(&worker);
       continue;
     }
     const Ejection::State state = worker.ejection.state(now);

@@ -31,6 +31,7 @@ namespace skein {
 struct RoutingTableOptions {
   double load_bound = 1.25;
   EjectionPolicy ejection;
+  absl::Duration stall_after = absl::Seconds(5);
   const Clock* clock = &Clock::Real();
   GatewayMetrics* metrics = nullptr;  // may be null
   uint64_t seed = std::random_device{}();

@@ -56,6 +56,7 @@ RoutingTableOptions TableOptions(const WorkerPoolOptions& options) {
   RoutingTableOptions table;
   table.load_bound = options.load_bound;
   table.ejection = options.ejection;
+  table.stall_after = options.silence;
   table.metrics = options.metrics;
   return table;
 }

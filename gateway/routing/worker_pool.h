@@ -29,7 +29,8 @@ struct WorkerPoolOptions {
   absl::Duration last_retry = absl::Seconds(2);
   // Model lists are asked for again so often; a worker that does not answer in that time is gone.
   absl::Duration refresh = absl::Seconds(5);
-  // A worker that sends heartbeats and is not heard of for so long is down until it is.
+  // A worker that sends heartbeats and is not heard of for so long is down until it is. One that
+  // has work and does no step for so long counts as ejected until it does.
   absl::Duration silence = absl::Seconds(5);
   // A connection that is silent for `ping` is pinged; without an answer in `ping_timeout` it is
   // broken, and its calls end with Unavailable: a machine that vanished says nothing.

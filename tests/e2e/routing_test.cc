@@ -160,6 +160,25 @@ TEST(RoutingTest, AStoppedWorkerIsOutWithinTenSecondsAndBackWhenItGoesOn) {
   EXPECT_LT(back, absl::ToDoubleSeconds(Patience(10)));
 }
 
+TEST(RoutingTest, AWorkerWhoseStepDoesNotEndIsOutWithinTenSeconds) {
+  const auto stuck = MustStart({.flags = {"--stall-after", "3"}}), other = MustStart({});
+  const auto gateway = MustStartGateway({stuck->address(), other->address()});
+  ASSERT_LT(SecondsUntilReady(*gateway, 2, Patience(10)), 10);
+  const auto ask = [&](int key) {
+    HttpClient client(gateway->port(), Patience(20));
+    const auto response = client.Request("POST", "/v1/completions", Body(absl::StrCat(key), 3),
+                                         {{"x-request-timeout-ms", "300"}});
+    return response.ok() ? response->status : 0;
+  };
+  int key = 0;
+  while (key < 100 && ask(key) == 200) ++key;  // until one meets the step that does not end
+  const double seconds = SecondsUntilReady(*gateway, 1, Patience(20));
+  std::printf("a worker with a stuck step was out of rotation after %.3f s\n", seconds);
+  EXPECT_LT(seconds, absl::ToDoubleSeconds(Patience(10)));
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(AskOnce(*gateway, Body(absl::StrCat("after-", i), 3)), 200);
+}
+
 TEST(RoutingTest, FollowsAFileAndLetsStreamsOfARemovedWorkerEnd) {
   const std::string path = testing::TempDir() + absl::StrCat("routing_test_", getpid());
   const auto write = [&path](const std::string& text) {

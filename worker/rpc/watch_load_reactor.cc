@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/time/time.h"
+
 #include "worker/rpc/response_conversion.h"
 
 namespace skein {
@@ -46,8 +48,9 @@ void WatchLoadReactor::OnDone() {
   host_.Unsubscribe(subscription_);
   {
     // Whoever called Finish may still hold the lock.
-    const std::lock_guard<std::mutex> lock(mu_);
+    std::unique_lock<std::mutex> lock(mu_);
     done_ = true;
+    host_asked_.wait(lock, [this] { return !asking_host_; });
     if (alarm_set_) {
       alarm_->Cancel();  // OnAlarm comes on another thread, and deletes
       return;
@@ -57,17 +60,28 @@ void WatchLoadReactor::OnDone() {
 }
 
 void WatchLoadReactor::OnAlarm() {
+  bool last = false;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     alarm_set_ = false;
-    if (!done_) {
-      changed_ = true;
-      FlushLocked();
-      if (!finished_) SetAlarmLocked();
-      return;
-    }
+    last = done_;
+    asking_host_ = !done_;
   }
-  delete this;
+  if (last) {
+    delete this;
+    return;
+  }
+  // Without the lock: the host calls OnChange with its own.
+  const absl::Duration stalled = host_.StalledFor();
+  const std::lock_guard<std::mutex> lock(mu_);
+  asking_host_ = false;
+  host_asked_.notify_all();
+  if (done_) return;  // OnDone waits for this, and deletes
+  latest_.set_stalled_ms(static_cast<uint32_t>(
+      absl::ToInt64Milliseconds(std::clamp(stalled, absl::ZeroDuration(), absl::Hours(24)))));
+  changed_ = true;
+  FlushLocked();
+  if (!finished_) SetAlarmLocked();
 }
 
 // A new alarm each time: one cannot be set while it runs its callback.

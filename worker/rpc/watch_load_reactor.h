@@ -2,6 +2,7 @@
 // heartbeats in between if the watcher wants them.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -47,6 +48,8 @@ class WatchLoadReactor final : public grpc::ServerWriteReactor<v1::WorkerLoad> {
   bool done_ = false;                   // guarded by mu_; gRPC has let go
   std::unique_ptr<grpc::Alarm> alarm_;  // guarded by mu_
   bool alarm_set_ = false;              // guarded by mu_
+  bool asking_host_ = false;            // guarded by mu_; OnAlarm is, and the host must stay
+  std::condition_variable host_asked_;
 };
 
 }  // namespace skein

@@ -270,6 +270,24 @@ TEST_F(RoutingTableTest, AWorkerThatDrainsOrIsLostIsNotEjectedToo) {
   }
 }
 
+TEST_F(RoutingTableTest, LeavesOutAWorkerWhoseStepDoesNotEnd) {
+  Begin({kM, kM});
+  v1::WorkerLoad load = Load({"m"});
+  load.set_stalled_ms(4999);
+  table_->SetLoad(ids_[0], load);
+  EXPECT_EQ(Count(WorkerState::kReady), 2);
+  load.set_stalled_ms(5000);
+  EXPECT_TRUE(table_->SetLoad(ids_[0], load));
+  load.set_stalled_ms(6000);
+  table_->SetLoad(ids_[0], load);
+  EXPECT_EQ(Count(WorkerState::kEjected), 1);
+  EXPECT_EQ(Picks({.model = "m"}, 5).count("b"), 5u);
+  EXPECT_TRUE(table_->Pick({.model = "m", .avoid = {"b"}}).ok());  // better than none
+  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="stall"} 1)"));
+  EXPECT_TRUE(table_->SetLoad(ids_[0], Load({"m"})));
+  EXPECT_EQ(Count(WorkerState::kReady), 2);
+}
+
 TEST_F(RoutingTableTest, IfAllAreEjectedAllAreUsed) {
   Begin({kM, kM});
   CallOn("a", absl::InternalError("broken"), 2);
