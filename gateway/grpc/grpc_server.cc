@@ -18,6 +18,7 @@ namespace skein {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
+constexpr absl::Duration kCountTime = absl::Milliseconds(100);
 
 void SetOptions(const config::v1::GatewayConfig& config, grpc::ServerBuilder& builder) {
   SetServerOptions({.max_request_bytes = config.limits().max_body_bytes(),
@@ -71,8 +72,9 @@ void GrpcServer::Drain() {
 bool GrpcServer::Stop(absl::Duration grace) {
   if (server_ == nullptr) return true;
   Drain();
-  // Tells clients at once to connect elsewhere, and waits.
-  std::thread shutdown([this, end = absl::ToChronoTime(absl::Now() + grace)] {
+  // Tells clients at once to connect elsewhere, and waits; what still runs is counted before it is
+  // cut.
+  std::thread shutdown([this, end = absl::ToChronoTime(absl::Now() + grace + kCountTime)] {
     server_->Shutdown(end);
     server_->Wait();
   });
