@@ -23,13 +23,14 @@ after(async () => {
   await skein?.stop();
 });
 
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const quietly = (promise) => promise.catch(() => undefined); // a worker is killed, a client leaves
 
 // Streams for as long as `running` says so.
 async function stream(running) {
   while (running()) {
     await quietly(skein.ask(CHAT, { body: chat({ stream: true, temperature: 1 }) }));
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await sleep(30);
   }
 }
 
@@ -39,10 +40,21 @@ async function mistakes(running) {
     await skein.ask(CHAT, { body: '{' });
     await skein.ask('/nothing/here', {});
     await skein.ask(CHAT, { body: chat(), key: 'wrong' });
+    await quietly(skein.ask(CHAT, { body: chat(), headers: { 'x-request-timeout-ms': '1' } }));
     await quietly(skein.ask(CHAT, { body: chat({ max_tokens: 1 }), key: 'sk-few' }));
     await quietly(skein.ask(CHAT, { body: chat({ stream: true, max_tokens: 200 }), leave: true }));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
   }
+}
+
+// First it hangs and is ejected, then it dies with its streams.
+async function loseWorker(worker) {
+  await sleep(3000);
+  worker.kill('SIGSTOP');
+  await sleep(4000);
+  worker.kill('SIGCONT');
+  await sleep(3000);
+  worker.kill('SIGKILL');
 }
 
 // {labels, value} of each series.
@@ -75,14 +87,13 @@ test('every expression of dashboards, rules and alerts returns something', async
   const wanted = await expressions();
   let load = true;
   const clients = [...Array(8).fill(stream), mistakes].map((client) => client(() => load));
-  const killed = new Promise((resolve) => setTimeout(resolve, 4000)).then(() => skein.workers[1].child.kill('SIGKILL'));
   const end = Date.now() + PATIENCE_MS;
   let empty = wanted;
   let failed;
   try {
-    await killed;
+    await loseWorker(skein.workers[1].child);
     while (empty.length > 0 && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await sleep(1000);
       const results = await Promise.all(empty.map(({ expr }) => query(expr)));
       empty = empty.filter((_, index) => results[index].length === 0);
     }
@@ -116,7 +127,7 @@ test('a request can be followed by its ids through the JSON logs of both process
     .find(({ event, request }) => event === 'request' && request === 'follow-me');
   let lines;
   for (let i = 0; i < 100 && !lines?.every((line) => line); ++i) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     lines = [accessLine(skein.gateway), accessLine(skein.workers[0])];
   }
   const [gateway, worker] = lines;
