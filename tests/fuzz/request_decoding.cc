@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "boost/json/parse.hpp"
 #include "boost/json/serialize.hpp"
 #include "google/protobuf/util/message_differencer.h"
@@ -101,8 +102,8 @@ void CheckBody(absl::string_view path, absl::string_view body) {
     return;
   }
   const std::string written = json::serialize(*parsed);
-  if (written.find("Infinity") != std::string::npos)
-    return;  // of 1e999, which JSON cannot say otherwise
+  // Of 1e999 and 0e999, which the parser takes for infinity and no number. No field does.
+  if (absl::StrContains(written, "Infinity") || absl::StrContains(written, "NaN")) return;
   const auto again = ParseJsonBody(written, kMaxDepth);
   Require(again.ok(), "a body that was written can be read", again.status().ToString());
   Require(Accepts(path, *again) == Accepts(path, *parsed),
