@@ -10,22 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-say() { printf '\n[%3d s] %s\n' "$SECONDS" "$*"; }
-
-# One compiler needs up to 2 GB.
-by_memory=$(awk '/^MemAvailable:/ {print int($2 / 2000000)}' /proc/meminfo)
-jobs=$(nproc)
-((by_memory < jobs)) && jobs=$by_memory
-((jobs < 1)) && jobs=1
-
-# build_tests PRESET TARGET [CMAKE ARGUMENTS]
-build_tests() {
-  local preset=$1 target=$2
-  shift 2
-  say "building: $preset"
-  cmake --preset "$preset" -DBUILD_TESTING=ON --log-level=WARNING "$@" >/dev/null
-  cmake --build --preset "$preset" --parallel "$jobs" --target "$target"
-}
+# shellcheck source=tests/lib.sh
+source tests/lib.sh
 
 # Of CTest's log: runs, runs per second and inputs that reached new code.
 fuzz_summary() {
@@ -45,6 +31,8 @@ tools/install-packages.sh fuzz
 
 build_tests cpu skein_slow_tests
 build_tests fuzz skein_fuzzers "-DSKEIN_FUZZ_SECONDS=${SKEIN_FUZZ_SECONDS:-60}"
+
+ulimit -n "$(ulimit -Hn)"  # fault tests open 10,000 connections
 
 say 'running'
 mkdir -p build/slow

@@ -1,27 +1,17 @@
 #!/usr/bin/env bash
 # Installs what the tests need, builds and runs all of them but those labelled `slow`: in the build `cpu`, and those
-# labelled `asan` and `tsan` again under AddressSanitizer and ThreadSanitizer. Ends with CTest's summary of them all;
-# exit status 0 if every test passed.
+# labelled `asan` and `tsan` again under AddressSanitizer and ThreadSanitizer. Ends with CTest's summary of them all and
+# the folders whose npm packages could not be installed; exit status 0 if every test passed.
 #
 #   tests/run.sh [CTEST ARGUMENTS]      such as -R e2e
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-say() { printf '\n[%3d s] %s\n' "$SECONDS" "$*"; }
+# shellcheck source=tests/lib.sh
+source tests/lib.sh
 
-# One compiler needs up to 2 GB.
-by_memory=$(awk '/^MemAvailable:/ {print int($2 / 2000000)}' /proc/meminfo)
-jobs=$(nproc)
-((by_memory < jobs)) && jobs=$by_memory
-((jobs < 1)) && jobs=1
-
-# build_tests PRESET TARGET [CMAKE ARGUMENTS]
-build_tests() {
-  local preset=$1 target=$2
-  shift 2
-  say "building: $preset"
-  cmake --preset "$preset" -DBUILD_TESTING=ON --log-level=WARNING "$@" >/dev/null
-  cmake --build --preset "$preset" --parallel "$jobs" --target "$target"
+warn_of_packages() {
+  echo "npm packages of $1: could not be installed; the tests that need them are skipped" >&2
 }
 
 # CUDA code is compiled, at least, where there is a compiler for it.
@@ -40,11 +30,13 @@ compile_cuda() {
 
 say 'installing packages'
 tools/install-packages.sh test
+without_packages=()
 for folder in tests/e2e/node tests/helm tests/images tests/observability tools/dashboards; do
   if (cd "$folder" && npm ci --no-audit --no-fund --silent); then
     echo "npm packages of $folder: all there"
   else
-    echo "npm packages of $folder: could not be installed; the tests that need them will be skipped" >&2
+    without_packages+=("$folder")
+    warn_of_packages "$folder"
   fi
 done
 
@@ -56,4 +48,7 @@ compile_cuda
 say 'running'
 mkdir -p build/all
 printf 'subdirs("%s")\n' "$PWD/build/cpu" "$PWD/build/asan" "$PWD/build/tsan" >build/all/CTestTestfile.cmake
-exec ctest --test-dir build/all --label-exclude slow --output-on-failure --no-tests=error --parallel "$jobs" "$@"
+status=0
+ctest --test-dir build/all --label-exclude slow --output-on-failure --no-tests=error --parallel "$jobs" "$@" || status=$?
+for folder in "${without_packages[@]}"; do warn_of_packages "$folder"; done
+exit "$status"

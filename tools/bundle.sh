@@ -2,15 +2,20 @@
 # Packs built programs with the shared libraries that they need, to run on another machine of the same architecture
 # with a current glibc, libstdc++ and, for CUDA, the driver and CUDA 13. Programs look for libraries in ../lib first.
 #
-#   tools/bundle.sh BUILD [OUT] [PROGRAM ...]
+#   tools/bundle.sh [--max-mib N] BUILD [OUT] [PROGRAM ...]
 #
 # BUILD is a build folder, OUT the folder to make (.bundle). Without names it takes the worker, the gateway and the
 # tools; any other executable of the build, such as time_mix_wkv_test, can be named. Run OUT/bin/PROGRAM from anywhere.
-# Fails if the checkout's own files and the bundle are over 60 MiB together; source without its history is not counted.
+# --max-mib fails if the checkout's own files and the bundle are over N MiB together, without the source's history.
 set -euo pipefail
 
+max_mib=
+if [[ "${1:-}" == --max-mib && "${2:-}" =~ ^[0-9]{1,6}$ ]]; then
+  max_mib=$2
+  shift 2
+fi
 if (($# < 1)) || [[ "$1" == -* ]]; then
-  sed -n 's/^# \{0,1\}//; 2,10p' "$0" >&2
+  sed -n 's/^# \{0,1\}//; 2,9p' "$0" >&2
   exit 2
 fi
 build=$(realpath "$1")
@@ -18,7 +23,6 @@ root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 out=${2:-$root/.bundle}
 programs=("${@:3}")
 ((${#programs[@]})) || programs=(skein-worker skein-gateway skeinctl skein-eval skein-bench)
-max_bytes=$((60 << 20))
 
 # What every machine has, or what belongs to its driver and CUDA.
 provided='^(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|stdc\+\+|gcc_s|cuda|cudart|cublas|cublasLt|nccl|nvidia-.*))\.so'
@@ -53,7 +57,7 @@ fi
 bundle=$(find "$out" -type f -printf '%s\n' | bytes_of)
 printf 'checkout %d.%d MiB, bundle %d.%d MiB in %s\n' \
   $((checkout >> 20)) $((checkout * 10 / 1048576 % 10)) $((bundle >> 20)) $((bundle * 10 / 1048576 % 10)) "$out"
-if ((checkout + bundle > max_bytes)); then
-  echo "$0: together over $((max_bytes >> 20)) MiB" >&2
+if [[ -n "$max_mib" ]] && ((checkout + bundle > 10#$max_mib << 20)); then
+  echo "$0: together over $max_mib MiB" >&2
   exit 1
 fi

@@ -56,9 +56,15 @@ test('services are contained, and stop after they have drained', () => {
 
 test('the programs take the commands of the services', () => {
   for (const [name, service] of services) {
-    const {status, stderr} = spawnSync(program(name), [...service.command, '--check-config'], {encoding: 'utf8'});
+    const flags = service.command.filter((flag) => flag !== '--device=cuda');  // this machine may have no GPU
+    const {status, stderr} = spawnSync(program(name), [...flags, '--check-config'], {encoding: 'utf8'});
     assert.equal(status, 0, `${name}: ${stderr}`);
   }
+});
+
+test('the workers differ in their device', () => {
+  const commands = new Map(services.map(([name, service]) => [name, service.command]));
+  assert.deepEqual(commands.get('worker-cuda'), [...commands.get('worker'), '--device=cuda']);
 });
 
 test('health checks ask where the service listens', () => {

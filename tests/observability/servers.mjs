@@ -53,7 +53,7 @@ async function startPrometheus(folder, gateway, workers) {
   const config = read('deploy/prometheus/prometheus.yml')
     .replace('scrape_interval: 15s', 'scrape_interval: 500ms\n  scrape_timeout: 500ms')
     .replace('evaluation_interval: 15s', 'evaluation_interval: 500ms')
-    .replace('["127.0.0.1:8080"]', addresses([gateway]))
+    .replace('["127.0.0.1:9092"]', addresses([gateway]))
     .replace('["127.0.0.1:9091"]', addresses(workers));
   return start('prometheus', [`--config.file=${write(folder, 'prometheus.yml', config)}`, `--storage.tsdb.path=${folder}/tsdb`,
     '--web.listen-address=127.0.0.1:0'], ['Listening on']);

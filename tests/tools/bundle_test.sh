@@ -17,3 +17,8 @@ done < <(ldd "$out/moved/bin/skein-eval" | awk '$2 == "=>" {print $1, $3}')
 [[ -n "$(ls "$out/moved/lib")" ]] || fail 'no libraries'
 if "$root/tools/bundle.sh" "$build" "$out/other" no-such-program 2>"$out/error"; then fail 'bundled a program that is not there'; fi
 grep -q '0 programs "no-such-program"' "$out/error" || fail "said: $(cat "$out/error")"
+"$root/tools/bundle.sh" --max-mib 100000 "$build" "$out/small" skein-bench | grep -q '^checkout .* MiB, bundle .* MiB in' || fail 'no sizes'
+if "$root/tools/bundle.sh" --max-mib 1 "$build" "$out/large" skein-bench 2>"$out/error"; then fail 'took more than the limit'; fi
+grep -q 'together over 1 MiB' "$out/error" || fail "said: $(cat "$out/error")"
+if "$root/tools/bundle.sh" --max-mib few "$build" 2>"$out/error"; then fail 'took a limit that is no number'; fi
+grep -q 'tools/bundle.sh \[--max-mib N\]' "$out/error" || fail "said: $(cat "$out/error")"
