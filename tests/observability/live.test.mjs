@@ -12,6 +12,10 @@ const PATIENCE_MS = 40_000;
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const chat = (more = {}) => ({ model: 'demo', messages: [{ role: 'user', content: 'Hello, how are you?' }], max_tokens: 48, ...more });
 const CHAT = '/v1/chat/completions';
+// Whose expressions may return nothing, and why.
+const SILENT = new Set([
+  'SkeinRetryBudgetSpent', // a worker that dies costs fewer calls than the budget allows; alerts_test.yaml spends it
+]);
 
 let skein;
 
@@ -57,6 +61,9 @@ async function loseWorker(worker) {
   worker.kill('SIGKILL');
 }
 
+// Of series that are there, 'NaN' tells nothing either.
+const says = (series) => series.some((each) => (each.value ?? each)[1] !== 'NaN');
+
 // {labels, value} of each series.
 async function query(expression) {
   const response = await fetch(`${skein.api}/query?${new URLSearchParams({ query: expression })}`);
@@ -74,7 +81,7 @@ async function expressions() {
   const alerts = rules.filter(({ type }) => type === 'alerting')
     .flatMap(({ name, query: expr }) => innerVectors(expr).map((inner) => ({ where: name, expr: inner })));
   const panels = [...panelExpressions, ...variableExpressions].map(({ where, expr }) => ({ where, expr: substitute(expr) }));
-  const whole = [...records, ...alerts, ...panels];
+  const whole = [...records, ...alerts.filter(({ where }) => !SILENT.has(where)), ...panels];
   const known = documentedMetrics();
   const names = whole.flatMap(({ where, expr }) => [...metricNames(expr)].map((name) => ({ where, expr: name })));
   for (const { where, expr } of names.filter(({ expr: name }) => /^(skein|process)_/.test(name))) {
@@ -95,7 +102,7 @@ test('every expression of dashboards, rules and alerts returns something', async
     while (empty.length > 0 && Date.now() < end) {
       await sleep(1000);
       const results = await Promise.all(empty.map(({ expr }) => query(expr)));
-      empty = empty.filter((_, index) => results[index].length === 0);
+      empty = empty.filter((_, index) => !says(results[index]));
     }
   } catch (error) {
     failed = error;
