@@ -73,6 +73,14 @@ each('pods have time to drain', (manifests) => {
   }
 });
 
+each('what is stuck is killed soon, rather than given the time to drain', (manifests) => {
+  for (const pod of podsOf(manifests).filter(({owner}) => owner.kind !== 'Pod')) {
+    const [{livenessProbe, readinessProbe}] = pod.spec.containers;
+    assert.equal(livenessProbe.terminationGracePeriodSeconds, 10, pod.name);
+    assert.equal(readinessProbe.terminationGracePeriodSeconds, undefined, `${pod.name}: Kubernetes refuses it there`);
+  }
+});
+
 each('mounts have volumes, and volumes have mounts', (manifests) => {
   for (const pod of podsOf(manifests)) {
     const claims = pod.owner.spec.volumeClaimTemplates ?? [];
@@ -127,6 +135,18 @@ each('the gateway may reach its workers, and nobody else may', (manifests) => {
   assert.deepEqual(grpc.from, [{podSelector: gateway.spec.podSelector}]);
   const out = gateway.spec.egress.find(({ports}) => ports.some(({port}) => port === 50051));
   assert.deepEqual(out.to, [{podSelector: worker.spec.podSelector}]);
+});
+
+each('names can be resolved, and Prometheus gets to the metrics, from its namespace alone', (manifests) => {
+  for (const {metadata, spec} of ofKind(manifests, 'NetworkPolicy')) {
+    const dns = spec.egress.find(({ports}) => ports.some(({port}) => port === 53));
+    assert.deepEqual(dns.ports.map(({port, protocol}) => `${port}/${protocol}`), ['53/UDP', '53/TCP'], metadata.name);
+    assert.ok(dns.to.length > 0, metadata.name);
+    const scrape = spec.ingress.find(({ports}) => ports.some(({port}) => port === 9091));
+    assert.deepEqual(scrape.ports.map(({port}) => port), [9091], metadata.name);
+    const namespaces = scrape.from.map(({namespaceSelector}) => namespaceSelector.matchLabels['kubernetes.io/metadata.name']);
+    assert.deepEqual(namespaces, ['monitoring'], metadata.name);
+  }
 });
 
 each('what is scaled has no replicas of its own', (manifests) => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import {execFile, spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {once} from 'node:events';
-import {mkdirSync} from 'node:fs';
+import {mkdirSync, readFileSync} from 'node:fs';
+import {connect} from 'node:http2';
 import test from 'node:test';
 import {promisify} from 'node:util';
 import {makeCertificates} from './certificates.mjs';
@@ -61,7 +62,7 @@ async function serve(set, makePlaces, check) {
     const gateway = await pods.start(manifests, 'r-skein-gateway', {...source, ...places.gateway});
     await expectProbes(manifests, 'r-skein-worker-demo', worker.addresses);
     await expectProbes(manifests, 'r-skein-gateway', gateway.addresses);
-    await check({manifests, worker, gateway});
+    await check({manifests, worker, gateway, places});
     await terminate(gateway);
     await terminate(worker);
   } finally {
@@ -93,6 +94,28 @@ test('minimal: pods serve', () =>
     },
   ));
 
+// The status of a call about the model `demo`, over TLS, to the name that the certificate is for.
+async function grpcStatus(address, ca, headers) {
+  const session = connect(`https://${address}`, {ca, servername: 'llm.example.com'});
+  try {
+    const request = session.request({
+      ':method': 'POST',
+      ':path': '/skein.v1.InferenceService/Detokenize',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      ...headers,
+    });
+    let status;
+    const take = (each) => (status = each['grpc-status'] ?? status);
+    request.on('response', take).on('trailers', take).resume();
+    request.end('\0\0\0\0\x06\x0a\x04demo'); // a frame of 6 bytes: field 1, 4 bytes
+    await once(request, 'close');
+    return status;
+  } finally {
+    session.destroy();
+  }
+}
+
 // The Secrets that the set names, as folders.
 function mountSecrets(pods) {
   const work = `${pods.folder}/authority`;
@@ -113,10 +136,13 @@ test('secured: pods serve those who have a key, over TLS, and workers only the g
   serve(
     'secured',
     mountSecrets,
-    async ({manifests, gateway, worker}) => {
+    async ({manifests, gateway, worker, places}) => {
       await expectNotesAnswer('secured', gateway);
       await expectTestPodSucceeds(manifests, 'https', gateway, {SKEIN_API_KEY: key});
       await assert.rejects(expectTestPodSucceeds(manifests, 'https', gateway, {SKEIN_API_KEY: 'sk-wrong'}), /401/);
+      const ca = readFileSync(`${places.gateway['/etc/skein/tls']}/ca.crt`);
+      assert.equal(await grpcStatus(gateway.addresses[8081], ca, {authorization: `Bearer ${key}`}), '0');
+      assert.equal(await grpcStatus(gateway.addresses[8081], ca, {}), '16');
       const direct = spawnSync(programs.worker, ['--health-check', worker.addresses[50051]], {encoding: 'utf8'});
       assert.notEqual(direct.status, 0);
     },
