@@ -19,9 +19,17 @@ constexpr int kClientLeft = 499;
 void AddLimits(const HeaderList& headers, const absl::Status& admitted,
                grpc::CallbackServerContext& context) {
   for (const auto& [name, value] : headers) context.AddInitialMetadata(name, value);
-  if (const auto after = RetryAfterOf(admitted); after.has_value()) {
+  const auto after = RetryAfterOf(admitted);
+  if (after.has_value() && *after != absl::InfiniteDuration()) {
     context.AddInitialMetadata("retry-after", absl::StrCat(RetryAfterSeconds(*after)));
   }
+}
+
+// The same bound as over HTTP: each choice takes one of a worker's sequences.
+absl::Status CheckChoices(uint32_t n, uint32_t max_choices) {
+  if (n <= max_choices) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("n: found ", n, ", expected an integer 1 to ", max_choices));
 }
 
 }  // namespace
@@ -44,6 +52,7 @@ absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& c
   key_ = caller.name();
   ASSIGN_OR_RETURN(RequestFacts facts, method_.read(request));
   model_ = facts.pick.model;
+  RETURN_IF_ERROR(CheckChoices(facts.choices, front_.context.config.limits().max_choices()));
   absl::StatusOr<Admission> admission =
       access.Admit(caller, facts.pick.model, facts.adapters, facts.tokens);
   AddLimits(access.RateLimitHeaders(caller), admission.status(), server_context_);

@@ -1,5 +1,7 @@
 #include "gateway/grpc/methods.h"
 
+#include <algorithm>
+
 #include "common/base/status_macros.h"
 #include "gateway/access/token_estimate.h"
 #include "gateway/routing/affinity.h"
@@ -13,7 +15,7 @@ namespace {
 absl::StatusOr<RequestFacts> ReadGenerate(const grpc::ByteBuffer& bytes) {
   ASSIGN_OR_RETURN(const v1::GenerateRequest request, ParseBytes<v1::GenerateRequest>(bytes));
   return RequestFacts{PickRequestFor(request, ""), AdapterNames(request.conditioning()),
-                      EstimateTokens(request)};
+                      EstimateTokens(request), std::max(1u, request.n())};
 }
 
 absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
@@ -24,6 +26,11 @@ absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
   facts.pick.entries = facts.adapters;
   facts.tokens = EstimateTokens(request.prompt());
   return facts;
+}
+
+uint64_t TokensOfScore(const grpc::ByteBuffer& bytes) {
+  const absl::StatusOr<v1::ScoreResponse> response = ParseBytes<v1::ScoreResponse>(bytes);
+  return response.ok() ? response->tokens_size() : 0;
 }
 
 template <typename Request>
@@ -37,7 +44,8 @@ absl::StatusOr<RequestFacts> ReadModel(const grpc::ByteBuffer& bytes) {
 }  // namespace
 
 const RpcMethod kGenerate{"/skein.v1.InferenceService/Generate", Role::kInference, ReadGenerate};
-const RpcMethod kScore{"/skein.v1.InferenceService/Score", Role::kInference, ReadScore};
+const RpcMethod kScore{"/skein.v1.InferenceService/Score", Role::kInference, ReadScore,
+                       TokensOfScore};
 const RpcMethod kTokenize{"/skein.v1.InferenceService/Tokenize", Role::kInference,
                           ReadModel<v1::TokenizeRequest>};
 const RpcMethod kDetokenize{"/skein.v1.InferenceService/Detokenize", Role::kInference,

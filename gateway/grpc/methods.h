@@ -18,6 +18,7 @@ struct RequestFacts {
   PickRequest pick;
   std::vector<std::string> adapters;  // and states, by name
   uint64_t tokens = 0;                // that it will use, at a guess
+  uint32_t choices = 1;
 };
 
 struct RpcMethod {
@@ -25,6 +26,9 @@ struct RpcMethod {
   Role role;  // that a key needs
   // InvalidArgument if the bytes are no request of this method.
   absl::StatusOr<RequestFacts> (*read)(const grpc::ByteBuffer& request);
+  // Tokens that the one answer of a call stands for. Null: the method uses none, or tells of them
+  // in its messages.
+  uint64_t (*used)(const grpc::ByteBuffer& answer) = nullptr;
 };
 
 extern const RpcMethod kGenerate, kScore, kTokenize, kDetokenize;

@@ -20,6 +20,7 @@ UnaryCall* UnaryCall::Begin(Front& front, const RpcMethod& method,
 
 absl::Status UnaryCall::Start(const grpc::ByteBuffer& request) {
   ASSIGN_OR_RETURN(RequestFacts facts, call_.Enter(shared_from_this(), request));
+  estimated_tokens_ = facts.tokens;
   ByteCallbacks callbacks;
   callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
     self->response_.Swap(&message);
@@ -43,8 +44,20 @@ void UnaryCall::OnCancel() {
   if (worker_call_ != nullptr) worker_call_->Cancel();
 }
 
+// A client that leaves before the answer has made the worker work all the same.
+void UnaryCall::UseTokens(const grpc::Status& status) const {
+  if (call_.method().used == nullptr || worker_call_ == nullptr) return;
+  if (answered_) {
+    call_.admission().Use(call_.method().used(response_));
+  } else if (status.error_code() == grpc::StatusCode::CANCELLED ||
+             status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    call_.admission().Use(estimated_tokens_);
+  }
+}
+
 void UnaryCall::End(const grpc::Status& status) {
   status_ = status;
+  UseTokens(status);
   call_.Release();
   Finish(status);
 }

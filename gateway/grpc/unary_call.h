@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include <grpcpp/server_context.h>
@@ -31,12 +32,15 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
       : call_(front, method, context), response_(response) {}
 
   absl::Status Start(const grpc::ByteBuffer& request);
+  // What the limits of the caller's key count.
+  void UseTokens(const grpc::Status& status) const;
   void End(const grpc::Status& status);
 
   FrontCall call_;
   grpc::ByteBuffer& response_;  // alive until Finish at least
   std::shared_ptr<UnaryCall> self_;
   std::shared_ptr<ByteCall> worker_call_;  // null if none was started; constant after Begin
+  uint64_t estimated_tokens_ = 0;          // constant after Begin
   bool answered_ = false;                  // used by one callback of the worker's call at a time
   grpc::Status status_;                    // constant from End on
   std::atomic<bool> client_left_ = false;

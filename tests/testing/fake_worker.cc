@@ -35,6 +35,15 @@ absl::StatusOr<v1::TokenizeResponse> BytesAsTokens(const v1::TokenizeRequest& re
   return response;
 }
 
+absl::StatusOr<v1::ScoreResponse> ScoresOfZero(const v1::ScoreRequest& request) {
+  v1::ScoreResponse response;
+  for (const uint32_t id : request.prompt().tokens().ids()) response.add_tokens()->set_id(id);
+  for (const char byte : request.prompt().text()) {
+    response.add_tokens()->set_id(static_cast<unsigned char>(byte));
+  }
+  return response;
+}
+
 absl::StatusOr<v1::DetokenizeResponse> TokensAsBytes(const v1::DetokenizeRequest& request) {
   v1::DetokenizeResponse response;
   for (const uint32_t id : request.ids()) response.mutable_text()->push_back(static_cast<char>(id));
@@ -49,6 +58,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
  public:
   explicit Impl(const std::string& model) : models_({FakeModelInfo(model)}) {
     generate_ = [](const v1::GenerateRequest&) { return SayPieces({"Hello", ",", " world"}); };
+    score_ = ScoresOfZero;
     tokenize_ = BytesAsTokens;
     detokenize_ = TokensAsBytes;
     load_adapter_ = [](const v1::LoadAdapterRequest&) { return absl::UnimplementedError("none"); };
@@ -67,6 +77,11 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     if (!completed) ++num_cancelled_;
     changed_.notify_all();
     return completed ? ToGrpc(generation.status) : grpc::Status::CANCELLED;
+  }
+
+  grpc::Status Score(grpc::ServerContext*, const v1::ScoreRequest* request,
+                     v1::ScoreResponse* response) override {
+    return Answer(Copy(score_)(*request), response);
   }
 
   grpc::Status Tokenize(grpc::ServerContext*, const v1::TokenizeRequest* request,
@@ -178,6 +193,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   std::condition_variable changed_;
   // Guarded by mu_.
   std::function<FakeGeneration(const v1::GenerateRequest&)> generate_;
+  std::function<absl::StatusOr<v1::ScoreResponse>(const v1::ScoreRequest&)> score_;
   std::function<absl::StatusOr<v1::TokenizeResponse>(const v1::TokenizeRequest&)> tokenize_;
   std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
   std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> load_adapter_;
@@ -256,6 +272,11 @@ std::string FakeWorker::address() const { return absl::StrCat("127.0.0.1:", impl
 
 void FakeWorker::OnGenerate(std::function<FakeGeneration(const v1::GenerateRequest&)> script) {
   impl_->Update([&](Impl& impl) { impl.generate_ = std::move(script); });
+}
+
+void FakeWorker::OnScore(
+    std::function<absl::StatusOr<v1::ScoreResponse>(const v1::ScoreRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.score_ = std::move(script); });
 }
 
 void FakeWorker::OnTokenize(

@@ -41,8 +41,8 @@ struct SeenCall {
 };
 
 // Thread-safe. By default it serves the model "fake", answers Generate with SayPieces({"Hello",
-// ",", " world"}), Tokenize with one token per byte and Detokenize with the inverse. Scripts run on
-// gRPC threads.
+// ",", " world"}), Score with log-probabilities of 0, Tokenize with one token per byte and
+// Detokenize with the inverse. Scripts run on gRPC threads.
 class FakeWorker {
  public:
   explicit FakeWorker(const std::string& model = "fake");
@@ -53,6 +53,7 @@ class FakeWorker {
   std::string address() const;  // 127.0.0.1:PORT, the same after a restart
 
   void OnGenerate(std::function<FakeGeneration(const v1::GenerateRequest&)> script);
+  void OnScore(std::function<absl::StatusOr<v1::ScoreResponse>(const v1::ScoreRequest&)> script);
   void OnTokenize(
       std::function<absl::StatusOr<v1::TokenizeResponse>(const v1::TokenizeRequest&)> script);
   void OnDetokenize(

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include <grpcpp/generic/generic_stub.h>
 
@@ -65,6 +66,19 @@ class GrpcAccessTest : public FrontTest {
     return status.error_code();
   }
 
+  // Of a prompt of so many tokens.
+  grpc::Status Score(const std::string& key, int tokens,
+                     absl::Duration timeout = absl::Seconds(10)) {
+    grpc::ClientContext context;
+    UseKey(key, context);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+    v1::ScoreRequest request;
+    request.set_model("fake");
+    for (int i = 0; i < tokens; ++i) request.mutable_prompt()->mutable_tokens()->add_ids(1);
+    v1::ScoreResponse response;
+    return inference().Score(&context, request, &response);
+  }
+
   Received GenerateWith(const std::string& key,
                         const v1::GenerateRequest& request = SomeRequest()) {
     grpc::ClientContext context;
@@ -123,7 +137,13 @@ TEST_F(GrpcAccessTest, RequestsPerMinuteAreLimited) {
   UseKey("alpha", context);
   EXPECT_EQ(Generate(context).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   const auto& metadata = context.GetServerInitialMetadata();
-  EXPECT_EQ(metadata.count("retry-after"), 1u);
+  const auto retry_after = metadata.find("retry-after");
+  ASSERT_NE(retry_after, metadata.end());
+  int seconds = 0;
+  EXPECT_TRUE(absl::SimpleAtoi(std::string(retry_after->second.data(), retry_after->second.size()),
+                               &seconds));
+  EXPECT_GE(seconds, 1);
+  EXPECT_LE(seconds, 60);
   EXPECT_EQ(metadata.find("x-ratelimit-limit-requests")->second, "1");
   EXPECT_EQ(metadata.find("x-ratelimit-remaining-requests")->second, "0");
 }
@@ -154,6 +174,36 @@ TEST_F(GrpcAccessTest, TokensAreCountedAsTheyAreUsed) {
   v1::TokenizeResponse response;
   EXPECT_TRUE(inference().Tokenize(&context, request, &response).ok());
   EXPECT_EQ(context.GetServerInitialMetadata().find("x-ratelimit-remaining-tokens")->second, "94");
+}
+
+TEST_F(GrpcAccessTest, ScoredTokensAreCounted) {
+  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 1000"));
+  EXPECT_TRUE(Score("alpha", 1000).ok());
+  EXPECT_EQ(Score("alpha", 1000).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST_F(GrpcAccessTest, TokensOfAScoreThatNobodyWaitedForAreCounted) {
+  for (FakeWorker* worker : {&a_, &b_}) {
+    worker->OnScore([](const v1::ScoreRequest&) {
+      absl::SleepFor(absl::Milliseconds(500));
+      return v1::ScoreResponse();
+    });
+  }
+  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 1000"));
+  EXPECT_EQ(Score("alpha", 1000, absl::Milliseconds(200)).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(Score("alpha", 1000).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+// More tokens than a minute ever brings.
+TEST_F(GrpcAccessTest, WhatNeverFitsIsNotAskedToComeAgain) {
+  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 10"));
+  grpc::ClientContext context;
+  UseKey("alpha", context);
+  v1::GenerateRequest request = SomeRequest();
+  request.mutable_stopping()->set_max_tokens(1000);
+  EXPECT_EQ(Generate(context, request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(context.GetServerInitialMetadata().count("retry-after"), 0u);
 }
 
 }  // namespace

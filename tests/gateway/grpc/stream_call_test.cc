@@ -133,6 +133,18 @@ TEST_F(StreamCallTest, AnUnknownModelIsNotFound) {
   EXPECT_EQ(num_calls(), 0u);
 }
 
+TEST_F(StreamCallTest, ChoicesAreAsManyAsOverHttp) {
+  config().mutable_limits()->set_max_choices(2);
+  v1::GenerateRequest request = SomeRequest();
+  request.set_n(3);
+  const Received refused = Generate(request);
+  EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(refused.status.error_message(), "n: found 3, expected an integer 1 to 2");
+  EXPECT_EQ(num_calls(), 0u);
+  request.set_n(2);
+  EXPECT_TRUE(Generate(request).status.ok());
+}
+
 TEST_F(StreamCallTest, WhatIsNoRequestIsInvalid) {
   grpc::GenericStub stub(channel());
   grpc::CompletionQueue queue;

@@ -52,11 +52,19 @@ TEST_F(UnaryCallTest, MovesToAnotherWorker) {
 
 TEST_F(UnaryCallTest, WhatTheWorkerDoesNotHaveIsUnimplemented) {
   grpc::ClientContext context;
-  v1::ScoreRequest request;
-  request.set_model("fake");
-  v1::ScoreResponse response;
-  EXPECT_EQ(inference().Score(&context, request, &response).error_code(),
+  const auto registry = v1::RegistryService::NewStub(channel());
+  v1::ListResponse response;
+  EXPECT_EQ(registry->List(&context, v1::ListRequest(), &response).error_code(),
             grpc::StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(UnaryCallTest, PassesScoresOn) {
+  grpc::ClientContext context;
+  v1::ScoreRequest request;
+  request.mutable_prompt()->set_text("AB");
+  v1::ScoreResponse response;
+  EXPECT_TRUE(inference().Score(&context, request, &response).ok());
+  EXPECT_EQ(response.tokens_size(), 2);
 }
 
 TEST_F(UnaryCallTest, WorkersOwnServicesAreNotServed) {
