@@ -27,17 +27,25 @@ class FirstError : public google::protobuf::io::ErrorCollector {
     message_ = message;
   }
 
-  absl::Status ToStatus(absl::string_view text, absl::string_view source) const {
+  absl::Status ToStatus(absl::string_view text, absl::string_view source, TextErrors errors) const {
     if (message_.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(source, ": not a text-format message"));
     }
-    if (line_ < 0) return absl::InvalidArgumentError(absl::StrCat(source, ": ", message_));
-    std::string place = absl::StrCat(source, ":", line_ + 1, ":", column_ + 1, ": ", message_);
+    std::string place{source};
+    if (line_ >= 0) absl::StrAppend(&place, ":", line_ + 1, ":", column_ + 1);
+    if (errors == TextErrors::kPlaceOnly) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(place, ": cannot be read; the text is not shown, for it may be secret"));
+    }
+    absl::StrAppend(&place, ": ", message_);
+    if (line_ < 0) return absl::InvalidArgumentError(place);
     const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
     if (static_cast<size_t>(line_) < lines.size()) {
       const absl::string_view line = absl::StripAsciiWhitespace(lines[line_]);
-      if (line.empty()) return absl::InvalidArgumentError(place + "end of the text");
-      absl::StrAppend(&place, ", in line `", line, "`");
+      if (!line.empty()) absl::StrAppend(&place, ", in line `", line, "`");
+      if (line.empty() && static_cast<size_t>(line_) + 1 == lines.size()) {
+        absl::StrAppend(&place, ", at the end of the text");
+      }
     }
     return absl::InvalidArgumentError(place);
   }
@@ -51,15 +59,16 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 }  // namespace
 
 absl::Status ParseTextProto(absl::string_view text, absl::string_view source,
-                            google::protobuf::Message& message) {
+                            google::protobuf::Message& message, TextErrors errors) {
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   if (parser.ParseFromString(std::string(text), &message)) return absl::OkStatus();
-  return error.ToStatus(text, source);
+  return error.ToStatus(text, source, errors);
 }
 
-absl::Status ReadTextProtoFile(const std::string& path, google::protobuf::Message& message) {
+absl::Status ReadTextProtoFile(const std::string& path, google::protobuf::Message& message,
+                               TextErrors errors) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -67,7 +76,7 @@ absl::Status ReadTextProtoFile(const std::string& path, google::protobuf::Messag
   }
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad()) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
-  return ParseTextProto(text, path, message);
+  return ParseTextProto(text, path, message, errors);
 }
 
 }  // namespace skein

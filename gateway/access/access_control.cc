@@ -214,7 +214,8 @@ absl::Status AccessControl::SetKeys(const config::v1::KeysFile& keys) {
 }
 
 absl::Status AccessControl::ReadFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const config::v1::KeysFile file, ReadTextProto<config::v1::KeysFile>(path));
+  ASSIGN_OR_RETURN(const config::v1::KeysFile file,
+                   ReadTextProto<config::v1::KeysFile>(path, TextErrors::kPlaceOnly));
   const std::string contents = file.SerializeAsString();
   if (contents == contents_) return absl::OkStatus();
   const absl::Status status = SetKeys(file);

@@ -94,7 +94,7 @@ absl::Status NewKey(ApiKey key, Terminal& terminal) {
 }
 
 absl::Status CheckFile(const std::string& path, Terminal& terminal) {
-  ASSIGN_OR_RETURN(const KeysFile file, ReadTextProto<KeysFile>(path));
+  ASSIGN_OR_RETURN(const KeysFile file, ReadTextProto<KeysFile>(path, TextErrors::kPlaceOnly));
   if (const absl::Status status = Validate(file); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", status.message()));
   }

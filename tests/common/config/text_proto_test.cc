@@ -64,5 +64,17 @@ TEST(TextProtoTest, ErrorsNameFileLineAndField) {
   }
 }
 
+TEST(TextProtoTest, ErrorsOfSecretFilesRepeatNothing) {
+  for (const char* text : {"listen: sk-secret", "sk-secret", "model {\n sk-secret: \"x\" }",
+                           "listen: \"sk-secret", "engine { threads: \"sk-secret\" }"}) {
+    SCOPED_TRACE(text);
+    WorkerConfig config;
+    const absl::Status status = ParseTextProto(text, "keys", config, TextErrors::kPlaceOnly);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(Message(status), AllOf(HasSubstr("keys:"), HasSubstr("cannot be read"),
+                                       testing::Not(HasSubstr("sk-"))));
+  }
+}
+
 }  // namespace
 }  // namespace skein
