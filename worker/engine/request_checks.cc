@@ -69,16 +69,16 @@ absl::Status CheckFits(const GenerationRequest& request, int max_sequences,
                        int64_t max_tokens_per_sequence) {
   if (request.num_choices > max_sequences) {
     return WithReason(
-        absl::ResourceExhaustedError(absl::StrCat(
+        absl::InvalidArgumentError(absl::StrCat(
             "n: ", request.num_choices, " choices, this worker runs at most ", max_sequences)),
         "too_large");
   }
   const int64_t prompt_size = static_cast<int64_t>(request.prompt.size());
   if (request.stopping.max_tokens > max_tokens_per_sequence - prompt_size) {
     return WithReason(
-        absl::ResourceExhaustedError(absl::StrCat(
-            "prompt of ", prompt_size, " and max_tokens of ", request.stopping.max_tokens,
-            " tokens: memory holds ", max_tokens_per_sequence)),
+        absl::InvalidArgumentError(absl::StrCat(
+            "max_tokens: ", request.stopping.max_tokens, " beside a prompt of ", prompt_size,
+            " tokens, this worker's memory holds ", max_tokens_per_sequence)),
         "too_large");
   }
   return absl::OkStatus();

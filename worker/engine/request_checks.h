@@ -19,7 +19,7 @@ absl::Status CheckLimits(const EngineLimits& limits);
 
 // InvalidArgument for values that would read or write outside the model's tables.
 absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size);
-// ResourceExhausted for a request that would not fit into empty pools.
+// InvalidArgument for a request that would not fit into empty pools.
 absl::Status CheckFits(const GenerationRequest& request, int max_sequences,
                        int64_t max_tokens_per_sequence);
 

@@ -68,9 +68,10 @@ class StepLoop {
   StepLoop& operator=(const StepLoop&) = delete;
 
   // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full (then
-  // RetryAfterOf says when to come back), or if the request could never fit; Unavailable while
-  // draining, or after the model failed; InvalidArgument for values that the model cannot take.
-  // Refusals other than the last have a ReasonOf. The sink is called only if this returned an id.
+  // RetryAfterOf says when to come back); Unavailable while draining, or after the model failed;
+  // InvalidArgument for values that the model cannot take and for a request that could never fit.
+  // All of these but refused values have a ReasonOf. The sink is called only if this returned an
+  // id.
   absl::StatusOr<uint64_t> Submit(GenerationRequest request);
   // What Submit would say to any request, however small: lets a caller refuse before it works on
   // one.

@@ -298,12 +298,12 @@ TEST_F(StepLoopLifecycleTest, RefusalsNameTheirReasonAndLeaveTheSinkAlone) {
   const auto sink = std::make_shared<CollectingSink>();
   GenerationRequest request = MakeRequest(Prompt(30), 11);
   request.sink = sink;
-  EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(ReasonOf(loop().Submit(request).status()), "too_large");
   EXPECT_EQ(RetryAfterOf(loop().Submit(request).status()), std::nullopt);
   request.stopping.max_tokens = 1;
   request.num_choices = 3;
-  EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kInvalidArgument);
   request.num_choices = 1;
   request.prompt = {97};
   EXPECT_EQ(loop().Submit(request).status().code(), StatusCode::kInvalidArgument);
