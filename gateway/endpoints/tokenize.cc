@@ -23,7 +23,7 @@ namespace json = boost::json;
 absl::StatusOr<WorkerHandle> PickWorker(const HttpRequest& request, GatewayContext& context,
                                         const std::string& model) {
   request.access->Update([&model](AccessFacts& facts) { facts.model = model; });
-  auto worker = context.workers.Pick({.model = model});
+  auto worker = context.workers.Pick({.model = model, .sequences = 0});
   if (!worker.ok()) return FromPick(worker.status());
   return worker;
 }

@@ -38,6 +38,7 @@ absl::StatusOr<RequestFacts> ReadModel(const grpc::ByteBuffer& bytes) {
   ASSIGN_OR_RETURN(const Request request, ParseBytes<Request>(bytes));
   RequestFacts facts;
   facts.pick.model = request.model();
+  facts.pick.sequences = 0;
   return facts;
 }
 

@@ -22,14 +22,15 @@ Verdict Judge(const absl::Status& outcome) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
-    case absl::StatusCode::kDataLoss:
       return Verdict::kFailure;
     case absl::StatusCode::kCancelled:          // the client left
     case absl::StatusCode::kDeadlineExceeded:   // which the client may have chosen
     case absl::StatusCode::kResourceExhausted:  // busy, not broken
+    case absl::StatusCode::kDataLoss:           // of a file that the request named
+    case absl::StatusCode::kInvalidArgument:    // which takes no step to find out
       return Verdict::kNothing;
     default:
-      return Verdict::kSuccess;  // also where it refuses a request
+      return Verdict::kSuccess;
   }
 }
 
@@ -115,8 +116,8 @@ absl::StatusOr<PickedWorker> RoutingTable::Pick(const PickRequest& request) {
   }
   const absl::Time now = options_.clock->Now();
   Usable usable = UsableLocked(model, request, now);
-  // Only a request that has not failed yet, and that can go on elsewhere if this fails.
-  if (!usable.in.empty() && !usable.due.empty() && request.avoid.empty()) {
+  // Only a request that shows whether steps work, has not failed yet, and can go on elsewhere.
+  if (!usable.in.empty() && !usable.due.empty() && request.avoid.empty() && request.sequences > 0) {
     return BeginCallLocked(*usable.due.front(), request.sequences, /*probe=*/true, now);
   }
   // Ejected workers are better than none.
@@ -187,7 +188,7 @@ void RoutingTable::Answered(uint64_t call) {
   if (it == calls_.end() || it->second.answered) return;
   it->second.answered = true;
   KnownWorker* worker = FindLocked(it->second.worker);
-  if (worker == nullptr) return;
+  if (worker == nullptr || it->second.sequences == 0) return;
   if (worker->ejection.OnAnswer(it->second.started)) {
     LogInfo("worker is back", {{"worker", worker->address}});
   }
@@ -217,7 +218,7 @@ void RoutingTable::JudgeLocked(KnownWorker& worker, const Call& call, const absl
     case Verdict::kNothing:
       return;
     case Verdict::kSuccess:
-      worker.ejection.OnSuccess(options_.ejection, call.started, now);
+      if (call.sequences > 0) worker.ejection.OnSuccess(options_.ejection, call.started, now);
       return;
     case Verdict::kFailure:
       break;

@@ -23,8 +23,10 @@ struct PickRequest {
   std::string affinity_key = {};
   std::vector<std::string> entries = {};  // states and adapters that the request names
   std::vector<std::string> avoid = {};    // addresses of workers that have just failed
-  int sequences = 1;                      // choices: what the request adds to a worker's load
-  bool needs_free_slot = false;           // only where it would not have to wait
+  // Choices: what the request adds to a worker's load. 0 for one that takes no step: it shows
+  // nothing of the worker but that it fails.
+  int sequences = 1;
+  bool needs_free_slot = false;  // only where it would not have to wait
 };
 
 // One call to a worker, from Pick to its end. Thread-safe. May outlive the pool.

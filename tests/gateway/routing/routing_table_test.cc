@@ -246,11 +246,28 @@ TEST_F(RoutingTableTest, AProbeWithoutAVerdictIsRepeated) {
 TEST_F(RoutingTableTest, OutcomesThatAreNotTheWorkersFaultDoNotCount) {
   for (const absl::Status& outcome :
        {absl::OkStatus(), absl::InvalidArgumentError("x"), absl::CancelledError("x"),
-        absl::DeadlineExceededError("x"), absl::ResourceExhaustedError("x")}) {
+        absl::DeadlineExceededError("x"), absl::ResourceExhaustedError("x"),
+        absl::DataLossError("x")}) {
     Begin({kM, kM});
     CallOn("a", outcome, 10);
     EXPECT_EQ(Count(WorkerState::kEjected), 0) << outcome;
   }
+}
+
+TEST_F(RoutingTableTest, CallsWithoutStepsDoNotShowThatAWorkerIsWell) {
+  Begin({kM, kM});
+  const PickRequest tokenize = {.model = "m", .avoid = {"b"}, .sequences = 0};
+  const absl::Status ok;
+  for (int i = 0; i < 2; ++i) {
+    CallOn("a", absl::InternalError("broken"), 1);
+    const PickedWorker picked = MustPick(tokenize);
+    table_->Answered(picked.call);
+    table_->End(picked.call, &ok);
+  }
+  EXPECT_EQ(Count(WorkerState::kEjected), 1);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(MustPick({.model = "m", .sequences = 0}).address, "b");
+  EXPECT_EQ(MustPick({.model = "m"}).address, "a");
 }
 
 TEST_F(RoutingTableTest, AWorkerThatDrainsOrIsLostIsNotEjectedToo) {
