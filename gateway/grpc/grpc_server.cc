@@ -1,5 +1,6 @@
 #include "gateway/grpc/grpc_server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 
 #include "common/base/status_macros.h"
@@ -18,7 +20,12 @@ namespace skein {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(200);
-constexpr absl::Duration kCountTime = absl::Milliseconds(100);
+constexpr absl::Duration kCloseTime = absl::Milliseconds(100);
+// Further calls of a connection wait at their client until one ends.
+constexpr int kMaxStreams = 1024;
+// Requests are read before their keys are known: this bounds what all of them may hold.
+constexpr size_t kQuotaRequests = 64;
+constexpr size_t kMinQuotaBytes = size_t{1} << 30;
 
 void SetOptions(const config::v1::GatewayConfig& config, grpc::ServerBuilder& builder) {
   SetServerOptions({.max_request_bytes = config.limits().max_body_bytes(),
@@ -28,6 +35,10 @@ void SetOptions(const config::v1::GatewayConfig& config, grpc::ServerBuilder& bu
                              static_cast<int>(config.limits().max_header_bytes()));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
                              static_cast<int>(config.limits().idle_timeout_s()) * 1000);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  grpc::ResourceQuota quota("front");
+  quota.Resize(std::max(kMinQuotaBytes, kQuotaRequests * config.limits().max_body_bytes()));
+  builder.SetResourceQuota(quota);
 }
 
 }  // namespace
@@ -72,14 +83,11 @@ void GrpcServer::Drain() {
 bool GrpcServer::Stop(absl::Duration grace) {
   if (server_ == nullptr) return true;
   Drain();
-  // Tells clients at once to connect elsewhere, and waits; what still runs is counted before it is
-  // cut.
-  std::thread shutdown([this, end = absl::ToChronoTime(absl::Now() + grace + kCountTime)] {
-    server_->Shutdown(end);
-    server_->Wait();
-  });
+  // The port stays open meanwhile, so that clients hear what is going on. Watchers of health and
+  // streams of reflection never end by themselves: they are not waited for.
   const bool all_ended = open_calls_.WaitForNone(grace);
-  shutdown.join();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTime));
+  server_->Wait();
   {
     const std::lock_guard<std::mutex> lock(mu_);
     stopping_ = true;

@@ -36,8 +36,8 @@ class GrpcServer {
 
   // From now on health says NOT_SERVING, and new calls are refused with Unavailable.
   void Drain();
-  // Drains, and waits for running calls; those that run after `grace` are cancelled. False if there
-  // were any.
+  // Drains, waits for running calls, and closes the port; calls that run after `grace` are
+  // cancelled. False if there were any.
   bool Stop(absl::Duration grace);
 
  private:

@@ -87,6 +87,33 @@ TEST_F(GrpcServerTest, StopLetsRunningCallsFinish) {
   EXPECT_TRUE(all_ended);
 }
 
+TEST_F(GrpcServerTest, ThePortSpeaksWhileCallsFinish) {
+  Script(Endless());
+  grpc::ClientContext context;
+  const auto reader = inference().Generate(&context, SomeRequest());
+  v1::GenerateResponse message;
+  ASSERT_TRUE(reader->Read(&message));
+  bool all_ended = false;
+  std::thread stop([&] { all_ended = server().Stop(absl::Seconds(10)); });
+  EXPECT_TRUE(BecomesServing("", false));
+  EXPECT_THAT(Generate().status.error_message(), HasSubstr("shutting down"));
+  context.TryCancel();
+  stop.join();
+  EXPECT_TRUE(all_ended);
+}
+
+TEST_F(GrpcServerTest, StopDoesNotWaitForWatchersOfHealth) {
+  const auto health = Health::NewStub(channel());
+  grpc::ClientContext context;
+  const auto reader = health->Watch(&context, HealthCheckRequest());
+  HealthCheckResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(server().Stop(absl::Seconds(10)));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
+}
+
 TEST_F(GrpcServerTest, StopCutsWhatRunsOn) {
   Script(Endless());
   grpc::ClientContext context;
@@ -98,6 +125,34 @@ TEST_F(GrpcServerTest, StopCutsWhatRunsOn) {
   }
   EXPECT_FALSE(reader->Finish().ok());
   EXPECT_TRUE(Eventually([this] { return num_running() == 0; }));
+}
+
+// Calls without a key, too.
+TEST_F(GrpcServerTest, CallsOfOneConnectionAreLimited) {
+  constexpr size_t kCalls = 1030;
+  const auto health = Health::NewStub(channel());
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientAsyncReader<HealthCheckResponse>>> watches;
+  grpc::CompletionQueue queue;
+  for (size_t i = 0; i < kCalls; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    watches.push_back(health->AsyncWatch(contexts[i].get(), {}, &queue, nullptr));
+  }
+  void* tag = nullptr;
+  bool ok = false;
+  size_t num_begun = 0;
+  const auto begins = [&](absl::Duration time) {
+    return queue.AsyncNext(&tag, &ok, absl::ToChronoTime(absl::Now() + time)) ==
+           grpc::CompletionQueue::GOT_EVENT;
+  };
+  while (num_begun < 1024 && begins(absl::Seconds(10))) ++num_begun;
+  EXPECT_EQ(num_begun, 1024u);
+  EXPECT_FALSE(begins(absl::Milliseconds(300)));
+  for (const auto& context : contexts) context->TryCancel();
+  while (num_begun < kCalls && begins(absl::Seconds(10))) ++num_begun;
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) {
+  }
 }
 
 TEST_F(GrpcServerTest, CallsAreLimited) {
