@@ -19,8 +19,8 @@ constexpr absl::Duration kLongestWait = absl::Seconds(60);
 
 }  // namespace
 
-// The queue of commands needs no bound of its own: submissions are counted here, and there is at
-// most one cancellation for each.
+// The queue of commands needs no bound of its own: submissions are counted here until the loop has
+// let go of them, and there is at most one cancellation for each.
 Inbox::Inbox(int max_queue, int64_t max_queue_tokens, const Clock& clock)
     : max_queue_(max_queue),
       max_queue_tokens_(max_queue_tokens),
@@ -52,6 +52,11 @@ absl::Status Inbox::CheckRoomLocked(int64_t prompt_tokens) {
   if (failed_) return WithReason(absl::UnavailableError("the model has failed"), "failed");
   if (draining_ || stopped_) {
     return WithReason(absl::UnavailableError("the worker is draining"), "draining");
+  }
+  // Clients that come and go while a step takes long must not fill the memory.
+  if (std::ssize(given_up_) >= int64_t{2} * max_queue_ ||
+      given_up_tokens_ >= 2 * max_queue_tokens_) {
+    return FullLocked("queue_requests", absl::StrCat(given_up_.size(), " requests were given up"));
   }
   const auto many_requests = [this] { return std::ssize(places_) >= max_queue_; };
   const auto many_tokens = [this, prompt_tokens] {
@@ -87,21 +92,23 @@ void Inbox::FreeExpiredLocked() {
       next_deadline_ = std::min(next_deadline_, place.deadline);
       return false;
     }
-    queue_tokens_ -= place.tokens;
+    GiveUpLocked(entry.first, place);
     return true;
   });
 }
 
-void Inbox::FreePlaceLocked(uint64_t id) {
-  const auto place = places_.find(id);
-  if (place == places_.end()) return;
-  queue_tokens_ -= place->second.tokens;
-  places_.erase(place);
+void Inbox::GiveUpLocked(uint64_t id, const Place& place) {
+  queue_tokens_ -= place.tokens;
+  given_up_[id] = place.tokens;
+  given_up_tokens_ += place.tokens;
 }
 
 void Inbox::Cancel(uint64_t id) {
   const std::lock_guard<std::mutex> lock(mu_);
-  FreePlaceLocked(id);
+  if (const auto place = places_.find(id); place != places_.end()) {
+    GiveUpLocked(id, place->second);
+    places_.erase(place);
+  }
   commands_.PushUrgent({.kind = Command::Kind::kCancel, .id = id, .request = nullptr});
 }
 
@@ -139,7 +146,14 @@ absl::Duration Inbox::StalledFor() const {
 
 void Inbox::LeftQueue(uint64_t id) {
   const std::lock_guard<std::mutex> lock(mu_);
-  FreePlaceLocked(id);
+  if (const auto place = places_.find(id); place != places_.end()) {
+    queue_tokens_ -= place->second.tokens;
+    places_.erase(place);
+  }
+  if (const auto gone = given_up_.find(id); gone != given_up_.end()) {
+    given_up_tokens_ -= gone->second;
+    given_up_.erase(gone);
+  }
 }
 
 void Inbox::Ended(int count) {

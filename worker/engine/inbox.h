@@ -66,7 +66,7 @@ class Inbox {
   absl::Status CheckRoomLocked(int64_t prompt_tokens);
   absl::Status FullLocked(absl::string_view reason, absl::string_view found) const;
   void FreeExpiredLocked();
-  void FreePlaceLocked(uint64_t id);
+  void GiveUpLocked(uint64_t id, const Place& place);
   LoadSnapshot WithOwnFields(LoadSnapshot load) const;
 
   const int max_queue_;
@@ -77,8 +77,11 @@ class Inbox {
   std::condition_variable idle_;
   // Guarded by mu_:
   uint64_t last_id_ = 0;
-  absl::flat_hash_map<uint64_t, Place> places_;        // of waiting requests
-  int64_t queue_tokens_ = 0;                           // sum over places_
+  absl::flat_hash_map<uint64_t, Place> places_;  // of waiting requests
+  int64_t queue_tokens_ = 0;                     // sum over places_
+  // Cancelled or late, and still held in memory until the loop comes round: id to prompt tokens.
+  absl::flat_hash_map<uint64_t, int64_t> given_up_;
+  int64_t given_up_tokens_ = 0;                        // sum over given_up_
   absl::Time next_deadline_ = absl::InfiniteFuture();  // no later than those of places_
   absl::Duration per_request_;
   int unended_ = 0;

@@ -50,13 +50,13 @@ TEST(RequestChecksTest, RefusesWhatWouldReachOutsideTheModel) {
 TEST(RequestChecksTest, RefusesWhatCouldNeverFit) {
   GenerationRequest request = ValidRequest();
   EXPECT_TRUE(CheckFits(request, 1, 7).ok());
-  EXPECT_EQ(CheckFits(request, 1, 6).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CheckFits(request, 1, 6).code(), absl::StatusCode::kInvalidArgument);
   request.stopping.max_tokens = INT64_MAX;
-  EXPECT_EQ(CheckFits(request, 1, 1000).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CheckFits(request, 1, 1000).code(), absl::StatusCode::kInvalidArgument);
   request = ValidRequest();
   request.num_choices = 3;
   EXPECT_TRUE(CheckFits(request, 3, 7).ok());
-  EXPECT_EQ(CheckFits(request, 2, 7).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CheckFits(request, 2, 7).code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(RequestChecksTest, RefusesLimitsThatCannotWork) {

@@ -251,6 +251,26 @@ TEST_F(StepLoopLifecycleTest, ACancelledRequestLeavesTheQueueAtOnce) {
   ExpectAllFree();
 }
 
+TEST_F(StepLoopLifecycleTest, WhatIsGivenUpIsBoundedToo) {
+  Begin({.max_sequences = 1, .max_queue = 3});
+  const auto running = Start(3, 4);
+  gate_.WaitHeld();
+  std::vector<std::shared_ptr<CollectingSink>> cancelled;
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_TRUE(loop().CheckRoom().ok());
+    uint64_t id = 0;
+    cancelled.push_back(Start(9, 4, &id));
+    loop().Cancel(id);
+  }
+  EXPECT_EQ(loop().Load().waiting, 0);
+  EXPECT_EQ(ReasonOf(loop().CheckRoom()), "queue_requests");
+  gate_.Open();
+  for (const auto& sink : cancelled) ASSERT_TRUE(sink->WaitEnd());
+  ASSERT_TRUE(running->WaitEnd());
+  EXPECT_TRUE(loop().CheckRoom().ok());
+  ExpectAllFree();
+}
+
 TEST_F(StepLoopLifecycleTest, ARequestThatIsLateLeavesTheQueueAtOnce) {
   Begin({.max_sequences = 1, .max_queue = 2});
   const auto running = Start(3, 4);
