@@ -101,7 +101,7 @@ FlagGroup ProcessFlags(GatewayConfig& config, std::string& config_path, GatewayC
               config.set_log_format(v);
               return absl::OkStatus();
             }},
-           {"access-log", "on|off", "a log line for each HTTP request (default: on)",
+           {"access-log", "on|off", "a log line for each request (default: on)",
             SetSwitch([&](bool v) { config.set_access_log(v); })},
            {"help", "", "this text", [&](const std::string&) {
               line.help = true;

@@ -17,6 +17,7 @@
 #include "gateway/access/token_estimate.h"
 #include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/errors.h"
+#include "gateway/endpoints/record_generation.h"
 #include "gateway/endpoints/worker_errors.h"
 #include "gateway/rpc/inference_client.h"
 
@@ -119,7 +120,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     if (ended_) return;
     meters_[prompt_index].OnMessage(message);
     if (!message.text().empty()) ObserveTextLocked({prompt_index, message.choice()});
-    RecordForAccess(message);
+    RecordGeneration(message, *access_);
     if (message.finish() != v1::FINISH_REASON_UNSPECIFIED && open_choices_ > 0) --open_choices_;
     const std::vector<std::string> events = format_->OnMessage(prompt_index, message);
     if (!stream_) return;
@@ -142,21 +143,6 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     if (is_first) return;
     latencies_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now - last->second));
     last->second = now;
-  }
-
-  void RecordForAccess(const v1::GenerateResponse& message) {
-    if (!message.has_usage() && message.finish() == v1::FINISH_REASON_UNSPECIFIED) return;
-    access_->Update([&message](AccessFacts& facts) {
-      facts.prompt_tokens += message.usage().prompt_tokens();
-      facts.completion_tokens += message.usage().completion_tokens();
-      if (message.has_usage()) {
-        const absl::Duration wait = absl::Microseconds(message.usage().queue_us());
-        facts.queue_wait = std::max(wait, facts.queue_wait.value_or(wait));
-      }
-      if (message.finish() != v1::FINISH_REASON_UNSPECIFIED) {
-        facts.finish_reason = FinishName(message.finish());
-      }
-    });
   }
 
   void OnDone(const absl::Status& status) {

@@ -29,11 +29,10 @@ CallHead ReadCallHead(grpc::CallbackServerContext& context, absl::Time now,
   head.options.request_id = Value(context, "x-request-id");
   if (!IsSaneRequestId(head.options.request_id)) head.options.request_id = NewRequestId();
   context.AddInitialMetadata("x-request-id", head.options.request_id);
-  const std::string traceparent = Value(context, "traceparent");
-  if (IsSaneRequestId(traceparent)) {
-    head.options.traceparent = traceparent;
-    context.AddInitialMetadata("traceparent", traceparent);
-  }
+  const bool one_trace = context.client_metadata().count("traceparent") == 1;
+  head.trace = ContinueTrace(one_trace ? Value(context, "traceparent") : "");
+  head.options.traceparent = FormatTraceparent(head.trace);
+  context.AddInitialMetadata("traceparent", head.options.traceparent);
   head.options.deadline = std::min(Deadline(context), now + max_time);
   return head;
 }

@@ -6,18 +6,20 @@
 #include "absl/time/time.h"
 #include <grpcpp/server_context.h>
 
+#include "common/base/trace_context.h"
 #include "gateway/rpc/inference_client.h"
 
 namespace skein {
 
 struct CallHead {
   CallOptions options;        // for the call to the worker
+  TraceContext trace;         // a span of ours in the client's trace, or in a new one
   std::string authorization;  // as it came, or empty
 };
 
 // Reads the metadata of a call, and puts x-request-id and traceparent into the answer's initial
-// metadata. What cannot be passed on is replaced (the id) or dropped. The deadline is the client's,
-// at most `max_time` from `now`.
+// metadata. What is missing or cannot be passed on is replaced. The deadline is the client's, at
+// most `max_time` from `now`.
 CallHead ReadCallHead(grpc::CallbackServerContext& context, absl::Time now,
                       absl::Duration max_time);
 

@@ -8,6 +8,7 @@
 #include "common/base/retry_after.h"
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/errors.h"
+#include "gateway/http/access_log.h"
 #include "gateway/rpc/client_call.h"
 
 namespace skein {
@@ -41,17 +42,23 @@ FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServer
       client_(context.peer()),
       received_(front.context.clock.Now()),
       head_(ReadCallHead(context, received_,
-                         absl::Seconds(front.context.config.limits().request_timeout_s()))) {}
+                         absl::Seconds(front.context.config.limits().request_timeout_s()))) {
+  access_->Update([&method](AccessFacts& facts) { facts.route = method.path; });
+  head_.options.on_worker = [access = access_](const std::string& worker) {
+    access->Update([&worker](AccessFacts& facts) { facts.worker = worker; });
+  };
+}
 
 absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& call,
                                               const grpc::ByteBuffer& request) {
+  request_bytes_ = request.Length();
   RETURN_IF_ERROR(front_.open_calls.Enter(call));
   entered_ = call.get();
   const AccessControl& access = front_.context.access;
   ASSIGN_OR_RETURN(const Caller caller, access.Identify(head_.authorization, method_.role));
-  key_ = caller.name();
+  access_->Update([&caller](AccessFacts& facts) { facts.key = caller.name(); });
   ASSIGN_OR_RETURN(RequestFacts facts, method_.read(request));
-  model_ = facts.pick.model;
+  access_->Update([&facts](AccessFacts& known) { known.model = facts.pick.model; });
   RETURN_IF_ERROR(CheckChoices(facts.choices, front_.context.config.limits().max_choices()));
   absl::StatusOr<Admission> admission =
       access.Admit(caller, facts.pick.model, facts.adapters, facts.tokens);
@@ -69,15 +76,14 @@ void FrontCall::Ended(const grpc::Status& status, bool client_left) {
   const absl::Duration total = front_.context.clock.Now() - received_;
   front_.context.metrics.CountRequest(method_.path, http_status, absl::ToDoubleSeconds(total));
   if (front_.context.config.access_log()) {
-    LogInfo("request", {{"request", head_.options.request_id},
-                        {"client", client_},
-                        {"method", "gRPC"},
-                        {"route", method_.path},
-                        {"status", http_status},
-                        {"key", key_},
-                        {"model", model_},
-                        {"code", absl::StatusCodeToString(end.code())},
-                        {"total_ms", absl::ToDoubleMilliseconds(total)}});
+    if (!end.ok()) access_->Update([&end](AccessFacts& facts) { facts.error = StatusLabel(end); });
+    LogAccess({.request_id = head_.options.request_id, .trace = head_.trace, .method = "gRPC"},
+              access_->facts(),
+              {.status = http_status,
+               .client = client_,
+               .request_bytes = request_bytes_,
+               .response_bytes = response_bytes_,
+               .total = total});
   }
   if (entered_ != nullptr) front_.open_calls.Leave(entered_);
 }

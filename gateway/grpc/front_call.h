@@ -1,6 +1,8 @@
 // What all calls of clients have in common on their way through the gateway.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,6 +16,7 @@
 #include "gateway/grpc/call_head.h"
 #include "gateway/grpc/methods.h"
 #include "gateway/grpc/open_calls.h"
+#include "gateway/http/access_record.h"
 
 namespace skein {
 
@@ -44,6 +47,9 @@ class FrontCall {
   const RpcMethod& method() const { return method_; }
   const CallHead& head() const { return head_; }
   absl::Time received() const { return received_; }
+  AccessRecord& access() { return *access_; }
+  // A message goes to the client.
+  void CountSent(const grpc::ByteBuffer& message) { response_bytes_ += message.Length(); }
 
  private:
   Front& front_;
@@ -51,9 +57,10 @@ class FrontCall {
   grpc::CallbackServerContext& server_context_;  // used by Enter alone
   const std::string client_;                     // the peer's address, as gRPC writes it
   const absl::Time received_;
-  const CallHead head_;
-  std::string key_;    // its name
-  std::string model_;  // asked for
+  CallHead head_;  // constant after the constructor
+  const std::shared_ptr<AccessRecord> access_ = std::make_shared<AccessRecord>();
+  uint64_t request_bytes_ = 0;
+  std::atomic<uint64_t> response_bytes_ = 0;
   Admission admission_;
   const OpenCall* entered_ = nullptr;
 };

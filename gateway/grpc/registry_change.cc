@@ -84,7 +84,10 @@ absl::Status RegistryChange::Start(const grpc::ByteBuffer& request) {
 }
 
 void RegistryChange::OnMessage(size_t index, grpc::ByteBuffer& message) {
-  if (index == 0) response_.Swap(&message);
+  if (index == 0) {
+    call_.CountSent(message);
+    response_.Swap(&message);
+  }
   worker_calls_[index]->ReadNext();  // brings the end
 }
 

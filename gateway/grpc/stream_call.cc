@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "gateway/endpoints/record_generation.h"
 #include "gateway/rpc/byte_messages.h"
 #include "gateway/rpc/client_call.h"
 #include "gateway/rpc/retrying_call.h"
@@ -28,6 +29,7 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
     const std::vector<v1::ModelInfo> models = call_.context().workers.Models();
     if (models.size() == 1) model_ = models[0].name();
   }
+  call_.access().Update([this](AccessFacts& known) { known.model = model_; });
   ByteCallbacks callbacks;
   callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
     self->OnMessage(message);
@@ -45,6 +47,7 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
 void StreamCall::OnMessage(grpc::ByteBuffer& message) {
   if (const auto response = ParseBytes<v1::GenerateResponse>(message); response.ok()) {
     meter_.OnMessage(*response);
+    RecordGeneration(*response, call_.access());
     if (!response->text().empty()) ObserveText(response->choice());
   }
   {
@@ -52,6 +55,7 @@ void StreamCall::OnMessage(grpc::ByteBuffer& message) {
     writing_ = true;
     write_begin_ = absl::Now();
   }
+  call_.CountSent(message);
   message_.Swap(&message);
   StartWrite(&message_);
 }
@@ -60,7 +64,9 @@ void StreamCall::ObserveText(uint32_t choice) {
   const absl::Time now = call_.context().clock.Now();
   if (!latencies_.has_value()) {
     latencies_.emplace(call_.context().metrics.LatenciesOf(model_));
-    latencies_->first_token_seconds.Observe(absl::ToDoubleSeconds(now - call_.received()));
+    const absl::Duration first = now - call_.received();
+    latencies_->first_token_seconds.Observe(absl::ToDoubleSeconds(first));
+    call_.access().Update([first](AccessFacts& facts) { facts.first_token = first; });
   }
   const auto [last, is_first] = last_text_.try_emplace(choice, now);
   if (is_first) return;

@@ -23,6 +23,7 @@ absl::Status UnaryCall::Start(const grpc::ByteBuffer& request) {
   estimated_tokens_ = facts.tokens;
   ByteCallbacks callbacks;
   callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
+    self->call_.CountSent(message);
     self->response_.Swap(&message);
     self->answered_ = true;
     self->worker_call_->ReadNext();  // brings the end
@@ -45,10 +46,13 @@ void UnaryCall::OnCancel() {
 }
 
 // A client that leaves before the answer has made the worker work all the same.
-void UnaryCall::UseTokens(const grpc::Status& status) const {
+void UnaryCall::UseTokens(const grpc::Status& status) {
   if (call_.method().used == nullptr || worker_call_ == nullptr) return;
   if (answered_) {
-    call_.admission().Use(call_.method().used(response_));
+    const uint64_t tokens = call_.method().used(response_);
+    call_.admission().Use(tokens);
+    call_.access().Update(
+        [tokens](AccessFacts& facts) { facts.prompt_tokens = static_cast<int64_t>(tokens); });
   } else if (status.error_code() == grpc::StatusCode::CANCELLED ||
              status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
     call_.admission().Use(estimated_tokens_);

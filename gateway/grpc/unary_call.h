@@ -33,7 +33,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor,
 
   absl::Status Start(const grpc::ByteBuffer& request);
   // What the limits of the caller's key count.
-  void UseTokens(const grpc::Status& status) const;
+  void UseTokens(const grpc::Status& status);
   void End(const grpc::Status& status);
 
   FrontCall call_;

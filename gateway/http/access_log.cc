@@ -20,6 +20,13 @@ void AddIfKnown(absl::string_view key, const std::optional<absl::Duration>& valu
   if (value.has_value()) fields.emplace_back(key, Milliseconds(*value));
 }
 
+AccessHead HeadOf(const HttpRequest& request) {
+  return {.request_id = request.request_id,
+          .trace = request.trace,
+          .method = MethodName(request.method),
+          .path = request.path};
+}
+
 }  // namespace
 
 absl::string_view MethodName(Method method) {
@@ -46,17 +53,13 @@ LogLevel AccessLogLevel(const AccessFacts& facts, int status) {
   return facts.is_probe && status == 200 ? LogLevel::kDebug : LogLevel::kInfo;
 }
 
-LogFields AccessLogFields(const HttpRequest& request, const AccessFacts& facts,
-                          const AccessEnd& end) {
-  LogFields fields = {{"request", request.request_id},
-                      {"trace_id", request.trace.trace_id},
-                      {"span_id", request.trace.span_id},
-                      {"client", end.client},
-                      {"method", MethodName(request.method)},
-                      {"route", facts.route},
+LogFields AccessLogFields(const AccessHead& head, const AccessFacts& facts, const AccessEnd& end) {
+  LogFields fields = {{"request", head.request_id},    {"trace_id", head.trace.trace_id},
+                      {"span_id", head.trace.span_id}, {"client", end.client},
+                      {"method", head.method},         {"route", facts.route},
                       {"status", end.status}};
   if (facts.route == "other") {
-    AddIfKnown("path", request.path.substr(0, kMaxPathBytes), fields);
+    AddIfKnown("path", std::string(head.path.substr(0, kMaxPathBytes)), fields);
   }
   AddIfKnown("key", facts.key, fields);
   AddIfKnown("model", facts.model, fields);
@@ -75,10 +78,18 @@ LogFields AccessLogFields(const HttpRequest& request, const AccessFacts& facts,
   return fields;
 }
 
-void LogAccess(const HttpRequest& request, const AccessEnd& end) {
-  const AccessFacts facts = request.access->facts();
+LogFields AccessLogFields(const HttpRequest& request, const AccessFacts& facts,
+                          const AccessEnd& end) {
+  return AccessLogFields(HeadOf(request), facts, end);
+}
+
+void LogAccess(const AccessHead& head, const AccessFacts& facts, const AccessEnd& end) {
   const LogLevel level = AccessLogLevel(facts, end.status);
-  if (LogEnabled(level)) Log(level, "request", AccessLogFields(request, facts, end));
+  if (LogEnabled(level)) Log(level, "request", AccessLogFields(head, facts, end));
+}
+
+void LogAccess(const HttpRequest& request, const AccessEnd& end) {
+  LogAccess(HeadOf(request), request.access->facts(), end);
 }
 
 }  // namespace skein

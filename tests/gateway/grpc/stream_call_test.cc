@@ -5,12 +5,14 @@
 #include "gmock/gmock.h"
 #include <grpcpp/generic/generic_stub.h>
 
+#include "common/base/trace_context.h"
 #include "tests/gateway/grpc/front_fixture.h"
 
 namespace skein {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 
 class StreamCallTest : public FrontTest {};
 
@@ -37,9 +39,12 @@ TEST_F(StreamCallTest, RequestIdAndTraceGoBothWays) {
   context.AddMetadata("traceparent", trace);
   EXPECT_TRUE(Generate(context).status.ok());
   EXPECT_EQ(seen().metadata.at("x-request-id"), "mine");
-  EXPECT_EQ(seen().metadata.at("traceparent"), trace);
+  const std::string passed_on = seen().metadata.at("traceparent");  // in a span of the gateway's
+  EXPECT_EQ(passed_on.substr(0, 36), trace.substr(0, 36));
+  EXPECT_NE(passed_on.substr(36, 16), trace.substr(36, 16));
+  EXPECT_EQ(passed_on.substr(52), trace.substr(52));
   EXPECT_EQ(context.GetServerInitialMetadata().find("x-request-id")->second, "mine");
-  EXPECT_EQ(context.GetServerInitialMetadata().find("traceparent")->second, trace);
+  EXPECT_EQ(context.GetServerInitialMetadata().find("traceparent")->second, passed_on);
 }
 
 TEST_F(StreamCallTest, ABadRequestIdIsReplaced) {
@@ -131,6 +136,33 @@ TEST_F(StreamCallTest, AnUnknownModelIsNotFound) {
   EXPECT_EQ(received.status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_THAT(received.status.error_message(), HasSubstr("other"));
   EXPECT_EQ(num_calls(), 0u);
+}
+
+TEST_F(StreamCallTest, AMissingOrMalformedTraceIsReplaced) {
+  for (const char* trace : {"", "no-trace", "00-0123-4567-01"}) {
+    grpc::ClientContext context;
+    if (*trace != 0) context.AddMetadata("traceparent", trace);
+    EXPECT_TRUE(Generate(context).status.ok());
+    EXPECT_TRUE(ParseTraceparent(seen().metadata.at("traceparent")).has_value()) << trace;
+  }
+}
+
+TEST_F(StreamCallTest, LeavesAnAccessLineAsHttpDoes) {
+  const std::string trace_id(32, 'a');
+  ::testing::internal::CaptureStderr();
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", "00-" + trace_id + "-00f067aa0ba902b7-01");
+  v1::GenerateRequest request = SomeRequest();
+  request.clear_model();
+  EXPECT_TRUE(Generate(context, request).status.ok());
+  server().Stop(absl::Seconds(10));  // the line has been written
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              MatchesRegex(".* trace_id=" + trace_id +
+                           " span_id=[0-9a-f]+ client=[^ ]+ method=gRPC "
+                           "route=/skein.v1.InferenceService/Generate status=200 model=fake "
+                           "worker=127.0.0.1:[0-9]+ prompt_tokens=3 completion_tokens=3 "
+                           "finish_reason=stop queue_ms=0 first_token_ms=[^ ]+ total_ms=[^ ]+ "
+                           "request_bytes=[1-9][0-9]* response_bytes=[1-9][0-9]*\n.*"));
 }
 
 TEST_F(StreamCallTest, ChoicesAreAsManyAsOverHttp) {
