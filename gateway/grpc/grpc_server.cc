@@ -23,7 +23,8 @@ constexpr absl::Duration kTick = absl::Milliseconds(200);
 constexpr absl::Duration kCloseTime = absl::Milliseconds(100);
 // Further calls of a connection wait at their client until one ends.
 constexpr int kMaxStreams = 1024;
-// Requests are read before their keys are known: this bounds what all of them may hold.
+// Requests are read before their keys are known: from here on gRPC cuts calls off. It is slow at
+// it, so fast senders get beyond.
 constexpr size_t kQuotaRequests = 64;
 constexpr size_t kMinQuotaBytes = size_t{1} << 30;
 
