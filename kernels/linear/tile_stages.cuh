@@ -1,0 +1,176 @@
+// What a launch of tile_products.h consists of: problems, the shapes of tiles, and the ring of stages
+// in shared memory that bulk copies fill.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/math.cuh"
+#include "kernels/linear/hopper.cuh"
+#include "kernels/linear/product_group.h"
+#include "kernels/linear/wgmma.cuh"
+
+namespace skein::cuda {
+
+struct TileProblem {
+  CUtensorMap x;  // boxes of 64 inputs and a tile's rows
+  CUtensorMap w;  // boxes of 64 inputs and a tile's outputs, or of 64 outputs and 64 inputs
+  const float* bias;
+  void* y;
+  int outputs;
+  int steps;       // of 64 inputs
+  int columns;     // tiles side by side
+  int first_unit;  // of all problems' units in a row
+  bool f32;        // y, else the type of the operands
+  bool accumulate;
+  Activation activation;
+};
+
+// A unit is what a cluster does at a time: a tile, or two with neighbouring rows.
+struct TileLaunch {
+  TileProblem problems[ProductGroup::kMax];
+  int count;
+  int rows;
+  int row_units;
+  int band;   // row units that run side by side before the next columns
+  int units;  // of all problems
+  int split;  // blocks that share the inputs of a tile; the cluster's size unless in pairs
+  uint64_t weight_policy;
+};
+
+inline constexpr int kTileConsumers = 256;
+inline constexpr int kTileStep = 64;  // inputs of a stage
+inline constexpr int kMaxSharedBytes = 232448;
+
+// kBlocksOf: blocks of a multiprocessor. Two leave room for the next kernel's first block.
+template <int kRowsOf, int kColsOf, int kBlocksOf, bool kPairOf, typename Type, bool kAcrossOf>
+struct TileShape {
+  using T = Type;
+  static constexpr int kRows = kRowsOf, kCols = kColsOf, kBlocks = kBlocksOf;
+  static constexpr bool kPair = kPairOf, kAcross = kAcrossOf;
+  static constexpr int kXBytes = kRows * 128, kWBytes = kCols * 128;
+  static constexpr int kStageBytes = kXBytes + kWBytes;
+  static constexpr int kStages = (kMaxSharedBytes / kBlocks - 2560) / kStageBytes;
+  static constexpr int kSharedBytes = kStages * kStageBytes + 2048;
+  static constexpr int kThreads = kTileConsumers + (kBlocks == 1 ? 128 : 0);
+  static constexpr int kStrips = kRows / 128;      // of 64 rows, per warpgroup
+  static constexpr int kStripChunks = kCols / 32;  // of 16 accumulators
+  static constexpr int kChunks = kStrips * kStripChunks;
+  // Chunks of y that are read before the sums are complete.
+  static constexpr int kAhead = kBlocks == 2 ? 1 : kCols == 128 && kRows == 128 ? 4 : 3;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+struct TilePlace {
+  const TileProblem* problem;
+  int row, col;    // first of the tile
+  int begin, end;  // steps
+};
+
+template <typename S>
+__device__ TilePlace PlaceOf(const TileLaunch& launch, int unit, int rank) {
+  int p = 0;
+  while (p + 1 < launch.count && unit >= launch.problems[p + 1].first_unit) ++p;
+  const TileProblem& problem = launch.problems[p];
+  const int local = unit - problem.first_unit;
+  const int band = local / (launch.band * problem.columns);
+  const int in_band = local - band * launch.band * problem.columns;
+  const int height = min(launch.band, launch.row_units - band * launch.band);
+  const int row_unit = band * launch.band + in_band % height;
+  TilePlace place;
+  place.problem = &problem;
+  place.row = (S::kPair ? 2 * row_unit + rank : row_unit) * S::kRows;
+  place.col = in_band / height * S::kCols;
+  place.begin = S::kPair ? 0 : problem.steps * rank / launch.split;
+  place.end = S::kPair ? problem.steps : problem.steps * (rank + 1) / launch.split;
+  return place;
+}
+
+// Stages in shared memory, and the barriers before and behind each.
+template <typename S>
+struct TileRing {
+  uint32_t stages, barriers;
+  int index = 0;
+  uint32_t parity = 0;
+
+  __device__ explicit TileRing(const void* shared) {
+    barriers = SharedAddress(shared);
+    stages = (barriers + 1023 + 16 * S::kStages) / 1024 * 1024;
+  }
+  __device__ uint32_t x() const { return stages + index * S::kStageBytes; }
+  __device__ uint32_t w() const { return x() + S::kXBytes; }
+  __device__ uint32_t full() const { return barriers + 16 * index; }
+  __device__ uint32_t empty() const { return full() + 8; }
+  __device__ void Next() {
+    if (++index == S::kStages) index = 0, parity ^= 1;
+  }
+  __device__ void Init() {
+    for (index = 0; index < S::kStages; ++index) {
+      BarrierInit(full(), 1);
+      BarrierInit(empty(), kTileConsumers / kWarp * (S::kPair ? 2 : 1));
+    }
+    BarrierInitFence();
+  }
+};
+
+template <typename S>
+__device__ void CopyWeights(const TileLaunch& launch, const TilePlace& at, int step, int rank,
+                            const TileRing<S>& ring) {
+  constexpr int kParts = S::kPair ? 2 : 1;
+  const int part = S::kPair ? rank : 0;  // each block of a pair loads half for both
+  const auto copy = [&](int offset, int column, int row) {
+    if constexpr (S::kPair) {
+      CopyBoxToAll(ring.w() + offset, &at.problem->w, column, row, ring.full(), 3,
+                   launch.weight_policy);
+    } else {
+      CopyBox(ring.w() + offset, &at.problem->w, column, row, ring.full(), launch.weight_policy);
+    }
+  };
+  if constexpr (S::kAcross) {
+    constexpr int kBoxes = S::kCols / 64 / kParts;
+#pragma unroll
+    for (int i = 0; i < kBoxes; ++i) {
+      const int box = part * kBoxes + i;
+      copy(box * 8192, at.col + box * 64, step * kTileStep);
+    }
+  } else {
+    copy(part * (S::kWBytes / kParts), step * kTileStep, at.col + part * (S::kCols / kParts));
+  }
+}
+
+template <typename S>
+__device__ void CopyRows(const TilePlace& at, int step, const TileRing<S>& ring) {
+  CopyBox(ring.x(), &at.problem->x, step * kTileStep, at.row, ring.full(), kEvictNormal);
+}
+
+// By one thread: fills the next stage as soon as it has been read.
+template <typename S>
+__device__ void FillStage(const TileLaunch& launch, const TilePlace& at, int step, int rank,
+                          TileRing<S>& ring) {
+  BarrierWait(ring.empty(), ring.parity ^ 1);
+  BarrierExpect(ring.full(), S::kStageBytes);
+  CopyWeights<S>(launch, at, step, rank, ring);
+  CopyRows<S>(at, step, ring);
+  ring.Next();
+}
+
+// The same for the first stages of a block, whose weights do not wait for the kernel ahead. Returns
+// their number.
+template <typename S>
+__device__ int FillFirstStages(const TileLaunch& launch, const TilePlace& at, int rank,
+                               TileRing<S>& ring) {
+  const int count = min(S::kStages, at.end - at.begin);
+  TileRing<S> weights = ring;
+  for (int i = 0; i < count; ++i, weights.Next()) {
+    BarrierExpect(weights.full(), S::kStageBytes);
+    CopyWeights<S>(launch, at, at.begin + i, rank, weights);
+  }
+  DependencyWait();
+  for (int i = 0; i < count; ++i, ring.Next()) CopyRows<S>(at, at.begin + i, ring);
+  return count;
+}
+
+#endif
+
+}  // namespace skein::cuda
