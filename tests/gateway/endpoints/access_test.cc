@@ -14,6 +14,7 @@
 #include "common/config/text_proto.h"
 #include "gateway/endpoints/routes.h"
 #include "tests/gateway/endpoints/endpoint_fixture.h"
+#include "tests/testing/test_keys.h"
 
 namespace skein {
 namespace {
@@ -28,21 +29,6 @@ constexpr const char* kOpenRoutes[] = {"/healthz", "/readyz", "/startupz", "/ope
 
 class AccessTest : public EndpointTest {
  protected:
-  // A key whose text is its name; the hashes are those of `printf %s NAME | sha256sum`.
-  static std::string Key(const std::string& text, const std::string& more) {
-    static const std::vector<std::pair<std::string, std::string>> kHashes = {
-        {"alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"},
-        {"beta", "f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753"},
-        {"gamma", "be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67"},
-        {"delta", "4f4a9410ffcdf895c4adb880659e9b5c0dd1f23a30790684340b3eaacb045398"},
-    };
-    for (const auto& [key, hash] : kHashes) {
-      if (key == text) {
-        return absl::StrCat("key { name: '", text, "' sha256: '", hash, "' ", more, " }\n");
-      }
-    }
-    return "unknown key";
-  }
   void SetKeys(const std::string& text) {
     config::v1::KeysFile keys;
     ASSERT_TRUE(ParseTextProto(text, "keys", keys).ok());
@@ -57,11 +43,11 @@ std::string PathOf(const Route& route) {
 }
 
 TEST_F(AccessTest, EveryRouteAsksForItsRole) {
-  SetKeys(Key("alpha", "role: 'inference'") + Key("beta", "role: 'metrics'") +
-          Key("gamma", "role: 'admin'") +
-          Key("delta",
-              "role: 'inference' role: 'metrics' role: 'admin' "
-              "expires: '2020-01-01T00:00:00Z'"));
+  SetKeys(TestKey("alpha", "role: 'inference'") + TestKey("beta", "role: 'metrics'") +
+          TestKey("gamma", "role: 'admin'") +
+          TestKey("delta",
+                  "role: 'inference' role: 'metrics' role: 'admin' "
+                  "expires: '2020-01-01T00:00:00Z'"));
   const std::vector<std::pair<std::string, Role>> good = {
       {"alpha", Role::kInference}, {"beta", Role::kMetrics}, {"gamma", Role::kAdmin}};
   int closed = 0;
@@ -95,7 +81,7 @@ TEST_F(AccessTest, EveryRouteAsksForItsRole) {
 }
 
 TEST_F(AccessTest, LargeBodiesAreReadForKeysAlone) {
-  SetKeys(Key("alpha", "role: 'inference'") + Key("beta", "role: 'metrics'"));
+  SetKeys(TestKey("alpha", "role: 'inference'") + TestKey("beta", "role: 'metrics'"));
   const auto refusal = [&](Method method, const std::string& path, const std::string& key) {
     HttpRequest request;
     request.method = method;
@@ -116,7 +102,7 @@ TEST_F(AccessTest, LargeBodiesAreReadForKeysAlone) {
 }
 
 TEST_F(AccessTest, WrongAndExpiredKeysGetTheSameAnswer) {
-  SetKeys(Key("alpha", "role: 'inference' expires: '2020-01-01T00:00:00Z'"));
+  SetKeys(TestKey("alpha", "role: 'inference' expires: '2020-01-01T00:00:00Z'"));
   UseKey("alpha");
   const HttpResponse expired = AskChat();
   UseKey("omega");
@@ -127,7 +113,7 @@ TEST_F(AccessTest, WrongAndExpiredKeysGetTheSameAnswer) {
 
 TEST_F(AccessTest, OnlyListedModelsCanBeUsedAndSeen) {
   worker_.SetModels({FakeModelInfo("fake"), FakeModelInfo("secret")});
-  SetKeys(Key("alpha", "role: 'inference' model: 'fa*'"));
+  SetKeys(TestKey("alpha", "role: 'inference' model: 'fa*'"));
   UseKey("alpha");
   EXPECT_EQ(AskChat().status, 200);
   for (const char* path : {kChat, "/v1/completions", "/v1/tokenize", "/v1/detokenize"}) {
@@ -150,7 +136,7 @@ TEST_F(AccessTest, OnlyListedModelsCanBeUsedAndSeen) {
 }
 
 TEST_F(AccessTest, RequestsBeyondTheLimitAre429WithItsNumbers) {
-  SetKeys(Key("alpha", "role: 'inference' requests_per_minute: 2"));
+  SetKeys(TestKey("alpha", "role: 'inference' requests_per_minute: 2"));
   UseKey("alpha");
   HttpResponse response = AskChat();
   EXPECT_EQ(response.status, 200);
@@ -169,7 +155,7 @@ TEST_F(AccessTest, RequestsBeyondTheLimitAre429WithItsNumbers) {
 }
 
 TEST_F(AccessTest, TokensAreChargedAsUsed) {
-  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 6000"));
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 6000"));
   UseKey("alpha");
   // Two bytes of text and four of a role are two tokens at a guess; the answer uses 3 + 3.
   const HttpResponse first =
@@ -189,7 +175,7 @@ TEST_F(AccessTest, TokensAreChargedAsUsed) {
 }
 
 TEST_F(AccessTest, AStreamCarriesTheNumbersAndEndsBeforeTheNextRequest) {
-  SetKeys(Key("alpha", "role: 'inference' max_parallel: 1 requests_per_minute: 1000"));
+  SetKeys(TestKey("alpha", "role: 'inference' max_parallel: 1 requests_per_minute: 1000"));
   UseKey("alpha");
   for (int i = 0; i < 20; ++i) {
     const auto out = Start(Method::kPost, kChat, kStreamBody);
@@ -206,7 +192,7 @@ TEST_F(AccessTest, ParallelRequestsAreLimitedUntilTheyEnd) {
     generation.delay_before_end = absl::InfiniteDuration();
     return generation;
   });
-  SetKeys(Key("alpha", "role: 'inference' max_parallel: 2 tokens_per_minute: 60000"));
+  SetKeys(TestKey("alpha", "role: 'inference' max_parallel: 2 tokens_per_minute: 60000"));
   UseKey("alpha");
   const auto first = Start(Method::kPost, kChat, kStreamBody);
   const auto second = Start(Method::kPost, kChat, kStreamBody);
@@ -245,7 +231,7 @@ TEST_F(AccessTest, WithoutOriginsThereIsNoCors) {
 
 TEST_F(AccessTest, ListedOriginsMayCall) {
   context_.config.add_cors_origin("https://a.example");
-  SetKeys(Key("alpha", "role: 'inference'"));
+  SetKeys(TestKey("alpha", "role: 'inference'"));
   headers_ = {{"origin", "https://a.example"}};
   const HttpResponse response = AskChat();
   EXPECT_EQ(response.status, 401);  // and the page may read why
@@ -263,7 +249,7 @@ TEST_F(AccessTest, ListedOriginsMayCall) {
 
 TEST_F(AccessTest, APreflightNeedsNoKey) {
   context_.config.add_cors_origin("https://a.example");
-  SetKeys(Key("alpha", "role: 'inference'"));
+  SetKeys(TestKey("alpha", "role: 'inference'"));
   headers_ = {{"origin", "https://a.example"},
               {"access-control-request-method", "POST"},
               {"access-control-request-headers", "authorization,content-type,x-stainless-os"}};

@@ -11,6 +11,7 @@
 #include "common/config/text_proto.h"
 #include "gateway/grpc/methods.h"
 #include "tests/gateway/grpc/front_fixture.h"
+#include "tests/testing/test_keys.h"
 
 namespace skein {
 namespace {
@@ -21,21 +22,6 @@ const RpcMethod* const kMethods[] = {&kGenerate,   &kScore,     &kTokenize,
 
 class GrpcAccessTest : public FrontTest {
  protected:
-  // A key whose text is its name; the hashes are those of `printf %s NAME | sha256sum`.
-  static std::string Key(const std::string& text, const std::string& more) {
-    static const std::vector<std::pair<std::string, std::string>> kHashes = {
-        {"alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"},
-        {"beta", "f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753"},
-        {"gamma", "be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67"},
-        {"delta", "4f4a9410ffcdf895c4adb880659e9b5c0dd1f23a30790684340b3eaacb045398"},
-    };
-    for (const auto& [key, hash] : kHashes) {
-      if (key == text) {
-        return absl::StrCat("key { name: '", text, "' sha256: '", hash, "' ", more, " }\n");
-      }
-    }
-    return "unknown key";
-  }
   void SetKeys(const std::string& text) {
     config::v1::KeysFile keys;
     ASSERT_TRUE(ParseTextProto(text, "keys", keys).ok());
@@ -88,11 +74,11 @@ class GrpcAccessTest : public FrontTest {
 };
 
 TEST_F(GrpcAccessTest, EveryMethodAsksForItsRole) {
-  SetKeys(Key("alpha", "role: 'inference'") + Key("beta", "role: 'metrics'") +
-          Key("gamma", "role: 'admin'") +
-          Key("delta",
-              "role: 'inference' role: 'metrics' role: 'admin' "
-              "expires: '2020-01-01T00:00:00Z'"));
+  SetKeys(TestKey("alpha", "role: 'inference'") + TestKey("beta", "role: 'metrics'") +
+          TestKey("gamma", "role: 'admin'") +
+          TestKey("delta",
+                  "role: 'inference' role: 'metrics' role: 'admin' "
+                  "expires: '2020-01-01T00:00:00Z'"));
   const std::vector<std::pair<std::string, Role>> good = {
       {"alpha", Role::kInference}, {"beta", Role::kMetrics}, {"gamma", Role::kAdmin}};
   for (const RpcMethod* method : kMethods) {
@@ -124,14 +110,14 @@ TEST(GrpcMethodsTest, NoneOfTheServicesIsForgotten) {
 }
 
 TEST_F(GrpcAccessTest, AKeyMayBeForSomeModelsOnly) {
-  SetKeys(Key("alpha", "role: 'inference' model: 'other'") +
-          Key("beta", "role: 'inference' model: 'fa*'"));
+  SetKeys(TestKey("alpha", "role: 'inference' model: 'other'") +
+          TestKey("beta", "role: 'inference' model: 'fa*'"));
   EXPECT_EQ(GenerateWith("alpha").status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_TRUE(GenerateWith("beta").status.ok());
 }
 
 TEST_F(GrpcAccessTest, RequestsPerMinuteAreLimited) {
-  SetKeys(Key("alpha", "role: 'inference' requests_per_minute: 1"));
+  SetKeys(TestKey("alpha", "role: 'inference' requests_per_minute: 1"));
   EXPECT_TRUE(GenerateWith("alpha").status.ok());
   grpc::ClientContext context;
   UseKey("alpha", context);
@@ -149,7 +135,7 @@ TEST_F(GrpcAccessTest, RequestsPerMinuteAreLimited) {
 }
 
 TEST_F(GrpcAccessTest, ParallelCallsAreLimited) {
-  SetKeys(Key("alpha", "role: 'inference' max_parallel: 1"));
+  SetKeys(TestKey("alpha", "role: 'inference' max_parallel: 1"));
   for (int i = 0; i < 20; ++i) {  // the next one may come as soon as the client knows of the end
     EXPECT_TRUE(GenerateWith("alpha").status.ok());
   }
@@ -165,7 +151,7 @@ TEST_F(GrpcAccessTest, ParallelCallsAreLimited) {
 
 TEST_F(GrpcAccessTest, TokensAreCountedAsTheyAreUsed) {
   // The three prompt tokens and three drawn ones that the fake worker reports, and not the guess.
-  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 100"));
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 100"));
   EXPECT_TRUE(GenerateWith("alpha").status.ok());
   grpc::ClientContext context;
   UseKey("alpha", context);
@@ -177,7 +163,7 @@ TEST_F(GrpcAccessTest, TokensAreCountedAsTheyAreUsed) {
 }
 
 TEST_F(GrpcAccessTest, ScoredTokensAreCounted) {
-  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 1000"));
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 1000"));
   EXPECT_TRUE(Score("alpha", 1000).ok());
   EXPECT_EQ(Score("alpha", 1000).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
@@ -189,7 +175,7 @@ TEST_F(GrpcAccessTest, TokensOfAScoreThatNobodyWaitedForAreCounted) {
       return v1::ScoreResponse();
     });
   }
-  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 1000"));
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 1000"));
   EXPECT_EQ(Score("alpha", 1000, absl::Milliseconds(200)).error_code(),
             grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(Score("alpha", 1000).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
@@ -197,7 +183,7 @@ TEST_F(GrpcAccessTest, TokensOfAScoreThatNobodyWaitedForAreCounted) {
 
 // More tokens than a minute ever brings.
 TEST_F(GrpcAccessTest, WhatNeverFitsIsNotAskedToComeAgain) {
-  SetKeys(Key("alpha", "role: 'inference' tokens_per_minute: 10"));
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 10"));
   grpc::ClientContext context;
   UseKey("alpha", context);
   v1::GenerateRequest request = SomeRequest();
