@@ -77,6 +77,7 @@ void Batch::ClearPlan() {
   plan_.pages.clear();
   plan_.max_pages = static_cast<int64_t>(sequences_[0].pages.size());
   plan_.logit_rows.clear();
+  plan_.sampled_from.clear();
   plan_.samples.clear();
   plan_.penalty_begin.assign(1, 0);
   plan_.bias_begin.assign(1, 0);
@@ -101,6 +102,7 @@ void Batch::AddSequence(const Sequence& sequence) {
 }
 
 void Batch::AddDraw(int64_t sequence) {
+  plan_.sampled_from.push_back(static_cast<int32_t>(plan_.logit_rows.size()));
   plan_.logit_rows.push_back(static_cast<int32_t>(plan_.tokens.size()) - 1);
   plan_.samples.push_back({.temperature = 1.0f,
                            .top_p = kTopP,

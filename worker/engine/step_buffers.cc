@@ -91,6 +91,7 @@ absl::StatusOr<bool> StepBuffers::Stage(const BatchPlan& plan, int64_t sequences
   outputs_ = plan.num_outputs() + more;
   SKEIN_CHECK(rows_ <= capacity_.rows && sequences_ <= capacity_.sequences &&
               outputs_ <= capacity_.outputs);
+  SKEIN_CHECK(plan.sampled_from.size() == plan.samples.size());
   Write(Host<int32_t>(tokens_at_), plan.tokens);
   Write(Host<int32_t>(positions_at_), plan.positions);
   Write(Host<int32_t>(row_begin_at_), plan.row_begin);
