@@ -1,19 +1,26 @@
-// How the operations start the kernel of the RWKV-7 recurrence (wkv_tokens.cuh).
+// Which kernels of the RWKV-7 recurrence a step takes: token by token for short sequences
+// (wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh, wkv_scan.cuh).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 
-#include "kernels/cuda/launch.h"
+#include "common/base/status_macros.h"
+#include "kernels/cuda/wkv_scan.cuh"
 #include "kernels/cuda/wkv_tokens.cuh"
 #include "kernels/device/cuda_context.h"
 
 namespace skein::cuda {
 
+// From this many rows on, chunks are faster.
+inline constexpr int kMinChunkRows = 17;
+
 struct WkvCall {
   WkvSequences sequences;
-  int max_rows;  // as in SequenceRows
+  int64_t num_rows, max_rows;  // as in SequenceRows
   DType state;
   int heads;
   bool early_state;  // as in TokenLimits
@@ -22,13 +29,53 @@ struct WkvCall {
 inline WkvCall MakeWkvCall(const SequenceRows& rows, const StateTensor& state,
                            const TensorView<const int32_t>& positions, int heads,
                            bool early_state) {
-  return {MakeWkvSequences(rows, state, positions), static_cast<int>(rows.max_rows),
-          state.dtype, heads, early_state};
+  return {MakeWkvSequences(rows, state, positions), rows.num_rows, rows.max_rows, state.dtype,
+          heads, early_state};
+}
+
+template <int N, typename T, typename State, typename Stage>
+absl::Status LaunchScan(const CudaContext& context, const Stage& stage, const WkvCall& call,
+                        const ChunkPlan& plan, const ChunkRange<N, T>& range) {
+  const LaunchShape shape = {dim3(range.num_heads, call.sequences.count), dim3(4 * N),
+                             sizeof(ScanShared<N, T>)};
+  return Launch(context, "wkv_scan", WkvScanKernel<N, T, State, Stage>, shape, stage,
+                call.sequences, plan, range, call.early_state);
+}
+
+// Sequences of kMinChunkRows and more. Heads go in groups whose results fit into the workspace.
+template <int N, typename T, typename Stage>
+absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, const WkvCall& call) {
+  const int64_t sequences =
+      std::min<int64_t>(call.sequences.count, call.num_rows / kMinChunkRows);
+  const int64_t max_chunks = (call.num_rows + (kChunkTokens - 1) * sequences) / kChunkTokens;
+  const int64_t head_bytes = max_chunks * static_cast<int64_t>(sizeof(ChunkResult<N, T>));
+  const int64_t group = std::min<int64_t>(
+      call.heads, static_cast<int64_t>(context.workspace_bytes) / head_bytes);
+  if (group == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("wkv: workspace of ", context.workspace_bytes,
+                                                   " bytes, a head needs ", head_bytes));
+  }
+  const ChunkPlan plan = {kMinChunkRows};
+  for (int first = 0; first < call.heads; first += static_cast<int>(group)) {
+    const ChunkRange<N, T> range = {static_cast<ChunkResult<N, T>*>(context.workspace), first,
+                                    std::min(static_cast<int>(group), call.heads - first)};
+    RETURN_IF_ERROR(Launch(
+        context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
+        {dim3(range.num_heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
+        call.sequences, plan, range));
+    if (call.state == DType::kF16) {
+      RETURN_IF_ERROR((LaunchScan<N, T, __half>(context, stage, call, plan, range)));
+    } else {
+      RETURN_IF_ERROR((LaunchScan<N, T, float>(context, stage, call, plan, range)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 template <int N, typename Stage>
-absl::Status LaunchWkv(const CudaContext& context, const Stage& stage, const WkvCall& call) {
-  const TokenLimits limits = {call.max_rows, call.early_state};
+absl::Status LaunchWkvTokens(const CudaContext& context, const Stage& stage, const WkvCall& call,
+                             int64_t max_rows) {
+  const TokenLimits limits = {static_cast<int>(max_rows), call.early_state};
   const dim3 grid(call.heads, call.sequences.count);
   if (call.state == DType::kF16) {
     return Launch(context, "wkv_tokens", WkvTokensKernel<N, __half, Stage>,
@@ -36,6 +83,20 @@ absl::Status LaunchWkv(const CudaContext& context, const Stage& stage, const Wkv
   }
   return Launch(context, "wkv_tokens", WkvTokensKernel<N, float, Stage>,
                 {grid, HeadShape<N, float>::kThreads}, stage, call.sequences, limits);
+}
+
+// T is the operand type of the chunks' products.
+template <int N, typename T, typename Stage>
+absl::Status LaunchWkv(const CudaContext& context, const Stage& stage, const WkvCall& call) {
+  if (call.max_rows < kMinChunkRows) {
+    return LaunchWkvTokens<N>(context, stage, call, call.max_rows);
+  }
+  // What the shortest sequence has at least, with all the others as long as can be.
+  const int64_t shortest = call.num_rows - (call.sequences.count - 1) * call.max_rows;
+  if (shortest < kMinChunkRows) {
+    RETURN_IF_ERROR(LaunchWkvTokens<N>(context, stage, call, kMinChunkRows - 1));
+  }
+  return LaunchWkvChunks<N, T>(context, stage, call);
 }
 
 }  // namespace skein::cuda

@@ -85,9 +85,10 @@ absl::Status TimeMixHeads(const TimeMixWkvArgs& args, CudaContext& context) {
   const cuda::WkvCall call = cuda::MakeWkvCall(args.sequences, args.state, args.positions, heads,
                                                /*early_state=*/true);
   if (cuda::HasFastWkv(n, args.state)) {
-    if (n == 64) return cuda::LaunchWkv<64>(context, stage, call);
-    if (n == 96) return cuda::LaunchWkv<96>(context, stage, call);
-    return cuda::LaunchWkv<128>(context, stage, call);
+    // Released models have 64 channels; others go token by token in prompts too.
+    if (n == 64) return cuda::LaunchWkv<64, __half>(context, stage, call);
+    if (n == 96) return cuda::LaunchWkvTokens<96>(context, stage, call, call.max_rows);
+    return cuda::LaunchWkvTokens<128>(context, stage, call, call.max_rows);
   }
   RETURN_IF_ERROR(cuda::CheckPlainWkv(args.state));
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;

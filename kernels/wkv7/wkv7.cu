@@ -54,11 +54,11 @@ absl::Status Wkv7Cuda(const Wkv7Args& args, CudaContext& context) {
                                                /*early_state=*/false);
   switch (n) {
     case 64:
-      return cuda::LaunchWkv<64>(context, stage, call);
+      return cuda::LaunchWkv<64, __half>(context, stage, call);
     case 96:
-      return cuda::LaunchWkv<96>(context, stage, call);
+      return cuda::LaunchWkv<96, __half>(context, stage, call);
     default:
-      return cuda::LaunchWkv<128>(context, stage, call);
+      return cuda::LaunchWkv<128, __half>(context, stage, call);
   }
 }
 
