@@ -41,7 +41,7 @@ bool MatricesFit(std::span<const Projection> projections, bool one_pass,
 
 bool TransposedFits(const Projection& p, const CudaContext& context) {
   return RowsFit(p, context) && p.x.dtype() == p.weight.dtype && Aligned(p.x.data()) &&
-         cuda::SparseFits(static_cast<int>(p.y.dim(0)), p.weight.cols, p.weight.rows, context);
+         cuda::SparseTakes(p.weight.cols, p.weight.rows);
 }
 
 GemvProblem MakeProblem(const Projection& p) {

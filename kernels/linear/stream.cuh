@@ -82,13 +82,28 @@ __device__ inline uint4 LoadShared(uint32_t from) {
   return v;
 }
 
-// Sixteen bytes that are read once.
-__device__ inline uint4 LoadStreaming(const void* from, uint64_t policy) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::cache_hint.v4.u32 {%0, %1, %2, %3}, [%4], %5;"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(from), "l"(policy));
+// Sixteen bytes that are read once, or zeros.
+__device__ inline uint4 LoadStreamingIf(bool wanted, const void* from, uint64_t policy) {
+  uint4 v = {};
+  asm volatile(
+      "{\n"
+      ".reg .pred wanted;\n"
+      "setp.ne.b32 wanted, %6, 0;\n"
+      "@wanted ld.global.nc.L1::no_allocate.L2::cache_hint.v4.u32 {%0, %1, %2, %3}, [%4], %5;\n"
+      "}"
+      : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+      : "l"(from), "l"(policy), "r"(static_cast<int>(wanted)));
   return v;
+}
+
+// A value of type W from its bits.
+template <typename W>
+__device__ inline float WidenBits(uint32_t bits) {
+  if constexpr (std::is_same_v<W, __half>) {
+    return Widen(__ushort_as_half(static_cast<unsigned short>(bits)));
+  } else {
+    return __uint_as_float(bits << 16);
+  }
 }
 
 // Eight values of type W as fp32.
