@@ -21,7 +21,7 @@ namespace {
 
 // Rows of weights whose sums are reduced together.
 template <int kRows>
-constexpr int kBatch = kRows == 1 ? 8 : 4;
+constexpr int kBatch = kRows == 1 ? 16 : 8;
 
 struct Scratch {
   float partial[2][kMaxWarps][kWarp];
@@ -228,7 +228,7 @@ Cut CutInputs(int64_t inputs) {
 // Shared memory of a block: what it can have, and the ring's share. A block has a multiprocessor
 // for itself, as two of them on one would leave others without.
 constexpr int kSharedBytes = 220 << 10;
-constexpr int kRingBytes = 112 << 10;
+constexpr int kLongThreads = 320, kLongRing = 112 << 10, kShortRing = 56 << 10;
 
 constexpr int kPoolShare = 6;  // of the outputs of large problems, where blocks have many of them
 constexpr int kPoolTile = 8;
@@ -261,7 +261,8 @@ absl::Status LaunchRows(GemvCall call, const CudaContext& context) {
   call.counters = context.counters;
   const int line_bytes = cut.threads * static_cast<int>(sizeof(uint4));
   const int kept = call.norm.x == nullptr ? 0 : kRows * 4 * line_bytes;
-  call.stages = std::min(std::min(kRingBytes, kSharedBytes - kept) / line_bytes, kMaxStages);
+  const int ring = cut.threads >= kLongThreads ? kLongRing : kShortRing;
+  call.stages = std::min(std::min(ring, kSharedBytes - kept) / line_bytes, kMaxStages);
   const LaunchShape shape = {blocks, static_cast<unsigned>(cut.threads + kWarp),
                              static_cast<size_t>(kept + call.stages * line_bytes)};
   if (call.problems[0].gate != nullptr) {
