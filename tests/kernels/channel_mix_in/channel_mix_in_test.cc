@@ -44,6 +44,23 @@ TEST(ChannelMixInTest, AgreesWithTheReferenceForOddSizes) {
   }
 }
 
+#if SKEIN_CUDA
+TEST(ChannelMixInTest, AgreesWithTheReferenceInADecodeOfFewRows) {
+  for (const std::vector<int32_t>& lengths :
+       {std::vector<int32_t>{1}, {1, 1}, {1, 1, 1}, {1, 1, 1, 1}}) {
+    SCOPED_TRACE(lengths.size());
+    const std::function<ChannelMixInArgs(TestTensors&)> make = [&](TestTensors& t) {
+      ChannelMixInArgs args = Make(t, 1024, 2101, lengths);
+      args.shift = t.State(args.sequences, 1024 + 1);  // records that are read 16 bytes at a time
+      args.mixed = t.OutputOperand({args.sequences.rows(), 1024});
+      return args;
+    };
+    ExpectNearReferenceOnCuda<ChannelMixInArgs>(make, ChannelMixInCuda, ChannelMixInRef, Written,
+                                                2e-2, DType::kBF16);
+  }
+}
+#endif
+
 TEST(ChannelMixInTest, NegativeProductsBecomeExactZeros) {
   ParallelFor threads(2);
   TestTensors tensors(1);

@@ -1,5 +1,7 @@
 #include "kernels/head/head.h"
 
+#include <vector>
+
 #include "gtest/gtest.h"
 
 #include "tests/testing/op_testing.h"
@@ -31,6 +33,29 @@ TEST(HeadTest, GivesLogitsOfTheWantedRowsWithEitherNorm) {
     SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<HeadArgs>(make, HeadCuda, HeadRef, Written, 5e-6));
   }
 }
+
+#if SKEIN_CUDA
+TEST(HeadTest, GivesLogitsOfFewOrManyRowsWithSixteenBitOperands) {
+  for (const std::vector<int32_t>& rows :
+       {std::vector<int32_t>{5}, {0, 3, 8}, {0, 1, 2, 3, 4, 5, 6, 7, 8}}) {
+    for (const bool layer_norm : {false, true}) {
+      SCOPED_TRACE(rows.size());
+      const std::function<HeadArgs(TestTensors&)> make = [&](TestTensors& t) {
+        HeadArgs args;
+        args.x = t.Random({9, 768});
+        args.rows = t.Ints(rows);
+        args.norm_weight = t.Random({768});
+        if (layer_norm) args.norm_bias = t.Random({768});
+        args.head = t.Matrix(2003, 768, DType::kF16);
+        args.normed = t.OutputOperand({args.rows.dim(0), 768});
+        args.logits = t.Output({args.rows.dim(0), 2003});
+        return args;
+      };
+      ExpectNearReferenceOnCuda<HeadArgs>(make, HeadCuda, HeadRef, Written, 2e-3, DType::kF16);
+    }
+  }
+}
+#endif
 
 TEST(HeadTest, ShapesThatDoNotFitAreRefused) {
   TestTensors tensors(1);

@@ -66,6 +66,35 @@ TEST(TimeMixInTest, AgreesWithTheReferenceForOddSizes) {
   }
 }
 
+#if SKEIN_CUDA
+// One row per sequence and 16-bit weights, of sizes that one kernel does all of.
+TimeMixInArgs MakeDecode(TestTensors& t, const Sizes& s) {
+  TimeMixInArgs args = Make(t, s);
+  for (WeightMatrix* weight : {&args.receptance, &args.key, &args.value}) {
+    *weight = t.Matrix(s.att_width, s.width, DType::kF16);
+  }
+  args.w1 = t.Matrix(s.w, s.width, DType::kF16);
+  args.a1 = t.Matrix(s.a, s.width, DType::kF16);
+  args.g1 = t.Matrix(s.g, s.width, DType::kF16);
+  args.shift = t.State(args.sequences, s.width + 1);  // records that are read 16 bytes at a time
+  for (auto& mixed : args.mixed) mixed = t.OutputOperand({args.sequences.rows(), s.width});
+  return args;
+}
+
+TEST(TimeMixInTest, AgreesWithTheReferenceInADecodeOfFewRows) {
+  for (const Sizes& sizes :
+       {Sizes{256, 256, 21, 27, 13, 45, {1}}, Sizes{1024, 1024, 32, 64, 0, 128, {1, 1}},
+        Sizes{2560, 40, 3, 5, 7, 9, {1, 1, 1}}, Sizes{512, 1500, 8, 8, 8, 8, {1, 1, 1, 1}}}) {
+    SCOPED_TRACE(sizes.width);
+    const std::function<TimeMixInArgs(TestTensors&)> make = [&](TestTensors& t) {
+      return MakeDecode(t, sizes);
+    };
+    ExpectNearReferenceOnCuda<TimeMixInArgs>(make, TimeMixInCuda, TimeMixInRef, Written, 2e-3,
+                                             DType::kF16);
+  }
+}
+#endif
+
 TEST(TimeMixInTest, TheFirstRowOfASequenceIsMixedWithItsStateAndNoNeighbour) {
   ParallelFor threads(2);
   const Sizes sizes = {32, 32, 4, 4, 4, 4, {2, 3}};
