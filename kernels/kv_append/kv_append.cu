@@ -43,7 +43,7 @@ __device__ void MoveHead(const cuda::Elements& from, int64_t from_at, const floa
 // A warp per row and head: the keys' heads, the values', and where they are normed the queries'.
 __global__ void __launch_bounds__(kWarps* cuda::kWarp) KvAppendKernel(const Params p) {
   cuda::DependencyWait();
-  cuda::ReleaseDependents();
+  cuda::ReleaseDependents();  // after the wait: attention counts on the kernels before this one
   const int row = blockIdx.x;
   const int unit = blockIdx.y * kWarps + threadIdx.x / cuda::kWarp;
   const int units = 2 * p.kv_heads + (p.q_norm == nullptr ? 0 : p.heads);

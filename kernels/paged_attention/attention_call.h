@@ -45,7 +45,9 @@ bool OnTensorCores(const Call& call);
 // Any call with heads of up to kMaxHeadDim.
 absl::Status LaunchPlain(const Call& call, const CudaContext& context);
 // Only the sequences with one row. Workspace: the partial sums of cut rows; rows are cut less where
-// it is small. Counters: one for each sequence and key-value head.
+// it is small. Counters: one for each sequence and key-value head. The kernel reads the index
+// arrays and the tokens before the rows' own while the kernel just before it in the stream still
+// runs, which must not write them, and must call DependencyWait before ReleaseDependents.
 absl::Status LaunchDecode(const Call& call, const CudaContext& context);
 // Only the sequences with several rows, whose positions follow each other.
 absl::Status LaunchPrefill(const Call& call, const CudaContext& context);
