@@ -51,5 +51,7 @@ absl::Status LaunchPlain(const Call& call, const CudaContext& context);
 absl::Status LaunchDecode(const Call& call, const CudaContext& context);
 // Only the sequences with several rows, whose positions follow each other.
 absl::Status LaunchPrefill(const Call& call, const CudaContext& context);
+// The same on compute capability 9.0.
+absl::Status LaunchHopperPrefill(const Call& call, const CudaContext& context);
 
 }  // namespace skein::attention

@@ -116,6 +116,7 @@ absl::Status LaunchFor(const Call& call, const CudaContext& context) {
 
 absl::Status LaunchPrefill(const Call& call, const CudaContext& context) {
   if (call.sequences == 0 || call.max_rows < 2) return absl::OkStatus();
+  if (context.compute_capability == 90) return LaunchHopperPrefill(call, context);
   return call.kv_type == DType::kF16 ? LaunchFor<__half>(call, context)
                                      : LaunchFor<__nv_bfloat16>(call, context);
 }
