@@ -16,7 +16,8 @@ using streamed::Params;
 using streamed::Problem;
 using streamed::Shape;
 
-constexpr int kSharedLimit = 227 * 1024;  // of a block
+// Of a block: two share a multiprocessor, this kernel's and the next one's.
+constexpr int kSharedLimit = 113 * 1024;
 constexpr int kFewestStages = 4;
 
 bool Aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
@@ -50,8 +51,7 @@ size_t PartialBytes(int blocks, int padded_rows) {
   return static_cast<size_t>(blocks) * 2 * streamed::kTileOutputs * padded_rows * sizeof(float);
 }
 
-// A ring for all of a block's steps, if that many fit: then the weights are there when the kernel
-// ahead ends.
+// A ring no longer than a block's steps.
 template <typename S>
 absl::Status LaunchShape(Params& params, int blocks, const CudaContext& context) {
   constexpr int kEmpty = S::SharedBytes(0);
@@ -126,6 +126,7 @@ absl::Status RunGroup(std::span<const Projection> group, CudaContext& context) {
   params.rows = static_cast<int>(rows);
   params.partials = static_cast<float4*>(context.workspace);
   params.counters = context.counters;
+  params.readers = context.readers;
   return Launch(group[0].weight, padded_rows, params, plan.blocks, context);
 }
 
