@@ -158,8 +158,8 @@ struct TileMatrix {
   __device__ void Store(int row, int column, const Tile& tile) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      *reinterpret_cast<uint32_t*>(At(row + Tile::Row() + i % 2 * 8,
-                                      column + Tile::Column() + i / 2 * 8)) = tile.r[i];
+      *reinterpret_cast<uint32_t*>(
+          At(row + Tile::Row() + i % 2 * 8, column + Tile::Column() + i / 2 * 8)) = tile.r[i];
     }
   }
 };

@@ -1,5 +1,3 @@
-#include "kernels/cuda/token_shift.h"
-
 #include <algorithm>
 #include <cstdint>
 
@@ -8,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
+#include "kernels/cuda/token_shift.h"
 #include "kernels/cuda/vector_io.cuh"
 #include "kernels/device/cuda_context.h"
 
@@ -54,9 +53,7 @@ struct Rows {
     }
     return low;
   }
-  __device__ int begin(int sequence) const {
-    return is_decode ? sequence : row_begin[sequence];
-  }
+  __device__ int begin(int sequence) const { return is_decode ? sequence : row_begin[sequence]; }
   __device__ int end(int sequence) const {
     return is_decode ? sequence + 1 : row_begin[sequence + 1];
   }
@@ -192,8 +189,7 @@ __global__ void __launch_bounds__(kRows == 1 ? kMaxThreads : kMaxWideThreads)
       float out[kColumns];
 #pragma unroll
       for (int j = 0; j < kColumns; ++j) out[j] = fmaf(d[i][j], mix[j], n[i + 1][j]);
-      cuda::Store(lerps.out[c], static_cast<int64_t>(first + i) * norm.width + block.column(),
-                  out);
+      cuda::Store(lerps.out[c], static_cast<int64_t>(first + i) * norm.width + block.column(), out);
     }
   }
 #pragma unroll
@@ -237,8 +233,8 @@ __global__ void SaveKernel(const float* normed, const Rows rows, int width) {
 absl::Status LaunchPlain(const CudaContext& context, const Norm& norm, const Rows& rows,
                          const Lerps& lerps, float* normed) {
   const dim3 threads(256);
-  RETURN_IF_ERROR(cuda::Launch(context, "norm", NormKernel, {dim3(norm.rows), threads}, norm,
-                               normed));
+  RETURN_IF_ERROR(
+      cuda::Launch(context, "norm", NormKernel, {dim3(norm.rows), threads}, norm, normed));
   RETURN_IF_ERROR(cuda::Launch(context, "token_shift", LerpKernel, {dim3(norm.rows), threads},
                                normed, rows, lerps, norm.width));
   return cuda::Launch(context, "save_shift", SaveKernel, {dim3(rows.sequences), threads}, normed,
@@ -263,17 +259,18 @@ bool IsFast(const TokenShift& args, const Lerps& lerps) {
 absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput> inputs,
                             CudaContext& context) {
   SKEIN_CHECK(inputs.size() <= kMaxInputs);
-  const Norm norm = {args.x.data(), args.norm_weight.data(), args.norm_bias.data(), args.eps,
-                     static_cast<int>(args.x.dim(0)), static_cast<int>(args.x.dim(1))};
+  const Norm norm = {
+      args.x.data(), args.norm_weight.data(),         args.norm_bias.data(),
+      args.eps,      static_cast<int>(args.x.dim(0)), static_cast<int>(args.x.dim(1))};
   if (norm.rows == 0) return absl::OkStatus();
   Lerps lerps;
   for (const ShiftedInput& input : inputs) {
     lerps.mix[lerps.count] = input.mix.data();
     lerps.out[lerps.count++] = cuda::ElementsOf(input.out);
   }
-  const Rows rows = {args.sequences.row_begin.data(), args.sequences.slots.data(),
+  const Rows rows = {args.sequences.row_begin.data(),          args.sequences.slots.data(),
                      static_cast<int>(args.sequences.count()), args.sequences.is_decode(),
-                     static_cast<char*>(args.shift.base), args.shift.slot_stride};
+                     static_cast<char*>(args.shift.base),      args.shift.slot_stride};
   if (!IsFast(args, lerps)) return LaunchPlain(context, norm, rows, lerps, args.normed.data());
   const int threads = (norm.width / kColumns + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   const auto launch = [&](auto kernel, int rows_of_block) {

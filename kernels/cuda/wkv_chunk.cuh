@@ -1,5 +1,6 @@
 // First kernel of the chunked recurrence (wkv_chunk_layout.cuh): everything of a chunk that does
-// not need the state before it. Notation for token t of a chunk, P_t the product of decays through t:
+// not need the state before it. Notation for token t of a chunk, P_t the product of decays through
+// t:
 //   A_t = -q_t P_(t-1)    R_t = r_t P_t    K_s = k_s / P_s    B_s = b_s / P_s
 //   (I - AB) [W | U] = [A | (AK) V]     AB, AK: A B^T and A K^T below the diagonal
 //   readout = R + (RB) W   y_local = (RK) V + (RB) U     RB, RK: with the diagonal
@@ -36,13 +37,13 @@ struct ChunkShared {
   alignas(16) T k[kElements];
   alignas(16) T b[kElements];
   alignas(16) T v[kElements];
-  alignas(16) T masked[kMasked][kBlocks][256];  // AB's diagonal blocks: those of (I - AB)^-1
+  alignas(16) T masked[kMasked][kBlocks][256];       // AB's diagonal blocks: those of (I - AB)^-1
   alignas(16) float diagonal[kChunkBlocks][16][20];  // of AB, in full precision
-  float half[kChunkBlocks][N];    // log2 of the decay over a block's first eight tokens
-  float whole[kChunkBlocks][N];   // and over all of it
-  float start[kChunkBlocks][N];   // decay from the chunk's start to a block's middle
-  T tail[kChunkBlocks][N];        // from there to the chunk's end
-  T between[kPairs][N];           // from the middle of an earlier block to that of a later one
+  float half[kChunkBlocks][N];   // log2 of the decay over a block's first eight tokens
+  float whole[kChunkBlocks][N];  // and over all of it
+  float start[kChunkBlocks][N];  // decay from the chunk's start to a block's middle
+  T tail[kChunkBlocks][N];       // from there to the chunk's end
+  T between[kPairs][N];          // from the middle of an earlier block to that of a later one
 
   __device__ Block At(Masked which, int row, int column) {
     return {masked[which][BlockIndex(row, column)]};
@@ -134,9 +135,8 @@ class KeyRows {
 
 // The values of 16 tokens, for products and for the output.
 template <int N, typename T, typename Stage>
-__device__ inline void FillValues(const Stage& stage, ChunkShared<N, T>& shared,
-                                  const Chunk& chunk, int64_t channel, int block,
-                                  ChunkResult<N, T>& result) {
+__device__ inline void FillValues(const Stage& stage, ChunkShared<N, T>& shared, const Chunk& chunk,
+                                  int64_t channel, int block, ChunkResult<N, T>& result) {
   const typename ChunkShared<N, T>::Matrix matrix = {shared.v};
 #pragma unroll 4
   for (int token = block * 16; token < block * 16 + 16; ++token) {
@@ -352,8 +352,7 @@ __global__ void __launch_bounds__(2 * N, N == 64 ? 3 : 1)
     if (unit < kChunkBlocks) {
       KeyRows<N, T, Stage>(stage, shared, chunk, head, result.bonus).Fill(unit);
     } else {
-      FillValues(stage, shared, chunk, static_cast<int64_t>(head) * N, unit - kChunkBlocks,
-                 result);
+      FillValues(stage, shared, chunk, static_cast<int64_t>(head) * N, unit - kChunkBlocks, result);
     }
   }
   __syncthreads();

@@ -3,7 +3,8 @@
 // walks along a sequence with the state.
 //
 // With S the state before a chunk, [value][key], and S' the one behind it:
-//   S' = S diag(decay) + S transition^T + delta       y = y_local + readout S^T, transposed: [value][token]
+//   S' = S diag(decay) + S transition^T + delta       y = y_local + readout S^T, transposed:
+//   [value][token]
 #pragma once
 
 #include <cstdint>
@@ -70,8 +71,7 @@ struct Chunk {
 };
 
 // By a whole warp: chunk number `index`.
-__device__ inline Chunk FindChunk(const ChunkPlan& plan, const WkvSequences& sequences,
-                                  int index) {
+__device__ inline Chunk FindChunk(const ChunkPlan& plan, const WkvSequences& sequences, int index) {
   const int lane = threadIdx.x % kWarp;
   for (int first = 0; first < sequences.count; first += kWarp) {
     const int mine = plan.Chunks(sequences, first + lane);

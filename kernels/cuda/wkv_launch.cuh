@@ -29,8 +29,12 @@ struct WkvCall {
 inline WkvCall MakeWkvCall(const SequenceRows& rows, const StateTensor& state,
                            const TensorView<const int32_t>& positions, int heads,
                            bool early_state) {
-  return {MakeWkvSequences(rows, state, positions), rows.num_rows, rows.max_rows, state.dtype,
-          heads, early_state};
+  return {MakeWkvSequences(rows, state, positions),
+          rows.num_rows,
+          rows.max_rows,
+          state.dtype,
+          heads,
+          early_state};
 }
 
 template <int N, typename T, typename State, typename Stage>
@@ -45,12 +49,11 @@ absl::Status LaunchScan(const CudaContext& context, const Stage& stage, const Wk
 // Sequences of kMinChunkRows and more. Heads go in groups whose results fit into the workspace.
 template <int N, typename T, typename Stage>
 absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, const WkvCall& call) {
-  const int64_t sequences =
-      std::min<int64_t>(call.sequences.count, call.num_rows / kMinChunkRows);
+  const int64_t sequences = std::min<int64_t>(call.sequences.count, call.num_rows / kMinChunkRows);
   const int64_t max_chunks = (call.num_rows + (kChunkTokens - 1) * sequences) / kChunkTokens;
   const int64_t head_bytes = max_chunks * static_cast<int64_t>(sizeof(ChunkResult<N, T>));
-  const int64_t group = std::min<int64_t>(
-      call.heads, static_cast<int64_t>(context.workspace_bytes) / head_bytes);
+  const int64_t group =
+      std::min<int64_t>(call.heads, static_cast<int64_t>(context.workspace_bytes) / head_bytes);
   if (group == 0) {
     return absl::InvalidArgumentError(absl::StrCat("wkv: workspace of ", context.workspace_bytes,
                                                    " bytes, a head needs ", head_bytes));
@@ -59,10 +62,10 @@ absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, con
   for (int first = 0; first < call.heads; first += static_cast<int>(group)) {
     const ChunkRange<N, T> range = {static_cast<ChunkResult<N, T>*>(context.workspace), first,
                                     std::min(static_cast<int>(group), call.heads - first)};
-    RETURN_IF_ERROR(Launch(
-        context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
-        {dim3(range.num_heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
-        call.sequences, plan, range));
+    RETURN_IF_ERROR(
+        Launch(context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
+               {dim3(range.num_heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
+               call.sequences, plan, range));
     if (call.state == DType::kF16) {
       RETURN_IF_ERROR((LaunchScan<N, T, __half>(context, stage, call, plan, range)));
     } else {

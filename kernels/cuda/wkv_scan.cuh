@@ -26,7 +26,7 @@ __device__ inline void CopyAsync16(void* to, const void* from) {
 template <int N, typename T>
 struct ScanShared {
   static constexpr int kStages = N == 128 ? 2 : 3;
-  static constexpr int kBuffers = N == 128 ? 1 : 2;  // of y
+  static constexpr int kBuffers = N == 64 ? 2 : 1;  // of y
   static constexpr int kRow = N + 4;  // floats of a row of y, so that columns spread over the banks
 
   struct Stage {

@@ -40,7 +40,8 @@ __global__ void TimeMixPlainKernel(const cuda::TimeMixStage<In> stage,
     const float removal = k * k_k;
     const float q = removal / fmaxf(sqrtf(cuda::BlockSum(removal * removal, scratch)), 1e-12f);
     const float scaled = k * fmaf(a - 1.0f, k_a, 1.0f);
-    if (owner) inputs.Store(i, r, exp2f(stage.LogDecay(cuda::Widen(stage.w[at]))), scaled, q, q * a);
+    if (owner)
+      inputs.Store(i, r, exp2f(stage.LogDecay(cuda::Widen(stage.w[at]))), scaled, q, q * a);
     __syncthreads();
     const float y = owner ? cuda::WkvStep(s, inputs.vectors(), v[0], n) : 0.0f;
     const float mean = cuda::BlockSum(y, scratch) / n;
@@ -92,9 +93,10 @@ absl::Status TimeMixHeads(const TimeMixWkvArgs& args, CudaContext& context) {
   }
   RETURN_IF_ERROR(cuda::CheckPlainWkv(args.state));
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
-  return cuda::Launch(context, "time_mix_wkv", TimeMixPlainKernel<In>,
-                      {dim3(heads, call.sequences.count), dim3(threads), cuda::SharedHead::Bytes(n)},
-                      stage, call.sequences, n);
+  return cuda::Launch(
+      context, "time_mix_wkv", TimeMixPlainKernel<In>,
+      {dim3(heads, call.sequences.count), dim3(threads), cuda::SharedHead::Bytes(n)}, stage,
+      call.sequences, n);
 }
 
 }  // namespace skein

@@ -31,8 +31,8 @@ __global__ void Wkv7PlainKernel(const cuda::PlainStage stage, const cuda::WkvSeq
   }
 }
 
-absl::Status RunPlain(const cuda::PlainStage& stage, const cuda::WkvSequences& sequences,
-                      int heads, int n, const CudaContext& context) {
+absl::Status RunPlain(const cuda::PlainStage& stage, const cuda::WkvSequences& sequences, int heads,
+                      int n, const CudaContext& context) {
   const int threads = (n + cuda::kWarp - 1) / cuda::kWarp * cuda::kWarp;
   return cuda::Launch(context, "wkv7", Wkv7PlainKernel,
                       {dim3(heads, sequences.count), dim3(threads), cuda::SharedHead::Bytes(n)},
