@@ -177,10 +177,11 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     changed_.notify_all();
   }
 
-  bool WaitForCancelled(int count, absl::Duration timeout) {
+  // `counter` is one of those that mu_ guards.
+  bool WaitFor(const int& counter, int count, absl::Duration timeout) {
     std::unique_lock<std::mutex> lock(mu_);
     return changed_.wait_for(lock, absl::ToChronoMilliseconds(timeout),
-                             [this, count] { return num_cancelled_ >= count; });
+                             [&counter, count] { return counter >= count; });
   }
 
   template <typename Value>
@@ -323,8 +324,12 @@ int FakeWorker::num_cancelled() const { return impl_->Copy(impl_->num_cancelled_
 int FakeWorker::num_running() const { return impl_->Copy(impl_->num_running_); }
 int FakeWorker::num_messages() const { return impl_->Copy(impl_->num_messages_); }
 
+bool FakeWorker::WaitForRunning(int count, absl::Duration timeout) const {
+  return impl_->WaitFor(impl_->num_running_, count, timeout);
+}
+
 bool FakeWorker::WaitForCancelled(int count, absl::Duration timeout) const {
-  return impl_->WaitForCancelled(count, timeout);
+  return impl_->WaitFor(impl_->num_cancelled_, count, timeout);
 }
 
 FakeGeneration SayPieces(const std::vector<std::string>& pieces, absl::Duration delay) {

@@ -81,7 +81,8 @@ class FakeWorker {
   int num_cancelled() const;  // Generate calls that the client cancelled or that ran out of time
   int num_running() const;
   int num_messages() const;  // that Generate calls have handed to gRPC
-  // False if `num_cancelled` does not reach `count` within the time.
+  // False if `num_running`, or `num_cancelled`, does not reach `count` within the time.
+  bool WaitForRunning(int count, absl::Duration timeout = absl::Seconds(5)) const;
   bool WaitForCancelled(int count, absl::Duration timeout = absl::Seconds(5)) const;
 
  private:

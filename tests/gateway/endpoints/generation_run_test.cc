@@ -279,9 +279,10 @@ TEST_F(GenerationRunTest, AnEndWithoutAReasonIsAFaultAndNotAnAnswer) {
 }
 
 TEST_F(GenerationRunTest, AFailureOfOnePromptEndsTheOthers) {
-  worker_.OnGenerate([](const v1::GenerateRequest& request) {
-    return request.prompt().text() == "bad" ? FailWith(absl::ResourceExhaustedError("full"))
-                                            : Endless();
+  worker_.OnGenerate([this](const v1::GenerateRequest& request) {
+    if (request.prompt().text() != "bad") return Endless();
+    EXPECT_TRUE(worker_.WaitForRunning(3));  // or the others may be cancelled on their way here
+    return FailWith(absl::ResourceExhaustedError("full"));
   });
   EXPECT_EQ(
       Ask(Method::kPost, kCompletions, R"({"model":"fake","prompt":["good","bad","good"]})").status,
@@ -294,6 +295,7 @@ TEST_F(GenerationRunTest, AClientThatLeavesCancelsEveryCall) {
   const auto out =
       Start(Method::kPost, kCompletions, R"({"model":"fake","prompt":["a","b"],"stream":true})");
   ASSERT_TRUE(out->WaitForEvents(2));
+  ASSERT_TRUE(worker_.WaitForRunning(2));
   out->Leave();
   EXPECT_TRUE(worker_.WaitForCancelled(2));
   ASSERT_TRUE(WaitForCalls(absl::Seconds(20)));
@@ -306,6 +308,7 @@ TEST_F(GenerationRunTest, AGatewayThatEndsSaysSo) {
   const auto whole = Start(Method::kPost, kChat, ChatBody());
   const auto stream = Start(Method::kPost, kChat, ChatBody(R"(,"stream":true)"));
   ASSERT_TRUE(stream->WaitForEvents(1));
+  ASSERT_TRUE(worker_.WaitForRunning(2));
   for (const auto& out : {whole, stream}) {
     out->Shutdown();
     ASSERT_TRUE(out->WaitForAnswer());
@@ -348,7 +351,7 @@ TEST_F(GenerationRunTest, AClientMaySetANearerDeadline) {
   EXPECT_LE(worker_.calls()[0].time_left, absl::Seconds(2.6));  // gRPC rounds up
   EXPECT_GT(worker_.calls()[0].time_left, absl::Seconds(1));
 
-  headers_ = {{"x-request-timeout-ms", "50"}};
+  headers_ = {{"x-request-timeout-ms", "300"}};
   worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
   EXPECT_EQ(Ask(Method::kPost, kChat, ChatBody()).status, 504);
   EXPECT_TRUE(worker_.WaitForCancelled(1));
