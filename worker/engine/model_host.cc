@@ -27,7 +27,8 @@ constexpr absl::Duration kLongestWait =
     absl::Hours(24 * 365);  // wait_for adds it to now, which must not overflow
 // Part of every fingerprint: to be raised when the same weights and tokens give other numbers than
 // before.
-constexpr absl::string_view kArithmetic = "cpu-1";
+constexpr absl::string_view kCpuArithmetic = "cpu-1";
+constexpr absl::string_view kCudaArithmetic = "cuda-1";
 
 constexpr uint64_t kFnvPrime = 0x100000001b3;
 constexpr uint64_t kFnvOffset = 0xcbf29ce484222325;
@@ -43,8 +44,17 @@ absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const ModelHost::Options& opt
   return Device::Cpu(options.num_threads);
 }
 
-std::string Fingerprint(const ModelDescription& model, const ModelText& text) {
-  uint64_t hash = HashBytes(kFnvOffset, kArithmetic);
+// What decides about the last bits besides weights and tokens. Kernels and the cut of their sums
+// follow the GPU.
+std::string Arithmetic(const ModelHost::Options& options, const Device& device) {
+  if (!options.use_cuda) return std::string(kCpuArithmetic);
+  return absl::StrCat(kCudaArithmetic, " ", device.name(), " ", DTypeName(options.state_dtype),
+                      options.gpu.cuda.batch_invariant ? " batch-invariant" : "");
+}
+
+std::string Fingerprint(const ModelDescription& model, const ModelText& text,
+                        absl::string_view arithmetic) {
+  uint64_t hash = HashBytes(kFnvOffset, arithmetic);
   if (text.tokenizer != nullptr) {
     for (int64_t id = 0; id < text.tokenizer->vocab_size(); ++id) {
       hash = HashBytes(hash, text.tokenizer->TokenBytes(static_cast<int32_t>(id)));
@@ -211,7 +221,8 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_p
   ModelProfile& profile = served->profile;
   profile.name = options_.name;
   profile.description = served->loop->model();
-  profile.fingerprint = Fingerprint(profile.description, text);
+  profile.fingerprint =
+      Fingerprint(profile.description, text, Arithmetic(options_, *served->device));
   profile.text = std::move(text);
   profile.default_stop = options_.default_stop;
   profile.max_total_tokens = served->loop->max_tokens_per_sequence();

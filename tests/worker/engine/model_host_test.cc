@@ -3,6 +3,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -221,6 +222,26 @@ TEST(ModelHostTest, TheFingerprintChangesWithTheTokenizer) {
   }
   EXPECT_NE(fingerprints[0], fingerprints[1]);
   EXPECT_EQ(fingerprints[0], fingerprints[2]);
+}
+
+TEST(ModelHostTest, TheFingerprintChangesWithWhatComputesTheModel) {
+  ModelHost::Options cuda = SmallOptions();
+  cuda.use_cuda = true;
+  ModelHost::Options rounded = cuda;
+  rounded.state_dtype = DType::kF16;
+  ModelHost::Options invariant = cuda;
+  invariant.gpu.cuda.batch_invariant = true;
+  ModelHost::Options threads = SmallOptions();
+  threads.num_threads = 2;
+  std::vector<std::string> fingerprints;
+  for (const ModelHost::Options& options : {SmallOptions(), threads, cuda, rounded, invariant}) {
+    ModelHost host(options);
+    ASSERT_TRUE(AdoptFake(host).ok());
+    fingerprints.push_back((*host.Find(""))->profile.fingerprint);
+  }
+  EXPECT_EQ(fingerprints[0], fingerprints[1]);
+  fingerprints.erase(fingerprints.begin());
+  EXPECT_EQ(std::set<std::string>(fingerprints.begin(), fingerprints.end()).size(), 4u);
 }
 
 TEST(ModelHostTest, ThreadsMayComeAndGoWhileItServes) {
