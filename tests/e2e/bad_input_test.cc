@@ -97,8 +97,9 @@ TEST(BadInputTest, HostileModelFilesEndTheWorkerWithOneLineThatSaysWhy) {
     const std::string path = entry.path();
     SCOPED_TRACE(path);
     ++files;
-    const auto result =
-        RunCommand({SKEIN_WORKER, "--model", path, "--listen", "127.0.0.1:0"}, "", Patience(20));
+    const auto result = RunCommand(
+        {SKEIN_WORKER, "--model", path, "--listen", "127.0.0.1:0", "--device", TestDevice()}, "",
+        Patience(20));
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->exit_status, 1) << result->err;
     int errors = 0;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -33,6 +34,14 @@ std::string ReadAll(const std::string& path) {
   std::ostringstream text;
   text << file.rdbuf();
   return std::move(text).str();
+}
+
+// Where `program` was built, or beside this test: a bundle holds both in one folder.
+std::string Find(const std::string& program) {
+  std::error_code error;
+  if (std::filesystem::exists(program, error)) return program;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return self.parent_path() / std::filesystem::path(program).filename();
 }
 
 std::string LastLines(const std::string& text, size_t count) {
@@ -72,8 +81,10 @@ absl::Status ChildProcess::Launch(const std::vector<std::string>& command,
     std::ofstream file(files_ + ".in", std::ios::binary);
     file << input;
   }
-  std::vector<char*> argv;
-  for (const std::string& arg : command) argv.push_back(const_cast<char*>(arg.c_str()));
+  const std::string program = Find(command[0]);
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const std::string& arg : std::span(command).subspan(1))
+    argv.push_back(const_cast<char*>(arg.c_str()));
   argv.push_back(nullptr);
   const int in = open((files_ + ".in").c_str(), O_RDONLY | O_CLOEXEC);
   const int out =

@@ -18,8 +18,9 @@ namespace skein {
 // printed.
 class ChildProcess {
  public:
-  // Runs `command`, whose first element is the program's path. `name` shows up in messages; `input`
-  // is its standard input. Internal if it cannot be started.
+  // Runs `command`, whose first element is the program's path; a program that is not there is taken
+  // from the test's own folder. `name` shows up in messages; `input` is its standard input.
+  // Internal if it cannot be started.
   static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(
       const std::string& name, const std::vector<std::string>& command,
       const std::string& input = "");

@@ -1,6 +1,7 @@
 // The demo model's own questions through HTTP: the whole way from JSON to text, against answers
 // that were computed outside of this project's code.
 #include <atomic>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,12 +19,17 @@
 namespace skein {
 namespace {
 
+constexpr double kRounding = 0.25;  // what 16-bit weights may move a logit by
+
 struct Question {
   ctl::Turns turns;
   std::string expected;
   bool base_ok = false;  // the model answers exactly as expected in fp32
   double margin =
       0;  // logit gap between the expected token and the next best, smallest over the answer
+
+  // No rounding changes the answer.
+  bool sure() const { return base_ok && margin > kRounding; }
 };
 
 std::vector<Question> ReadQuestions() {
@@ -89,16 +95,16 @@ class EvalTest : public testing::Test {
 
   void SetUp() override { ASSERT_NE(alone_, nullptr) << "the servers did not start"; }
 
-  // All answers, `concurrency` questions at a time.
-  static std::vector<Answer> AskAll(int concurrency, bool stream) {
-    std::vector<Answer> answers(questions_->size());
+  // All answers, `concurrency` questions at a time; the questions are gone through `rounds` times.
+  static std::vector<Answer> AskAll(int concurrency, bool stream, size_t rounds = 1) {
+    std::vector<Answer> answers(rounds * questions_->size());
     std::atomic<size_t> next = 0;
     std::vector<std::jthread> threads;
     for (int i = 0; i < concurrency; ++i) {
       threads.emplace_back([&] {
         ctl::ApiClient client(ctl::ParseUrl(gateway_->url()).value(), absl::Seconds(60));
         for (size_t at = next++; at < answers.size(); at = next++) {
-          answers[at] = Ask(client, (*questions_)[at], stream);
+          answers[at] = Ask(client, (*questions_)[at % questions_->size()], stream);
         }
       });
     }
@@ -106,11 +112,21 @@ class EvalTest : public testing::Test {
     return answers;
   }
 
+  // On the CPU to the letter. On a GPU, where the size of a step decides about the kernels, unless
+  // two tokens were as good as equally likely; such answers are listed.
   static void ExpectSameAsAlone(const std::vector<Answer>& answers) {
     for (size_t i = 0; i < answers.size(); ++i) {
+      const size_t number = i % questions_->size();
+      const Answer& alone = (*alone_)[number];
       EXPECT_EQ(answers[i].error, "");
-      EXPECT_EQ(answers[i], (*alone_)[i]) << "question " << i << ": \"" << answers[i].text
-                                          << "\" instead of \"" << (*alone_)[i].text << "\"";
+      if (answers[i] == alone) continue;
+      const std::string difference = absl::StrCat("question ", number, ": \"", answers[i].text,
+                                                  "\" instead of \"", alone.text, "\"");
+      if (TestDevice() == "cpu" || (*questions_)[number].sure()) {
+        ADD_FAILURE() << difference;
+      } else {
+        std::cout << difference << "\n";
+      }
     }
   }
 
@@ -135,13 +151,18 @@ TEST_F(EvalTest, AnswersAreWhatTheModelAnswersInFp32) {
       ++exact;
       EXPECT_EQ(answer.finish_reason, "stop");
     }
-    if (!question.base_ok || question.margin <= 0.25) continue;
+    if (!question.sure()) {
+      if (answer.text != question.expected)
+        std::cout << "question " << i << ": \"" << answer.text << "\", margin " << question.margin
+                  << "\n";
+      continue;
+    }
     ++sure;
     EXPECT_EQ(answer.text, question.expected) << question.turns.back().content;
   }
   EXPECT_EQ(questions_->size(), 200u);
   EXPECT_EQ(sure, 186);
-  EXPECT_GE(exact, 187);
+  EXPECT_GE(exact, TestDevice() == "cpu" ? 187 : sure);
 }
 
 TEST_F(EvalTest, WholeAnswersAreTheStreamedOnes) { ExpectSameAsAlone(AskAll(1, false)); }
@@ -149,6 +170,10 @@ TEST_F(EvalTest, WholeAnswersAreTheStreamedOnes) { ExpectSameAsAlone(AskAll(1, f
 TEST_F(EvalTest, StreamedAnswersAreTheSameInCompany) { ExpectSameAsAlone(AskAll(16, true)); }
 
 TEST_F(EvalTest, WholeAnswersAreTheSameInCompany) { ExpectSameAsAlone(AskAll(16, false)); }
+
+TEST_F(EvalTest, TheAnswersOf256StreamsAtOnceAreTheSame) {
+  ExpectSameAsAlone(AskAll(256, true, 3));
+}
 
 }  // namespace
 }  // namespace skein

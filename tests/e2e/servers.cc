@@ -26,12 +26,18 @@ std::vector<std::string> WorkerCommand(const WorkerServer::Options& options) {
   if (options.scripted) command = {SCRIPTED_WORKER};
   command.insert(command.end(),
                  {"--name", "demo", "--listen", options.listen, "--metrics-listen", "127.0.0.1:0"});
+  if (!options.scripted) command.insert(command.end(), {"--device", TestDevice()});
   if (!options.config.empty()) command.insert(command.end(), {"--config", "/dev/stdin"});
   command.insert(command.end(), options.flags.begin(), options.flags.end());
   return command;
 }
 
 }  // namespace
+
+std::string TestDevice() {
+  const char* device = std::getenv("SKEIN_TEST_DEVICE");
+  return device != nullptr ? device : "cpu";
+}
 
 bool UnderAddressSanitizer() {
 #ifdef __SANITIZE_ADDRESS__

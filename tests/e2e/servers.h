@@ -15,6 +15,9 @@
 
 namespace skein {
 
+// What workers compute on: "cpu", or $SKEIN_TEST_DEVICE.
+std::string TestDevice();
+
 // True in a build with AddressSanitizer, where memory use says little and everything is slow.
 bool UnderAddressSanitizer();
 // `seconds`, and more in a slow build.

@@ -9,7 +9,12 @@
 namespace skein {
 namespace {
 
-std::string SharedDir() { return std::string(SKEIN_SOURCE_DIR) + "/../shared"; }
+std::string SourceDir() {
+  const char* dir = std::getenv("SKEIN_SOURCE_DIR");
+  return dir != nullptr ? dir : SKEIN_SOURCE_DIR;
+}
+
+std::string SharedDir() { return SourceDir() + "/../shared"; }
 
 std::optional<std::string> IfExists(const std::string& path) {
   std::error_code error;
@@ -29,9 +34,7 @@ std::optional<std::string> SharedDataPath(const std::string& name) {
   return IfExists(SharedDir() + "/data/" + name);
 }
 
-std::string SourcePath(const std::string& name) {
-  return std::string(SKEIN_SOURCE_DIR) + "/" + name;
-}
+std::string SourcePath(const std::string& name) { return SourceDir() + "/" + name; }
 
 std::string ReadFileOrDie(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

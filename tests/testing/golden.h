@@ -13,7 +13,8 @@ namespace skein {
 std::optional<std::string> GoldenPath(const std::string& name);
 // Likewise for data of other projects (../shared/data), which is never in the repository.
 std::optional<std::string> SharedDataPath(const std::string& name);
-// A file of the repository, such as "deploy/demo-model/config.json".
+// A file of the repository, such as "deploy/demo-model/config.json": of the checkout that the test
+// was built from, or at $SKEIN_SOURCE_DIR where it was moved to another machine.
 std::string SourcePath(const std::string& name);
 // The whole file; aborts if it cannot be read.
 std::string ReadFileOrDie(const std::string& path);
