@@ -1,0 +1,205 @@
+// What holds on a GPU for every architecture, whatever its weights: two runs give the same bits,
+// neighbours change no bit of a row, and with batch_invariant their number does not either.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "kernels/device/device.h"
+#include "kernels/device/parallel_for.h"
+#include "tests/testing/golden.h"
+#include "tests/testing/model_runner.h"
+#include "tools/random_model/model_in_memory.h"
+#include "tools/random_model/shapes.h"
+#include "worker/models/registry.h"
+
+namespace skein {
+namespace {
+
+constexpr int64_t kMaxRows = 1024;
+
+absl::StatusOr<std::unique_ptr<ModelFiles>> OpenGolden(const std::string& name) {
+  const auto path = GoldenPath(name);
+  return path ? ModelFiles::Open(*path) : absl::NotFoundError(name);
+}
+
+// Few layers and a small vocabulary, but products of the size for which the fast kernels are made.
+absl::StatusOr<std::unique_ptr<ModelFiles>> MakeWide(const std::string& name) {
+  auto shape = random_model::FindShape(name);
+  if (!shape.ok()) return shape.status();
+  shape->layers = shape->hybrid ? shape->attention_every : 2;
+  shape->vocab = 1000;
+  if (shape->hybrid) {
+    shape->width = 2048;
+    shape->heads = 16;
+    shape->kv_heads = 4;
+    shape->ffn_width = 6144;
+  } else {
+    shape->ffn_zeros = 0.85;
+  }
+  ParallelFor threads(0);
+  return random_model::ModelInMemory(*shape, shape->hybrid ? DType::kBF16 : DType::kF16, 1,
+                                     threads);
+}
+
+struct Case {
+  const char* name;
+  std::function<absl::StatusOr<std::unique_ptr<ModelFiles>>()> open;
+  DType state = DType::kF32;
+};
+
+// One sequence's share of a step, and what the step gave it.
+struct Row {
+  std::vector<float> logits;
+  std::vector<std::byte> state;
+  bool operator==(const Row& other) const {
+    return logits.size() == other.logits.size() &&
+           std::memcmp(logits.data(), other.logits.data(), logits.size() * sizeof(float)) == 0 &&
+           state == other.state;
+  }
+};
+
+class ModelBatchCudaTest : public testing::TestWithParam<Case> {
+ protected:
+  void Open(bool batch_invariant) {
+    model_.reset();
+    auto device = CreateCudaDevice({.batch_invariant = batch_invariant});
+    if (!device.ok()) {
+      ASSERT_EQ(std::getenv("SKEIN_REQUIRE_GPU"), nullptr) << device.status();
+      GTEST_SKIP() << device.status();
+    }
+    device_ = *std::move(device);
+    const auto files = GetParam().open();
+    ASSERT_TRUE(files.ok()) << files.status();
+    ModelLoadOptions options;
+    options.max_rows = kMaxRows;
+    options.state_dtype = GetParam().state;
+    auto model = LoadModel(**files, options, device_->stream());
+    ASSERT_TRUE(model.ok()) << model.status();
+    model_ = *std::move(model);
+  }
+
+  std::vector<int32_t> Tokens(int64_t count, int64_t seed) const {
+    const int64_t vocab = model_->description().vocab_size;
+    std::vector<int32_t> tokens(count);
+    for (int64_t i = 0; i < count; ++i) {
+      tokens[i] = static_cast<int32_t>((i * i * 7 + i * 13 + seed * 101 + 5) % vocab);
+    }
+    return tokens;
+  }
+
+  // Runs steps in which sequence i feeds lengths[step][i] tokens, drawn by seeds[i].
+  std::vector<Row> RunSteps(const std::vector<std::vector<int64_t>>& lengths,
+                            const std::vector<int64_t>& seeds) {
+    const size_t count = seeds.size();
+    ModelRunner runner(*model_, device_->stream(), {.sequences = static_cast<int>(count)});
+    const int64_t vocab = model_->description().vocab_size;
+    std::vector<Row> rows(count);
+    for (size_t step = 0; step < lengths.size(); ++step) {
+      std::vector<ModelRunner::Part> parts;
+      for (size_t i = 0; i < count; ++i) {
+        const auto seed = seeds[i] + static_cast<int64_t>(1000 * step);
+        parts.push_back({static_cast<int>(i), Tokens(lengths[step][i], seed)});
+      }
+      const std::vector<float> logits = runner.Step(parts, ModelRunner::Wanted::kLastRows);
+      EXPECT_TRUE(runner.last_status().ok()) << runner.last_status();
+      for (size_t i = 0; i < count; ++i) {
+        const auto at = logits.begin() + static_cast<int64_t>(i) * vocab;
+        rows[i].logits.insert(rows[i].logits.end(), at, at + vocab);
+      }
+    }
+    for (size_t i = 0; i < count; ++i) rows[i].state = runner.Record(static_cast<int>(i));
+    return rows;
+  }
+
+  // Four steps of one token each.
+  std::vector<Row> Decode(const std::vector<int64_t>& seeds) {
+    return RunSteps({4, std::vector<int64_t>(seeds.size(), 1)}, seeds);
+  }
+
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Model> model_;
+};
+
+std::vector<int64_t> Seeds(int64_t count, int64_t first) {
+  std::vector<int64_t> seeds(count);
+  for (int64_t i = 0; i < count; ++i) seeds[i] = first + i;
+  return seeds;
+}
+
+TEST_P(ModelBatchCudaTest, WithBatchInvariantARowIsTheSameInBatchesOf1To64) {
+  Open(/*batch_invariant=*/true);
+  if (model_ == nullptr) return;
+  std::vector<Row> alone;
+  for (int64_t i = 0; i < 64; ++i) alone.push_back(Decode({i})[0]);
+  for (int64_t batch = 2; batch <= 64; ++batch) {
+    const std::vector<Row> rows = Decode(Seeds(batch, 0));
+    for (int64_t i = 0; i < batch; ++i) {
+      ASSERT_TRUE(rows[i] == alone[i]) << "row " << i << " of " << batch;
+    }
+  }
+}
+
+TEST_P(ModelBatchCudaTest, NeighboursChangeNoBitOfARow) {
+  Open(/*batch_invariant=*/false);
+  if (model_ == nullptr) return;
+  for (const int64_t batch : {2, 3, 4, 5, 8, 17, 32, 33, 64, 65, 128, 200}) {
+    SCOPED_TRACE(batch);
+    const std::vector<Row> rows = Decode(Seeds(batch, 0));
+    std::vector<int64_t> others = Seeds(batch, 300);
+    others.front() = 0;
+    others.back() = batch - 1;
+    const std::vector<Row> among_others = Decode(others);
+    EXPECT_TRUE(among_others.front() == rows.front());
+    EXPECT_TRUE(among_others.back() == rows.back());
+    std::swap(others.front(), others.back());
+    const std::vector<Row> moved = Decode(others);
+    EXPECT_TRUE(moved.front() == rows.back());
+    EXPECT_TRUE(moved.back() == rows.front());
+  }
+}
+
+TEST_P(ModelBatchCudaTest, NeighboursChangeNoBitOfAPrompt) {
+  Open(/*batch_invariant=*/false);
+  if (model_ == nullptr) return;
+  const std::vector<std::vector<int64_t>> lengths = {{17, 70, 1, 128, 40}, {1, 64, 1, 5, 90}};
+  const std::vector<Row> rows = RunSteps(lengths, {0, 1, 2, 3, 4});
+  const std::vector<Row> among_others = RunSteps(lengths, {10, 1, 12, 3, 14});
+  EXPECT_TRUE(among_others[1] == rows[1]);
+  EXPECT_TRUE(among_others[3] == rows[3]);
+}
+
+TEST_P(ModelBatchCudaTest, TwoRunsGiveTheSameBits) {
+  const std::vector<std::vector<int64_t>> lengths = {
+      {17, 70, 1, 128, 40}, {1, 64, 1, 5, 90}, {1, 1, 1, 1, 1}};
+  std::vector<Row> first;
+  for (int run = 0; run < 3; ++run) {
+    if (run != 1) Open(/*batch_invariant=*/false);  // the second run keeps the model
+    if (model_ == nullptr) return;
+    std::vector<Row> rows = RunSteps(lengths, {0, 1, 2, 3, 4});
+    const std::vector<Row> decoded = Decode(Seeds(96, 0));
+    rows.insert(rows.end(), decoded.begin(), decoded.end());
+    if (run == 0) first = rows;
+    EXPECT_TRUE(rows == first) << "run " << run;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ModelBatchCudaTest,
+    testing::Values(
+        Case{"SmallRwkv7", [] { return OpenGolden("rwkv/rand-x070/model.bf16.safetensors"); }},
+        Case{"SmallHybrid",
+             [] { return OpenGolden("hybrid/hxa079-qknorm/model.safetensors.index.json"); }},
+        Case{"WideRwkv7", [] { return MakeWide("1.5B"); }},
+        Case{"WideRwkv7WithFp16States", [] { return MakeWide("1.5B"); }, DType::kF16},
+        Case{"WideHybrid", [] { return MakeWide("hybrid-8B"); }}),
+    [](const testing::TestParamInfo<Case>& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace skein
