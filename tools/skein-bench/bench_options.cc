@@ -54,6 +54,9 @@ std::vector<ctl::Option> ModelOptionTable(BenchOptions& out) {
                      [&out](int64_t value) { out.layers = value; }),
       ctl::IntOption("seed", "N", "of weights and prompts (default 0)", 0, kMaxInt,
                      [&out](int64_t value) { out.engine.seed = static_cast<uint64_t>(value); }),
+      ctl::SwitchOption("batch-invariant",
+                        "on CUDA: rows do not depend on how many, up to 64, are beside them",
+                        &out.engine.batch_invariant),
   };
 }
 
@@ -145,6 +148,7 @@ void AddModel(const BenchOptions& options, Line& about) {
   about.push_back({"layers", engine.shape.layers});
   about.push_back({"weights", options.format});
   about.push_back({"states", options.state});
+  if (engine.batch_invariant) about.push_back({"batch-invariant", true});
 }
 
 absl::StatusOr<Ceilings> KnowCeilings(const BenchOptions& options, Device& device) {

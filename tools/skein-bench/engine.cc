@@ -20,7 +20,7 @@ constexpr int64_t kFillBytes = int64_t{64} << 20;
 
 absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const EngineOptions& options) {
   if (options.backend == "cpu") return Device::Cpu(options.threads);
-  return CreateCudaDevice({});
+  return CreateCudaDevice({.batch_invariant = options.batch_invariant});
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options,
