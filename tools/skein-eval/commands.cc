@@ -10,6 +10,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"logits", "write the logits after each of some tokens", RunLogits},
     {"perplexity", "how well a model predicts a text", RunPerplexity},
+    {"compare", "whether a backend answers prompts as the CPU does", RunCompare},
     {"make-model", "write a model of a real shape with random weights", RunMakeModel},
 };
 

@@ -19,6 +19,7 @@ struct Command {
 
 absl::Status RunLogits(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunPerplexity(const std::vector<std::string>& args, std::ostream& out);
+absl::Status RunCompare(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunMakeModel(const std::vector<std::string>& args, std::ostream& out);
 
 // Runs the command that `args` name. Returns the exit status: 0 fine, 1 failed, 2 used wrongly.

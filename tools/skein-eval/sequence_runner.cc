@@ -6,7 +6,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
-#include "kernels/device/stream.h"
+#include "kernels/device/memory.h"
+#include "kernels/linear/open_device.h"
 #include "worker/models/registry.h"
 #include "worker/weights/model_files.h"
 
@@ -15,25 +16,21 @@ namespace {
 
 constexpr int kPageTokens = 16;
 
-absl::Status CheckOptions(const RunnerOptions& options) {
-  if (options.model.empty()) return absl::InvalidArgumentError("--model is needed; see --help");
-  if (options.backend == "cuda") {
-    return absl::UnimplementedError("--backend cuda: this build has the CPU backend only");
-  }
-  if (options.backend != "cpu") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--backend \"", options.backend, "\", expected cpu or cuda"));
-  }
-  return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const RunnerOptions& options) {
+  if (options.backend == "cpu") return Device::Cpu(options.threads);
+  if (options.backend == "cuda") return OpenGpu({});
+  return absl::InvalidArgumentError(
+      absl::StrCat("--backend \"", options.backend, "\", expected cpu or cuda"));
 }
 
-absl::StatusOr<std::unique_ptr<PagePool>> MakePages(const KvLayout& kv, int64_t max_tokens) {
+absl::StatusOr<std::unique_ptr<PagePool>> MakePages(const KvLayout& kv, int64_t max_tokens,
+                                                    const Stream& stream) {
   PagePool::Layout layout;
   layout.num_planes = 2 * kv.num_layers;
   layout.token_bytes = int64_t{kv.num_kv_heads} * kv.head_dim * DTypeBytes(kv.dtype);
   layout.page_tokens = kPageTokens;
   const int64_t num_pages = (max_tokens + kPageTokens - 1) / kPageTokens;
-  return PagePool::Create(layout, num_pages * layout.num_planes * layout.page_bytes());
+  return PagePool::Create(layout, num_pages * layout.num_planes * layout.page_bytes(), stream);
 }
 
 }  // namespace
@@ -55,8 +52,9 @@ std::vector<ctl::Option> RunnerOptionTable(RunnerOptions& out) {
 
 absl::StatusOr<std::unique_ptr<SequenceRunner>> SequenceRunner::Create(const RunnerOptions& options,
                                                                        int64_t max_tokens) {
-  RETURN_IF_ERROR(CheckOptions(options));
-  std::unique_ptr<SequenceRunner> runner(new SequenceRunner(options));
+  if (options.model.empty()) return absl::InvalidArgumentError("--model is needed; see --help");
+  std::unique_ptr<SequenceRunner> runner(new SequenceRunner(options.chunk));
+  ASSIGN_OR_RETURN(runner->device_, OpenDevice(options));
   RETURN_IF_ERROR(runner->Load(options, max_tokens));
   return runner;
 }
@@ -67,14 +65,38 @@ absl::Status SequenceRunner::Load(const RunnerOptions& options, int64_t max_toke
   load.max_rows = chunk_;
   load.rope_theta = options.rope_theta;
   load.rms_norm_eps = options.rms_norm_eps;
-  ASSIGN_OR_RETURN(model_, LoadModel(*files, load, Stream(threads_)));
-  ASSIGN_OR_RETURN(states_, StatePool::Create(model_->state_layout().bytes, 1));
+  const Stream stream = device_->stream();
+  ASSIGN_OR_RETURN(model_, LoadModel(*files, load, stream));
+  ASSIGN_OR_RETURN(states_, StatePool::Create(model_->state_layout().bytes, 1, stream));
   ASSIGN_OR_RETURN(slot_, states_->Allocate());
   if (model_->kv_layout().num_layers > 0) {
-    ASSIGN_OR_RETURN(pages_, MakePages(model_->kv_layout(), max_tokens));
+    ASSIGN_OR_RETURN(pages_, MakePages(model_->kv_layout(), max_tokens, stream));
   }
-  logits_.resize(chunk_ * model_->description().vocab_size);
+  return Stage(max_tokens);
+}
+
+absl::Status SequenceRunner::Stage(int64_t max_tokens) {
+  const int64_t vocab = model_->description().vocab_size;
+  const int64_t num_pages = pages_ == nullptr ? 0 : pages_->PagesFor(max_tokens);
+  const size_t bytes = 3 * Arena::Rounded(chunk_ * sizeof(int32_t)) +
+                       Arena::Rounded(num_pages * sizeof(int32_t)) +
+                       Arena::Rounded(chunk_ * vocab * sizeof(float)) + 2 * Arena::kAlignment;
+  ASSIGN_OR_RETURN(staged_.arena, CreateStaging(device_->stream(), bytes));
+  Arena& arena = *staged_.arena;
+  ASSIGN_OR_RETURN(staged_.tokens, arena.AllocateTensor<int32_t>({chunk_}));
+  ASSIGN_OR_RETURN(staged_.positions, arena.AllocateTensor<int32_t>({chunk_}));
+  ASSIGN_OR_RETURN(staged_.logit_rows, arena.AllocateTensor<int32_t>({chunk_}));
+  ASSIGN_OR_RETURN(staged_.row_begin, arena.AllocateTensor<int32_t>({2}));
+  ASSIGN_OR_RETURN(staged_.slot, arena.AllocateTensor<int32_t>({1}));
+  ASSIGN_OR_RETURN(staged_.pages, arena.AllocateTensor<int32_t>({num_pages}));
+  ASSIGN_OR_RETURN(staged_.logits, arena.AllocateTensor<float>({chunk_, vocab}));
   return absl::OkStatus();
+}
+
+void SequenceRunner::Reset() {
+  states_->Clear(slot_);
+  if (pages_ != nullptr) pages_->Release(page_list_);
+  seen_ = 0;
 }
 
 absl::Status SequenceRunner::Feed(
@@ -90,7 +112,8 @@ absl::Status SequenceRunner::Feed(
   while (!tokens.empty()) {
     const size_t rows = std::min(tokens.size(), static_cast<size_t>(chunk_));
     RETURN_IF_ERROR(Step(tokens.first(rows)));
-    for (size_t i = 0; i < rows; ++i) RETURN_IF_ERROR(row({logits_.data() + i * vocab, vocab}));
+    for (size_t i = 0; i < rows; ++i)
+      RETURN_IF_ERROR(row({staged_.logits.data() + i * vocab, vocab}));
     tokens = tokens.subspan(rows);
   }
   return absl::OkStatus();
@@ -101,25 +124,29 @@ absl::Status SequenceRunner::Step(std::span<const int32_t> tokens) {
   if (pages_ != nullptr && !pages_->Extend(page_list_, seen_ + rows)) {
     return absl::ResourceExhaustedError("the pages for keys and values are full");
   }
-  std::vector<int32_t> positions(rows), logit_rows(rows);
-  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(seen_));
-  std::iota(logit_rows.begin(), logit_rows.end(), 0);
-  const int32_t row_begin[] = {0, static_cast<int32_t>(rows)};
+  std::copy(tokens.begin(), tokens.end(), staged_.tokens.data());
+  std::iota(staged_.positions.data(), staged_.positions.data() + rows, static_cast<int32_t>(seen_));
+  std::iota(staged_.logit_rows.data(), staged_.logit_rows.data() + rows, 0);
+  staged_.row_begin.data()[0] = 0;
+  staged_.row_begin.data()[1] = static_cast<int32_t>(rows);
+  staged_.slot.data()[0] = slot_;
+  std::copy(page_list_.begin(), page_list_.end(), staged_.pages.data());
   ModelBatch batch;
-  batch.tokens = {tokens.data(), {rows}};
-  batch.positions = {positions.data(), {rows}};
-  batch.row_begin = {row_begin, {2}};
-  batch.slots = {&slot_, {1}};
-  batch.logit_rows = {logit_rows.data(), {rows}};
+  batch.tokens = {staged_.tokens.data(), {rows}};
+  batch.positions = {staged_.positions.data(), {rows}};
+  batch.row_begin = {staged_.row_begin.data(), {2}};
+  batch.slots = {staged_.slot.data(), {1}};
+  batch.logit_rows = {staged_.logit_rows.data(), {rows}};
   batch.state.base = states_->base();
   if (pages_ != nullptr) {
-    batch.pages = {page_list_.data(), {1, static_cast<int64_t>(page_list_.size())}};
+    batch.pages = {staged_.pages.data(), {1, static_cast<int64_t>(page_list_.size())}};
     batch.kv = {pages_->base(), pages_->num_pages(), kPageTokens};
   }
-  batch.logits = {logits_.data(), {rows, model_->description().vocab_size}};
+  batch.logits = staged_.logits.Rows(0, rows);
   batch.max_rows = rows;
   seen_ += rows;
-  return model_->Forward(batch, Stream(threads_));
+  RETURN_IF_ERROR(model_->Forward(batch, device_->stream()));
+  return Synchronize(device_->stream());
 }
 
 }  // namespace skein::eval

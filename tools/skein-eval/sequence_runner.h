@@ -12,7 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#include "kernels/device/parallel_for.h"
+#include "kernels/device/arena.h"
+#include "kernels/device/device.h"
 #include "tools/skeinctl/options.h"
 #include "worker/memory/page_pool.h"
 #include "worker/memory/state_pool.h"
@@ -33,8 +34,9 @@ std::vector<ctl::Option> RunnerOptionTable(RunnerOptions& out);
 // Not thread-safe.
 class SequenceRunner {
  public:
-  // For up to `max_tokens` tokens. InvalidArgument if --model is missing or the backend has no name
-  // of ours, Unimplemented for a backend that is not built; else as ModelFiles::Open and LoadModel.
+  // For sequences of up to `max_tokens` tokens. InvalidArgument if --model is missing or the
+  // backend has no name of ours, Unavailable where there is no GPU for it; else as ModelFiles::Open
+  // and LoadModel.
   static absl::StatusOr<std::unique_ptr<SequenceRunner>> Create(const RunnerOptions& options,
                                                                 int64_t max_tokens);
 
@@ -43,23 +45,36 @@ class SequenceRunner {
   absl::Status Feed(std::span<const int32_t> tokens,
                     const std::function<absl::Status(std::span<const float> logits)>& row);
 
+  // Begins a sequence anew.
+  void Reset();
+
   const ModelDescription& model() const { return model_->description(); }
 
  private:
-  explicit SequenceRunner(const RunnerOptions& options)
-      : threads_(options.threads), chunk_(options.chunk) {}
+  // What a step reads and writes, where both the host and the device can.
+  struct Staged {
+    std::unique_ptr<Arena> arena;
+    TensorView<int32_t> tokens, positions, logit_rows;  // [chunk]
+    TensorView<int32_t> row_begin;                      // [2]
+    TensorView<int32_t> slot;                           // [1]
+    TensorView<int32_t> pages;                          // [pages of max_tokens]
+    TensorView<float> logits;                           // [chunk, vocab]
+  };
+
+  explicit SequenceRunner(int64_t chunk) : chunk_(chunk) {}
   absl::Status Load(const RunnerOptions& options, int64_t max_tokens);
+  absl::Status Stage(int64_t max_tokens);
   absl::Status Step(std::span<const int32_t> tokens);
 
-  ParallelFor threads_;
   const int64_t chunk_;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<StatePool> states_;
   std::unique_ptr<PagePool> pages_;
   int32_t slot_ = 0;
   PageList page_list_;
   int64_t seen_ = 0;
-  std::vector<float> logits_;  // [chunk, vocab]
+  Staged staged_;
 };
 
 }  // namespace skein::eval

@@ -95,6 +95,18 @@ TEST(EvalCommandsTest, PerplexityAndBitsPerByteFollowFromTheMeanOverTheWholeText
   EXPECT_GT(speed, 0);
 }
 
+TEST(EvalCommandsTest, TheCpuAnswersAsTheCpuDoes) {
+  const TempFolder folder;
+  const std::string chats = ReadFileOrDie(SourcePath("tests/e2e/data/eval_prompts.jsonl"));
+  WriteFile(folder.File("chats"), chats.substr(0, chats.find('\n', chats.find('\n') + 1)));
+  const Result result = RunTool({"compare", "--model", SourcePath("deploy/demo-model"), "--prompts",
+                                 folder.File("chats"), "--rounding", "0"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("answers          2, "));
+  EXPECT_THAT(result.out, HasSubstr("\nalike            2\n"));
+  EXPECT_THAT(result.out, HasSubstr("logits differ by 0.0000 at most"));
+}
+
 TEST(EvalCommandsTest, NegativeLogLikelihoodIsThatOfTheSoftmax) {
   const std::vector<float> logits = {0.0f, std::log(3.0f), 1000.0f, 1000.0f};
   EXPECT_NEAR(NegativeLogLikelihood({logits.data(), 2}, 1), std::log(4.0 / 3.0), 1e-6);
@@ -132,10 +144,6 @@ TEST(EvalCommandsTest, WrongUseIsExplained) {
                 1,
                 "cannot be read"},
            Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out,
-                 "--backend", "cuda"},
-                1,
-                "CPU backend only"},
-           Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out,
                  "--backend", "tpu"},
                 2,
                 "expected cpu or cuda"},
@@ -143,6 +151,14 @@ TEST(EvalCommandsTest, WrongUseIsExplained) {
                  "--out", out},
                 1,
                 "none"},
+           Case{{"compare", "--model", *golden}, 2, "--model and --prompts are needed"},
+           Case{{"compare", "--model", *golden, "--prompts", folder.File("tokens")},
+                1,
+                "no tokenizer or no chat format"},
+           Case{{"compare", "--model", SourcePath("deploy/demo-model"), "--prompts",
+                 folder.File("tokens")},
+                2,
+                "line 1: expected {\"messages\""},
            Case{{"perplexity", "--model", *golden}, 2, "--model and --text are needed"},
            Case{{"perplexity", "--model", *golden, "--text", folder.File("tokens")},
                 1,
