@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -34,20 +35,30 @@ void FillModelDefaults(ModelConfig& model) {
   if (model.name().empty() && !model.path().empty()) model.set_name(NameOfPath(model.path()));
 }
 
+// Empty if the environment names no such place.
+std::string DefaultCacheDir() {
+  const char* const cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return absl::StrCat(cache, "/skein");
+  const char* const home = std::getenv("HOME");
+  if (home != nullptr && *home == '/') return absl::StrCat(home, "/.cache/skein");
+  return "";
+}
+
 void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
   if (engine.device().empty() || engine.device() == "auto") {
     engine.set_device(has_cuda ? "cuda" : "cpu");
   }
   if (engine.state_dtype().empty()) engine.set_state_dtype("fp32");
-  const uint32_t max_sequences = engine.device() == "cuda" ? 256 : 64;
-  engine.set_max_sequences(OrDefault(engine.max_sequences(), max_sequences));
+  const bool cuda = engine.device() == "cuda";
+  if (cuda && engine.cache_dir().empty()) engine.set_cache_dir(DefaultCacheDir());
+  engine.set_max_sequences(OrDefault(engine.max_sequences(), cuda ? 256u : 64u));
   engine.set_max_queue(OrDefault(engine.max_queue(), 512u));
   engine.set_max_queue_tokens(OrDefault(engine.max_queue_tokens(), 1u << 20));
   engine.set_stall_s(OrDefault(engine.stall_s(), 60u));
-  engine.set_max_rows_per_step(OrDefault(engine.max_rows_per_step(), 512u));
+  engine.set_max_rows_per_step(OrDefault(engine.max_rows_per_step(), cuda ? 2048u : 512u));
   // A small max_rows_per_step alone asks for small steps: it is no contradiction.
   engine.set_prefill_chunk(
-      OrDefault(engine.prefill_chunk(), std::min(256u, engine.max_rows_per_step())));
+      OrDefault(engine.prefill_chunk(), std::min(cuda ? 2048u : 256u, engine.max_rows_per_step())));
   engine.set_page_tokens(OrDefault(engine.page_tokens(), 16u));
   engine.set_kv_bytes(OrDefault(engine.kv_bytes(), uint64_t{1} << 30));
   engine.set_max_prompt_tokens(OrDefault(engine.max_prompt_tokens(), 32768u));

@@ -97,6 +97,16 @@ FlagGroup EngineFlags(WorkerConfig& config) {
               engine.set_batch_invariant(true);
               return absl::OkStatus();
             }},
+           {"cache-dir", "DIR",
+            "on CUDA: where measured choices of kernels are kept between runs\n(default: skein in "
+            "$XDG_CACHE_HOME, or in ~/.cache)",
+            SetText([&](const std::string& v) { engine.set_cache_dir(v); })},
+           {"no-autotune", "",
+            "on CUDA: likely kernels in place of measured ones: loads faster,\nserves slower",
+            [&](const std::string&) {
+              engine.set_no_autotune(true);
+              return absl::OkStatus();
+            }},
            {"max-sequences", "N", "sequences that run at a time (default: 64, with CUDA 256)",
             SetUint32([&](uint32_t v) { engine.set_max_sequences(v); })},
            {"max-queue", "N", "requests that wait; more are refused (default: 512)",

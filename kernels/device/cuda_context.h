@@ -37,6 +37,9 @@ struct CudaContext {
   // Programmatic dependent launch between the kernels of a step (compute capability 9.0 and up).
   bool dependent_launch = true;
 
+  // While set, shapes of products that nothing is known of are measured where they come up, outside
+  // captures: for a first pass through a model at load.
+  bool tuning = false;
   Matmul* matmul = nullptr;  // products by cublasLt; null where the library is missing
 };
 

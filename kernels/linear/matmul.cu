@@ -56,18 +56,13 @@ absl::StatusOr<std::unique_ptr<Matmul>> Matmul::Create(MatmulOptions options) {
       new Matmul(std::move(options), std::move(library), std::move(fingerprint)));
 }
 
-void Matmul::set_tuning(bool tuning) {
-  tuning_ = tuning;
-  if (tuning) unmeasured_.clear();
-}
-
 std::optional<ProductPlan> Matmul::PlanOf(const ProductGroup& group) const {
   const auto found = plans_.find(BucketOf(group));
   if (found == plans_.end()) return std::nullopt;
   return found->second;
 }
 
-absl::StatusOr<ProductPlan> Matmul::Unmeasured(const ProductGroup& bucket,
+absl::StatusOr<ProductPlan> Matmul::FirstGuess(const ProductGroup& bucket,
                                                const CudaContext& context) {
   ProductPlan plan;
   if (TileProductsTake(bucket, context)) {
@@ -78,7 +73,6 @@ absl::StatusOr<ProductPlan> Matmul::Unmeasured(const ProductGroup& bucket,
                      library_->Algorithms(bucket, context.workspace_bytes, 1));
     plan.algorithm = first[0];
   }
-  unmeasured_[bucket] = plan;
   return plan;
 }
 
@@ -86,17 +80,22 @@ absl::StatusOr<ProductPlan> Matmul::PlanFor(const ProductGroup& bucket,
                                             const CudaContext& context) {
   const auto found = plans_.find(bucket);
   if (found != plans_.end()) return found->second;
+  const bool tune = context.tuning && options_.autotune && !Capturing(context.stream);
   const auto stand_in = unmeasured_.find(bucket);
-  if (stand_in != unmeasured_.end()) return stand_in->second;
+  if (stand_in != unmeasured_.end() && (stand_in->second.tried || !tune)) {
+    return stand_in->second.plan;
+  }
   const std::optional<std::string> kept = cache_.Find(GroupName(bucket));
   const std::optional<ProductPlan> plan = kept ? ParsePlan(*kept) : std::nullopt;
   if (plan.has_value()) return plans_[bucket] = *plan;
-  if (tuning_ && options_.autotune && !Capturing(context.stream)) {
+  if (tune) {
     RETURN_IF_ERROR(Prepare({&bucket, 1}, context));
     const auto prepared = plans_.find(bucket);
     if (prepared != plans_.end()) return prepared->second;
   }
-  return Unmeasured(bucket, context);
+  ASSIGN_OR_RETURN(const ProductPlan guess, FirstGuess(bucket, context));
+  unmeasured_[bucket] = {guess, tune};
+  return guess;
 }
 
 absl::Status Matmul::Run(const ProductGroup& group, std::span<const ProductOperands> operands,

@@ -38,11 +38,9 @@ class Matmul {
   // about 0.1 s a group, allocates 0.1 to 0.3 GB for that time and waits for the device. Without
   // memory for it, or without autotune, plans stay unmeasured.
   absl::Status Prepare(std::span<const ProductGroup> groups, const CudaContext& context);
-  // While set, Run does the same when it meets an unknown group, outside captures: for a first pass
-  // through a model at load. What could not be measured is not tried again until it is set anew.
-  void set_tuning(bool tuning);
 
-  // Enqueues a group with WholeVectors. Unknown groups run unmeasured.
+  // Enqueues a group with WholeVectors. An unknown group is prepared if the context says `tuning`,
+  // but not a second time if that failed; otherwise it runs unmeasured.
   absl::Status Run(const ProductGroup& group, std::span<const ProductOperands> operands,
                    CudaContext& context);
   // The same by a given plan.
@@ -54,19 +52,25 @@ class Matmul {
   LibraryProducts& library() { return *library_; }
 
  private:
+  // For a plan that has not been measured.
+  struct StandIn {
+    ProductPlan plan;
+    bool tried = false;  // measuring it failed
+  };
+
   Matmul(MatmulOptions options, std::unique_ptr<LibraryProducts> library, std::string fingerprint);
 
   absl::StatusOr<ProductPlan> PlanFor(const ProductGroup& bucket, const CudaContext& context);
-  absl::StatusOr<ProductPlan> Unmeasured(const ProductGroup& bucket, const CudaContext& context);
+  absl::StatusOr<ProductPlan> FirstGuess(const ProductGroup& bucket, const CudaContext& context);
   absl::StatusOr<ProductPlan> Measured(const ProductGroup& bucket, const CudaContext& context);
   absl::Status PrepareOne(const ProductGroup& bucket, const CudaContext& context);
 
   const MatmulOptions options_;
   const std::unique_ptr<LibraryProducts> library_;
   TuneCache cache_;
-  bool tuning_ = false;
-  absl::flat_hash_map<ProductGroup, ProductPlan> plans_;       // by bucket
-  absl::flat_hash_map<ProductGroup, ProductPlan> unmeasured_;  // what stands in for one
+  // By bucket.
+  absl::flat_hash_map<ProductGroup, ProductPlan> plans_;
+  absl::flat_hash_map<ProductGroup, StandIn> unmeasured_;
 };
 
 }  // namespace skein

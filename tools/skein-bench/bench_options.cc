@@ -66,6 +66,11 @@ std::vector<ctl::Option> MachineOptionTable(BenchOptions& out) {
                       &out.engine.backend),
       ctl::IntOption("threads", "N", "of the host (default: one per core)", 1, 1024,
                      [&out](int64_t value) { out.engine.threads = static_cast<int>(value); }),
+      ctl::TextOption("cache-dir", "DIR",
+                      "on CUDA: where measured choices of kernels are kept (default: nowhere)",
+                      &out.engine.cache_directory),
+      ctl::SwitchOption("no-autotune", "on CUDA: likely kernels in place of measured ones",
+                        &out.no_autotune),
       ctl::IntOption("runs", "N", "repetitions, of which the median counts (default 5)", 1, 1000,
                      [&out](int64_t value) { out.runs = value; }),
       ctl::NumberOption("bandwidth", "GB/S", "what the floors assume, instead of measuring it",
@@ -110,6 +115,7 @@ absl::Status ResolveModel(BenchOptions& options) {
 }
 
 absl::Status ResolveMachine(BenchOptions& options) {
+  options.engine.autotune = !options.no_autotune;
   std::string& backend = options.engine.backend;
   if (backend.empty()) backend = ProbeCuda().ok() ? "cuda" : "cpu";
   if (backend == "cpu") return absl::OkStatus();

@@ -28,11 +28,12 @@ struct BenchOptions {
   std::string shape, format = "fp16", state = "fp32";
   int64_t layers = 0;
   double ffn_zeros = 0.85;
+  bool no_autotune = false;
 };
 
 // --shape, --format, --ffn-zeros, --layers, --seed and what belongs to them.
 std::vector<ctl::Option> ModelOptionTable(BenchOptions& out);
-// --backend, --threads, --json, --runs, --bandwidth, --flops.
+// --backend, --threads, --cache-dir, --no-autotune, --json, --runs, --bandwidth, --flops.
 std::vector<ctl::Option> MachineOptionTable(BenchOptions& out);
 
 // Parses `args` by `table`. `name` is the command's. InvalidArgument for more than `max_positional`

@@ -92,6 +92,7 @@ absl::StatusOr<Timed> Measure(Engine& engine, int64_t sequences, const Arguments
                                                        .prompt_tokens = kPromptTokens,
                                                        .context = arguments.context,
                                                        .max_new_tokens = arguments.steps + 1}));
+  RETURN_IF_ERROR(engine.runner().WarmUpDecode(sequences));
   RETURN_IF_ERROR(TimedRun(batch, std::min(kWarmUpSteps, arguments.steps)).status());
   Timed timed;
   std::vector<int32_t> first = batch.drawn();

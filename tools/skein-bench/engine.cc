@@ -5,6 +5,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/device/memory.h"
+#include "kernels/linear/open_device.h"
 #include "tools/random_model/model_in_memory.h"
 #include "tools/random_model/weights.h"
 #include "tools/skein-bench/timing.h"
@@ -20,7 +21,11 @@ constexpr int64_t kFillBytes = int64_t{64} << 20;
 
 absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const EngineOptions& options) {
   if (options.backend == "cpu") return Device::Cpu(options.threads);
-  return CreateCudaDevice({.batch_invariant = options.batch_invariant});
+  GpuOptions gpu;
+  gpu.cuda.batch_invariant = options.batch_invariant;
+  gpu.cache_directory = options.cache_directory;
+  gpu.autotune = options.autotune;
+  return OpenGpu(gpu);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(const EngineOptions& options,

@@ -29,8 +29,11 @@ struct EngineOptions {
   DType format = DType::kF16;
   DType state = DType::kF32;  // of the WKV states; on the CPU fp32 alone
   uint64_t seed = 0;
-  int threads = 0;               // of the host; 0: one per core
-  bool batch_invariant = false;  // as CudaOptions
+  int threads = 0;  // of the host; 0: one per core
+  // As in GpuOptions.
+  bool batch_invariant = false;
+  std::string cache_directory;
+  bool autotune = true;
 };
 
 // Unavailable, with the reason, if the backend cannot be used here.

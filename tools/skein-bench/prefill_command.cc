@@ -73,6 +73,7 @@ struct Timed {
 absl::StatusOr<Timed> Measure(Engine& engine, const Prompts& prompts, int64_t runs) {
   ASSIGN_OR_RETURN(Batch batch, Batch::Create(engine, {.sequences = prompts.count,
                                                        .prompt_tokens = prompts.tokens}));
+  RETURN_IF_ERROR(engine.runner().WarmUpPrompt(std::min(prompts.total(), engine.size().max_rows)));
   Timed timed;
   std::vector<int32_t> first;
   for (int64_t run = -1; run < runs; ++run) {  // the first one warms up

@@ -215,6 +215,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_p
   loop.limits = options_.limits;
   loop.clock = options_.clock;
   loop.metrics = metrics_ ? &*metrics_ : nullptr;
+  loop.on_progress = [this] { NoteLoadProgress(); };
   loop.on_load_change = [this](const LoadSnapshot& load) { OnLoadChange(load); };
   ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(model), text.tokenizer,
                                                   served->device->stream(), std::move(loop)));

@@ -328,6 +328,9 @@ absl::StatusOr<std::unique_ptr<StepLoop>> StepLoop::Create(
                                       {.max_rows = limits.max_rows_per_step,
                                        .max_sequences = limits.max_sequences,
                                        .max_outputs = MaxOutputs(limits)}));
+  RETURN_IF_ERROR(parts.runner->WarmUp([&] {
+    if (options.on_progress) options.on_progress();
+  }));
   parts.model = std::move(model);
   parts.tokenizer = std::move(tokenizer);
   return std::unique_ptr<StepLoop>(

@@ -52,6 +52,9 @@ class StepLoop {
     EngineLimits limits;
     const Clock* clock = &Clock::Real();
     WorkerMetrics* metrics = nullptr;  // may be null
+    // Called by Create while it gets ready what would otherwise keep the first steps waiting. May
+    // be null.
+    std::function<void()> on_progress;
     // Called by the loop's thread whenever a field of the snapshot other than `steps` changed. Must
     // not block.
     std::function<void(const LoadSnapshot&)> on_load_change;

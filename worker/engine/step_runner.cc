@@ -6,6 +6,8 @@
 
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
+#include "kernels/device/cuda_context.h"
+#include "kernels/linear/product_group.h"
 
 namespace skein {
 namespace {
@@ -61,6 +63,31 @@ SampleArgs SamplingOf(const BatchPlan& plan, StepResult& result) {
   args.top_tokens = ViewOf(result.top_tokens, num_outputs, kMaxTopLogprobs);
   args.top_logprobs = ViewOf(result.top_logprobs, num_outputs, kMaxTopLogprobs);
   return args;
+}
+
+// Steps of sequences that are nobody's, with the page table of one page if there is one. The decode
+// is filled up to its size when it is staged.
+BatchPlan NobodysDecode(bool paged) {
+  BatchPlan plan;
+  plan.row_begin = plan.penalty_begin = plan.bias_begin = plan.banned_begin = {0};
+  plan.max_rows = 1;
+  plan.max_pages = paged ? 1 : 0;
+  return plan;
+}
+
+BatchPlan NobodysPrompt(int64_t rows, bool paged) {
+  BatchPlan plan = NobodysDecode(paged);
+  plan.tokens.resize(rows);
+  plan.positions.resize(rows);
+  plan.row_begin.push_back(static_cast<int32_t>(rows));
+  plan.slots = {-1};
+  plan.pages.resize(plan.max_pages);
+  plan.max_rows = rows;
+  plan.logit_rows = {static_cast<int32_t>(rows - 1)};
+  plan.sampled_from = {0};
+  plan.samples = {{.padding = true}};
+  plan.penalty_begin = plan.bias_begin = plan.banned_begin = {0, 0};
+  return plan;
 }
 
 }  // namespace
@@ -138,6 +165,46 @@ absl::Status StepRunner::Replay(const BatchPlan& plan, const GraphKey& key) {
     ASSIGN_OR_RETURN(graph, Capture(stream_, [&] { return Enqueue(plan); }));
   }
   return graph->Launch(stream_);
+}
+
+absl::Status StepRunner::RunTuning(const BatchPlan& plan, int64_t sequences) {
+  RETURN_IF_ERROR(buffers_->Stage(plan, sequences).status());
+  stream_.cuda().tuning = true;
+  const absl::Status enqueued = Enqueue(plan);
+  stream_.cuda().tuning = false;
+  RETURN_IF_ERROR(enqueued);
+  return Synchronize(stream_);
+}
+
+absl::Status StepRunner::WarmUpDecode(int64_t sequences) {
+  if (stream_.on_cpu()) return absl::OkStatus();
+  const bool paged = model_.kv_layout().num_layers > 0;
+  const BatchPlan plan = NobodysDecode(paged);
+  const int64_t bucket = Bucket(sequences);
+  RETURN_IF_ERROR(RunTuning(plan, bucket));
+  if (paged) return absl::OkStatus();  // recorded with as many pages as they will have
+  const GraphKey key = {bucket, 0};
+  ASSIGN_OR_RETURN(graphs_[key], Capture(stream_, [&] { return Enqueue(plan); }));
+  return absl::OkStatus();
+}
+
+absl::Status StepRunner::WarmUpPrompt(int64_t rows) {
+  if (stream_.on_cpu()) return absl::OkStatus();
+  return RunTuning(NobodysPrompt(rows, model_.kv_layout().num_layers > 0), 1);
+}
+
+absl::Status StepRunner::WarmUp(absl::FunctionRef<void()> on_step) {
+  if (stream_.on_cpu()) return absl::OkStatus();
+  for (const int64_t bucket : kBuckets) {
+    if (bucket > std::min(limits_.max_sequences, limits_.max_rows)) break;
+    RETURN_IF_ERROR(WarmUpDecode(bucket));
+    on_step();
+  }
+  for (int64_t rows = 1; rows <= limits_.max_rows; rows = RowBucket(rows) + 1) {
+    RETURN_IF_ERROR(WarmUpPrompt(std::min(RowBucket(rows), limits_.max_rows)));
+    on_step();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StepRunner::Enqueue(const BatchPlan& plan) {

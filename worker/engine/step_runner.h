@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -51,6 +52,14 @@ class StepRunner {
   // unknown.
   absl::StatusOr<const StepResult*> Run(const BatchPlan& plan);
 
+  // Make such a step ready before it is wanted: kernels are loaded, products of shapes that nothing
+  // is known of are measured, the decode of a model without KV cache is recorded. At most what the
+  // limits allow. On the CPU there is nothing to do.
+  absl::Status WarmUpDecode(int64_t sequences);
+  absl::Status WarmUpPrompt(int64_t rows);
+  // All sizes within the limits; `on_step` is called after each.
+  absl::Status WarmUp(absl::FunctionRef<void()> on_step);
+
   // The number of sequences that a decode of `sequences` is filled up to.
   static int64_t Bucket(int64_t sequences);
 
@@ -64,6 +73,7 @@ class StepRunner {
   absl::Status RunOnCpu(const BatchPlan& plan);
   absl::Status RunOnCuda(const BatchPlan& plan);
   absl::Status Enqueue(const BatchPlan& plan);
+  absl::Status RunTuning(const BatchPlan& plan, int64_t sequences);
   absl::Status Replay(const BatchPlan& plan, const GraphKey& key);
   absl::Status Forward(ModelBatch batch);
   absl::Status SampleOutputs(SampleArgs args, int64_t num_model_outputs);

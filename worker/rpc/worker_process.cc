@@ -71,6 +71,8 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.use_cuda = engine.device() == "cuda";
   options.device_memory = static_cast<int64_t>(engine.device_memory());
   options.gpu.cuda.batch_invariant = engine.batch_invariant();
+  options.gpu.cache_directory = engine.cache_dir();
+  options.gpu.autotune = !engine.no_autotune();
   options.state_dtype = engine.state_dtype() == "fp16" ? DType::kF16 : DType::kF32;
   options.metrics = &metrics;
   return options;

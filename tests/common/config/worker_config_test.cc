@@ -1,5 +1,6 @@
 #include "common/config/worker_config.h"
 
+#include <cstdlib>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -52,11 +53,27 @@ TEST(WorkerConfigTest, WhatIsGivenStays) {
   EXPECT_EQ(config.engine().kv_bytes(), 9u);
 }
 
-TEST(WorkerConfigTest, TheDeviceDecidesTheDefaultOfMaxSequences) {
+TEST(WorkerConfigTest, TheDeviceDecidesHowLargeStepsAre) {
   EXPECT_EQ(Config("", true).engine().device(), "cuda");
   EXPECT_EQ(Config("", true).engine().max_sequences(), 256u);
+  EXPECT_EQ(Config("", true).engine().max_rows_per_step(), 2048u);
+  EXPECT_EQ(Config("", true).engine().prefill_chunk(), 2048u);
   EXPECT_EQ(Config("engine { device: 'cpu' }", true).engine().max_sequences(), 64u);
+  EXPECT_EQ(Config("engine { device: 'cpu' }", true).engine().max_rows_per_step(), 512u);
   EXPECT_TRUE(Validate(Config("model { path: 'm' }", true), true).ok());
+}
+
+TEST(WorkerConfigTest, TheCacheIsWhereTheEnvironmentKeepsCaches) {
+  ::setenv("XDG_CACHE_HOME", "/caches", 1);
+  EXPECT_EQ(Config("", true).engine().cache_dir(), "/caches/skein");
+  EXPECT_EQ(Config("engine { cache_dir: '/mine' }", true).engine().cache_dir(), "/mine");
+  EXPECT_EQ(Config("", false).engine().cache_dir(), "");
+  ::setenv("XDG_CACHE_HOME", "relative", 1);
+  ::setenv("HOME", "/home/goose", 1);
+  EXPECT_EQ(Config("", true).engine().cache_dir(), "/home/goose/.cache/skein");
+  ::unsetenv("HOME");
+  EXPECT_EQ(Config("", true).engine().cache_dir(), "");
+  ::unsetenv("XDG_CACHE_HOME");
 }
 
 TEST(WorkerConfigTest, ASmallStepMakesASmallChunk) {

@@ -327,7 +327,7 @@ TEST_F(MatmulTest, UnknownGroupsRunUnmeasuredUnlessTuning) {
   ASSERT_TRUE(matmul.ok()) << matmul.status();
   const Problem problem = MakeProblem(Group(96, 256, 136, DType::kBF16, true));
   for (const bool tuning : {false, true}) {
-    (*matmul)->set_tuning(tuning);
+    context_.tuning = tuning;
     const OnDevice on_device(problem);
     ASSERT_TRUE((*matmul)->Run(problem.group, {&on_device.operands, 1}, context_).ok());
     EXPECT_LE(WorstError(on_device.Result(problem), problem.expected), 5e-6);
