@@ -36,6 +36,7 @@ absl::Status OutcomeError(SampleOutcome outcome, int64_t num_drawn) {
 }  // namespace
 
 void Committer::Commit(const BatchPlan& plan, const StepResult& result, uint64_t step) {
+  now_ = clock_.Now();
   for (const BatchPlan::Entry& entry : plan.entries) {
     entry.sequence->last_step = step;
     if (!entry.sequence->request->ended) CommitEntry(entry, result);
@@ -75,16 +76,16 @@ bool Committer::KeepScores(const BatchPlan::Entry& entry, const StepResult& resu
 
 void Committer::Start(ActiveRequest& request) {
   const bool draws = request.request.stopping.max_tokens > 0;
-  if (draws) request.first_token = clock_.Now() - request.accepted;
+  if (draws) request.first_token = now_ - request.accepted;
   if (metrics_ != nullptr) {
     metrics_->prompt_tokens.Increment(static_cast<double>(request.prompt_size()));
     if (draws) {
       metrics_->first_token_seconds.Observe(absl::ToDoubleSeconds(*request.first_token));
     }
   }
-  request.request.sink->Start({.seed = request.request.sampling.seed,
-                               .prompt_tokens = request.prompt_size(),
-                               .prompt = std::move(request.prompt)});
+  outbox_.Start(request.request.sink, {.seed = request.request.sampling.seed,
+                                       .prompt_tokens = request.prompt_size(),
+                                       .prompt = std::move(request.prompt)});
   request.prompt.clear();
   request.started = true;
 }
@@ -96,7 +97,7 @@ void Committer::FinishUndrawn(Sequence& sequence) {
     chunk.choice = choice;
     chunk.finish = FinishReason::kLength;
     CountFinish(*chunk.finish);
-    request.request.sink->Write(std::move(chunk));
+    outbox_.Write(request.request.sink, std::move(chunk));
   }
   request.unfinished_choices = 1;
   Finish(sequence);
@@ -126,7 +127,7 @@ void Committer::CommitDraw(Sequence& sequence, const StepResult& result, int out
   if (ended) CountFinish(*chunk.finish);
   if (ended || !chunk.text.empty() || !chunk.tokens.empty()) {
     chunk.drawn = std::exchange(sequence.num_untold, 0);
-    request.request.sink->Write(std::move(chunk));
+    outbox_.Write(request.request.sink, std::move(chunk));
   }
   if (ended) Finish(sequence);
 }
@@ -154,12 +155,11 @@ void Committer::Extend(Sequence& sequence, int32_t token, OutputChunk& chunk) co
 
 void Committer::ObserveDraw(Sequence& sequence) const {
   if (metrics_ == nullptr) return;
-  const absl::Time now = clock_.Now();
   metrics_->generated_tokens.Increment();
   if (sequence.num_drawn > 1) {
-    metrics_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now - sequence.last_token));
+    metrics_->inter_token_seconds.Observe(absl::ToDoubleSeconds(now_ - sequence.last_token));
   }
-  sequence.last_token = now;
+  sequence.last_token = now_;
 }
 
 void Committer::CountFinish(FinishReason reason) const {

@@ -1,11 +1,14 @@
-// StepResult -> sequences and sinks: counts tokens, assembles text, finds the end of each choice.
+// StepResult -> sequences and outbox: counts tokens, assembles text, finds the end of each choice.
 #pragma once
 
 #include <cstdint>
 
+#include "absl/time/time.h"
+
 #include "common/base/clock.h"
 #include "common/text/tokenizer.h"
 #include "worker/engine/batch_plan.h"
+#include "worker/engine/outbox.h"
 #include "worker/engine/sequence_set.h"
 #include "worker/engine/step_runner.h"
 #include "worker/metrics.h"
@@ -17,9 +20,13 @@ namespace skein {
 class Committer {
  public:
   // Borrows; `tokenizer` and `metrics` may be null.
-  Committer(SequenceSet* sequences, const Tokenizer* tokenizer, const Clock* clock,
+  Committer(SequenceSet* sequences, Outbox* outbox, const Tokenizer* tokenizer, const Clock* clock,
             WorkerMetrics* metrics)
-      : sequences_(*sequences), tokenizer_(tokenizer), clock_(*clock), metrics_(metrics) {}
+      : sequences_(*sequences),
+        outbox_(*outbox),
+        tokenizer_(tokenizer),
+        clock_(*clock),
+        metrics_(metrics) {}
 
   void Commit(const BatchPlan& plan, const StepResult& result, uint64_t step);
 
@@ -37,9 +44,11 @@ class Committer {
   void Finish(Sequence& sequence) const;
 
   SequenceSet& sequences_;
+  Outbox& outbox_;
   const Tokenizer* const tokenizer_;
   const Clock& clock_;
   WorkerMetrics* const metrics_;
+  absl::Time now_;  // of this step
 };
 
 }  // namespace skein

@@ -16,6 +16,7 @@
 #include "worker/engine/batch_plan.h"
 #include "worker/engine/commit.h"
 #include "worker/engine/inbox.h"
+#include "worker/engine/outbox.h"
 #include "worker/engine/planner.h"
 #include "worker/engine/request_checks.h"
 #include "worker/engine/sequence_set.h"
@@ -55,7 +56,8 @@ class StepLoop::Impl {
                   .prefill_chunk = options_.limits.prefill_chunk,
                   .max_scored_rows = kMaxScoredRows}),
         builder_(description().vocab_size, vocabulary_),
-        committer_(&sequences_, parts_.tokenizer.get(), options_.clock, options_.metrics) {
+        committer_(&sequences_, &outbox_, parts_.tokenizer.get(), options_.clock,
+                   options_.metrics) {
     inbox_.Publish(CurrentLoad());
     if (options_.metrics != nullptr) ReportCapacity();
     thread_ = std::thread([this] { Run(); });
@@ -98,7 +100,8 @@ class StepLoop::Impl {
       if (sequences_.empty()) continue;
       const absl::Time begin = options_.clock->Now();
       const BatchPlan& plan = Plan();
-      const absl::StatusOr<const StepResult*> result = parts_.runner->Run(plan);
+      const absl::StatusOr<const StepResult*> result =
+          parts_.runner->Run(plan, [this] { Deliver(); });
       if (!result.ok()) {
         Fail(result.status());
         continue;
@@ -108,11 +111,18 @@ class StepLoop::Impl {
       Observe(plan, begin);
     }
     EndAll(absl::UnavailableError("the worker stopped"));
+    Deliver();
+  }
+
+  // Tells the requests what the last step brought.
+  void Deliver() {
+    if (const int ended = outbox_.Deliver(); ended > 0) inbox_.Ended(ended);
   }
 
   // Blocks only when nothing runs or waits. False once the loop is to stop.
   bool DrainInbox() {
     bool stop = false;
+    if (requests_.empty()) Deliver();
     for (Command& command : inbox_.Take(requests_.empty())) {
       switch (command.kind) {
         case Command::Kind::kSubmit:
@@ -222,13 +232,11 @@ class StepLoop::Impl {
     std::erase_if(waiting_,
                   [](const ActiveRequest* request) { return request->ended.has_value(); });
     Publish();
-    const size_t before = requests_.size();
     absl::erase_if(requests_, [this](const auto& entry) {
       if (!entry.second->ended) return false;
       TellEnd(*entry.second);
       return true;
     });
-    if (requests_.size() != before) inbox_.Ended(static_cast<int>(before - requests_.size()));
   }
 
   void TellEnd(const ActiveRequest& request) {
@@ -237,12 +245,13 @@ class StepLoop::Impl {
       options_.metrics->request_seconds.Observe(absl::ToDoubleSeconds(total));
       options_.metrics->CountRequest(*request.ended);
     }
-    request.request.sink->End(*request.ended, {.prompt_tokens = request.prompt_size(),
-                                               .cached_tokens = 0,
-                                               .completion_tokens = request.completion_tokens,
-                                               .queue_wait = request.queue_wait,
-                                               .first_token = request.first_token,
-                                               .total = total});
+    outbox_.End(request.request.sink, *request.ended,
+                {.prompt_tokens = request.prompt_size(),
+                 .cached_tokens = 0,
+                 .completion_tokens = request.completion_tokens,
+                 .queue_wait = request.queue_wait,
+                 .first_token = request.first_token,
+                 .total = total});
   }
 
   // Of requests that have their slots; the inbox knows the others.
@@ -295,6 +304,7 @@ class StepLoop::Impl {
   SequenceSet sequences_;
   const Planner planner_;
   BatchBuilder builder_;
+  Outbox outbox_;
   Committer committer_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<ActiveRequest>>
       requests_;                        // accepted and not ended

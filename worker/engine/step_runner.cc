@@ -115,10 +115,16 @@ absl::StatusOr<std::unique_ptr<StepRunner>> StepRunner::Create(Model* model,
   return runner;
 }
 
-absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan) {
+absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan,
+                                                  absl::FunctionRef<void()> meanwhile) {
   SKEIN_CHECK(plan.num_rows() > 0 && plan.num_outputs() <= limits_.max_outputs);
   ResizeResult(plan.num_outputs());
-  RETURN_IF_ERROR(stream_.on_cpu() ? RunOnCpu(plan) : RunOnCuda(plan));
+  if (stream_.on_cpu()) {
+    meanwhile();
+    RETURN_IF_ERROR(RunOnCpu(plan));
+  } else {
+    RETURN_IF_ERROR(RunOnCuda(plan, meanwhile));
+  }
   return &result_;
 }
 
@@ -128,7 +134,7 @@ absl::Status StepRunner::RunOnCpu(const BatchPlan& plan) {
   return SampleOutputs(SamplingOf(plan, result_), plan.num_model_outputs());
 }
 
-absl::Status StepRunner::RunOnCuda(const BatchPlan& plan) {
+absl::Status StepRunner::RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void()> meanwhile) {
   const int64_t sequences = static_cast<int64_t>(plan.slots.size());
   const int64_t bucket = Bucket(sequences);
   const bool replayed =
@@ -138,6 +144,7 @@ absl::Status StepRunner::RunOnCuda(const BatchPlan& plan) {
   RETURN_IF_ERROR(replayed ? Replay(plan, {bucket, buffers_->pages_per_sequence()})
                            : Enqueue(plan));
   RETURN_IF_ERROR(buffers_->Fetch());
+  meanwhile();
   RETURN_IF_ERROR(Synchronize(stream_));
   const int64_t outputs = plan.num_outputs();
   std::copy_n(buffers_->tokens(), outputs, result_.tokens.begin());

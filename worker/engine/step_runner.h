@@ -48,9 +48,11 @@ class StepRunner {
                                                             const Stream& stream,
                                                             const Limits& limits);
 
-  // The result is valid until the next call. An error is the model's: what its state holds is then
-  // unknown.
-  absl::StatusOr<const StepResult*> Run(const BatchPlan& plan);
+  // Calls `meanwhile` once while the step runs on a GPU, or before it on the CPU; after an error it
+  // may not have been called. The result is valid until the next call. An error is the model's:
+  // what its state holds is then unknown.
+  absl::StatusOr<const StepResult*> Run(
+      const BatchPlan& plan, absl::FunctionRef<void()> meanwhile = [] {});
 
   // Make such a step ready before it is wanted: kernels are loaded, products of shapes that nothing
   // is known of are measured, the decode of a model without KV cache is recorded. At most what the
@@ -71,7 +73,7 @@ class StepRunner {
              const Limits& limits)
       : model_(*model), states_(*states), pages_(*pages), stream_(stream), limits_(limits) {}
   absl::Status RunOnCpu(const BatchPlan& plan);
-  absl::Status RunOnCuda(const BatchPlan& plan);
+  absl::Status RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void()> meanwhile);
   absl::Status Enqueue(const BatchPlan& plan);
   absl::Status RunTuning(const BatchPlan& plan, int64_t sequences);
   absl::Status Replay(const BatchPlan& plan, const GraphKey& key);
