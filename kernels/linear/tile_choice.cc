@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "kernels/linear/tile_products.h"
@@ -15,33 +16,59 @@ constexpr ProductTile kTiles[] = {
     {128, 128, 1, false, 2}, {128, 128, 2, false, 2}, {128, 128, 3, false, 2},
     {128, 128, 4, false, 2}, {128, 128, 6, false, 2}, {128, 128, 8, false, 2}};
 
-// Microseconds, as measured on an H100.
-constexpr double kMultiplyUs = 0.0057;  // 128 rows times 128 outputs times one input
-constexpr double kBeginUs = 2.5;        // of a kernel
-constexpr double kFinishUs = 1.5;       // of a tile
-constexpr double kReduceUs = 2.0;       // of a cluster's sums
-constexpr double kBytesPerUs = 2.7e6;   // of weights from memory
-constexpr int64_t kMinInputs = 256;     // of a block that shares a tile's inputs with others
+// Microseconds, as measured on an H100 for models of width 2048 and 4096 and 128 to 2048 rows.
+struct TileCost {
+  double step;    // 64 inputs of a tile, of two where a multiprocessor has two blocks
+  double finish;  // of a tile, or of two
+};
+
+TileCost CostOf(const ProductTile& tile) {
+  if (tile.pair) return {0.87, 4.0};
+  if (tile.blocks == 2) return {0.72, 8.3};
+  if (tile.rows == 256) return {0.73, 5.0};
+  if (tile.outputs == 256) return {0.70, 4.8};
+  return tile.outputs == 192 ? TileCost{0.50, 5.8} : TileCost{0.38, 2.5};
+}
+
+constexpr double kBiasUs = 6.8;        // of 128 rows and 128 outputs with bias and activation
+constexpr double kPairedBiasUs = 6.2;  // of two such where a multiprocessor has two blocks
+constexpr double kBeginUs = 3.9;       // of a kernel
+constexpr double kReduceUs = 1.1;      // of a cluster's sums, each time that its size doubles
+// What a block that has the device to itself takes of its time among as many as there can be.
+constexpr double kLoneShare = 0.64;
+constexpr double kBytesPerUs = 2.0e6;  // of weights from memory
+constexpr int64_t kStepInputs = 64;
+constexpr int64_t kMinInputs = 256;  // of a block that shares a tile's inputs with others
 
 int64_t Tiles(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
 
-// The blocks of a multiprocessor share its time, so it is their sum that counts.
+// Of a block, for its part of a tile.
+double BlockMicroseconds(const ProductShape& shape, const ProductTile& tile) {
+  const TileCost cost = CostOf(tile);
+  double finish = cost.finish;
+  if (shape.bias) {
+    finish += tile.blocks == 2 ? kPairedBiasUs : kBiasUs * tile.rows * tile.outputs / (128 * 128);
+  }
+  return static_cast<double>(Tiles(shape.inputs, kStepInputs)) / tile.split * cost.step + finish;
+}
+
 double Microseconds(const ProductGroup& group, const ProductTile& tile, int sm_count) {
   const int size = tile.pair ? 2 : tile.split;
   const int64_t rows = Tiles(group.rows, tile.rows * (tile.pair ? 2 : 1)) * (tile.pair ? 2 : 1);
-  const double area = tile.rows / 128.0 * tile.outputs / 128.0;
   double blocks = 0, busy = 0;
   for (const ProductShape& shape : group.shapes()) {
-    const double count = static_cast<double>(rows * Tiles(shape.outputs, tile.outputs));
-    blocks += count * tile.split;
-    busy += count * (area * kMultiplyUs * shape.inputs + tile.split * kFinishUs * area);
+    const double count =
+        static_cast<double>(rows * Tiles(shape.outputs, tile.outputs) * tile.split);
+    blocks += count;
+    busy += count * BlockMicroseconds(shape, tile);
   }
-  // Clusters leave a few multiprocessors out.
-  const int64_t usable = sm_count - (size > 2 ? size : 0);
-  const double average = busy / blocks;
-  const double waves = static_cast<double>(Tiles(static_cast<int64_t>(blocks), usable));
+  // Large clusters leave a few multiprocessors out.
+  const double wave = (sm_count - sm_count % size) * tile.blocks;
+  const double waves = std::ceil(blocks / wave);
+  double multiply = waves * busy / blocks;
+  if (waves == 1) multiply *= kLoneShare + (1 - kLoneShare) * blocks / wave;
   const double memory = 2.0 * group.weights() / kBytesPerUs;
-  return kBeginUs + (tile.split > 1 ? kReduceUs : 0.0) + std::max(waves * average, memory);
+  return kBeginUs + kReduceUs * std::log2(tile.split) + std::max(multiply, memory);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -10,7 +11,7 @@
 namespace skein {
 namespace {
 
-ProductGroup Group(int64_t rows, int64_t inputs, std::initializer_list<int64_t> outputs) {
+ProductGroup Group(int64_t rows, int64_t inputs, const std::vector<int64_t>& outputs) {
   ProductGroup group;
   group.rows = rows;
   for (const int64_t o : outputs) {
@@ -97,6 +98,37 @@ TEST(ProductPlanTest, OnlyWholeVectorsAreTaken) {
   group.products[0] = {
       .inputs = 64, .outputs = 8, .activation = Activation::kTanh, .accumulate = true};
   EXPECT_FALSE(WholeVectors(group));
+}
+
+// Of all tiles these were the fastest on an H100, or within 5% of it.
+TEST(ProductPlanTest, PickedTilesAreThoseThatMeasuredFastest) {
+  constexpr int kMultiprocessors = 132;
+  const auto transposed = [](ProductGroup group) {
+    group.transposed = true;
+    return group;
+  };
+  const std::vector<int64_t> stage_a = {4096, 4096, 4096, 128, 128, 96, 480};
+  struct Case {
+    ProductGroup group;
+    ProductTile tile;
+  };
+  for (const Case& c : {Case{Group(128, 4096, {4096}), {128, 128, 2}},
+                        {Group(128, 4096, {16384}), {128, 128, 1}},
+                        {transposed(Group(128, 16384, {4096})), {128, 128, 2}},
+                        {Group(128, 4096, stage_a), {128, 128, 1}},
+                        {Group(512, 4096, {4096}), {128, 128, 1}},
+                        {Group(512, 4096, {16384}), {128, 256, 1}},
+                        {Group(512, 4096, {4096, 4096, 4096}), {128, 192, 1}},
+                        {Group(512, 4096, {128, 128, 96, 480}), {128, 128, 4}},
+                        {Group(2048, 4096, {4096}), {128, 256, 1}},
+                        {Group(2048, 4096, {16384}), {128, 256, 1}},
+                        {transposed(Group(2048, 16384, {4096})), {128, 256, 1}},
+                        {Group(2048, 2048, {2048}), {128, 256, 1}},
+                        {Group(2048, 2048, {8192}), {128, 256, 1}}}) {
+    const ProductTile tile = PickTile(c.group, kMultiprocessors);
+    EXPECT_EQ(tile, c.tile) << GroupName(c.group) << ": " << tile.rows << "x" << tile.outputs
+                            << " split " << tile.split;
+  }
 }
 
 // No wave of blocks leaves most of an H100 idle, whatever the model's size.
