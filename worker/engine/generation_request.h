@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 
 #include "kernels/sample/sampling_params.h"
+#include "worker/engine/conditioning.h"
 #include "worker/engine/token_sink.h"
 
 namespace skein {
@@ -38,6 +39,7 @@ struct GenerationRequest {
   SamplingParams sampling;
   StoppingParams stopping;
   std::optional<LogprobsParams> logprobs;
+  Conditioning conditioning;
   int num_choices = 1;
   bool strip_leading_space = false;  // of each choice's first text
   absl::Time deadline = absl::InfiniteFuture();

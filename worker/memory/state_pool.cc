@@ -59,4 +59,10 @@ void StatePool::Copy(int32_t from, int32_t to) {
   skein::Copy(stream_, Record(to), Record(from), record_bytes_).IgnoreError();
 }
 
+void StatePool::Install(const InitialState& state, int32_t slot) {
+  SKEIN_CHECK(slot > kZeroSlot && slot <= num_slots_ && used_[slot]);
+  SKEIN_CHECK(static_cast<int64_t>(state.record->bytes()) >= record_bytes_);
+  skein::Copy(stream_, Record(slot), state.record->data(), record_bytes_).IgnoreError();
+}
+
 }  // namespace skein

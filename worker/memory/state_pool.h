@@ -9,6 +9,7 @@
 
 #include "kernels/device/arena.h"
 #include "kernels/device/stream.h"
+#include "worker/memory/initial_state.h"
 
 namespace skein {
 
@@ -29,6 +30,8 @@ class StatePool {
   void Free(int32_t slot);
   void Clear(int32_t slot) { Copy(kZeroSlot, slot); }
   void Copy(int32_t from, int32_t to);
+  // `state` must live until what was enqueued is done.
+  void Install(const InitialState& state, int32_t slot);
 
   void* base() const { return base_; }  // [slots + 1, record_bytes]; lives as long as the pool
   int64_t record_bytes() const { return record_bytes_; }

@@ -53,6 +53,16 @@ TEST(StatePoolTest, CopyTakesTheWholeRecordAndNothingElse) {
   EXPECT_TRUE(IsZero(**pool, 1));
 }
 
+TEST(StatePoolTest, InstallFillsOneRecord) {
+  auto pool = StatePool::Create(kBytes, 2);
+  for (int i = 0; i < 2; ++i) (void)(*pool)->Allocate();
+  InitialState state = {*Arena::Create(kBytes), "5a"};
+  std::memset(state.record->data(), 0x5a, kBytes);
+  (*pool)->Install(state, 2);
+  EXPECT_EQ(std::memcmp(Record(**pool, 2), state.record->data(), kBytes), 0);
+  EXPECT_TRUE(IsZero(**pool, 1));
+}
+
 TEST(StatePoolTest, RecordsMayBeEmptyButSlotsAreCountedStill) {
   auto pool = StatePool::Create(0, 2);
   ASSERT_TRUE(pool.ok());
