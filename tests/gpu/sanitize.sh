@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Runs the CUDA tests and skein-bench's check under compute-sanitizer, for a machine with a GPU and CUDA 13.
+#
+#   tests/gpu/sanitize.sh FOLDER [TOOL ...]
+#
+# FOLDER holds the programs: the bin/ of a bundle, made by  tools/bundle.sh build/cuda OUT $(tests/gpu/sanitize.sh --programs)
+# TOOL is memcheck, racecheck or initcheck; all three by default. Each run is a line with its exit status, and its
+# output a file in ./sanitize.PID. JOBS runs go on at once (8), each for at most LIMIT seconds (300). The exit status
+# is 1 if one fails or reports something.
+set -euo pipefail
+
+# Program and --gtest_filter: small shapes of every operation, for each tool. racecheck and initcheck slow kernels down
+# by one to two orders of magnitude and leave out what differs from the rest in its size alone.
+runs='
+kernels_channel_mix_in_test -*AreRefused
+kernels_channel_mix_out_test -*AreRefused
+kernels_embedding_test -*AreRefused
+kernels_gated_mlp_in_test -*AreRefused
+kernels_gemv_test AgreesWith*:Zeros*:Several*:AddsTo*:DependentLaunch*
+kernels_head_test -*AreRefused
+kernels_hybrid_wkv_test -*AreRefused
+kernels_kv_append_test *
+kernels_linear_test AgreesWith*:*OnCuda:Several*
+kernels_matmul_test AgreesWith*OddSizes:DependentLaunch*:AGroup*
+kernels_paged_attention_cuda_test DecodesRagged*:DecodesAll*:PrefillsRagged*:PrefillsChunks*:TakesOdd*:Skips*
+kernels_product_paths_test GroupsOf*:SharedTiles*:SizesThat*:WeightsAndRows*:DependentLaunch*
+kernels_project_add_test -*AreRefused
+kernels_rms_project_test -*AreRefused
+kernels_rope_table_test -*AreRefused
+kernels_time_mix_in_test -*AreRefused
+kernels_time_mix_wkv_test -*AreRefused
+kernels_wkv7_test AgreesWith*:StatesOf*:PromptsIn*:ARow*:GivesThe*
+sample_cuda_test *InAFewRows
+sample_test *ProcessedLogprobs*/1:*ADeadEnd*/1:*AGiven*/1:*MasksOutrank*/1:*Padding*/1
+skein-bench check --shape tiny --backend cuda --batch 1,3
+skein-bench check --shape hybrid-tiny --backend cuda --batch 1,3
+'
+
+if [[ "${1:-}" == --programs ]]; then
+  awk 'NF {print $1}' <<<"$runs" | sort -u
+  exit
+fi
+if (($# < 1)) || [[ "$1" == -* ]]; then
+  sed -n 's/^# \{0,1\}//; 2,10p' "$0" >&2
+  exit 2
+fi
+folder=$(realpath "$1")
+tools=("${@:2}")
+((${#tools[@]})) || tools=(memcheck racecheck initcheck)
+logs=$PWD/sanitize.$$
+mkdir -p "$logs"
+export folder logs SKEIN_REQUIRE_GPU=1
+
+one() {
+  local tool program arguments status=0
+  read -r tool program arguments <<<"$1"
+  local log="$logs/$tool-$program-${arguments//[^A-Za-z-]/}.txt"
+  local command=("$folder/$program" "--gtest_filter=$(sed 's/\(^-\{0,1\}\|:\)\([^*]\)/\1*\2/g' <<<"$arguments")")
+  # shellcheck disable=SC2206  # words of a command line
+  [[ "$program" == skein-bench ]] && command=("$folder/$program" $arguments)
+  timeout -k 5 "${LIMIT:-300}" compute-sanitizer --tool "$tool" --error-exitcode 99 --print-limit 20 "${command[@]}" \
+    >"$log" 2>&1 || status=$?
+  if ((status == 0)) && [[ "$program" != skein-bench ]] && ! grep -q '\[  PASSED  \] [1-9]' "$log"; then status=98; fi
+  printf '%-9s %3d %s %s\n' "$tool" "$status" "$program" "$arguments"
+  ((status == 0))
+}
+export -f one
+
+for tool in "${tools[@]}"; do
+  awk -v tool="$tool" 'NF {print tool, $0}' <<<"$runs"
+done | xargs -d '\n' -P "${JOBS:-8}" -I{} bash -c 'one "$1"' one {} || { echo "$0: see $logs" >&2; exit 1; }
