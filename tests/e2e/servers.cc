@@ -26,7 +26,8 @@ std::vector<std::string> WorkerCommand(const WorkerServer::Options& options) {
   if (options.scripted) command = {SCRIPTED_WORKER};
   command.insert(command.end(),
                  {"--name", "demo", "--listen", options.listen, "--metrics-listen", "127.0.0.1:0"});
-  if (!options.scripted) command.insert(command.end(), {"--device", TestDevice()});
+  // Measuring kernels would take longer than most tests.
+  if (!options.scripted) command.insert(command.end(), {"--device", TestDevice(), "--no-autotune"});
   if (!options.config.empty()) command.insert(command.end(), {"--config", "/dev/stdin"});
   command.insert(command.end(), options.flags.begin(), options.flags.end());
   return command;

@@ -6,7 +6,7 @@
 #
 # BIN is the folder of the programs, such as a bundle's bin; OUT keeps the results (a temporary folder). Fails if the
 # served rate is below MIN_RATIO of the predicted one. Settings, with their defaults: SHAPE=1.5B DTYPE=fp16 STATE=fp32
-# DEVICE=cuda STREAMS=128 PROMPT=128 ANSWER=256 REQUESTS=1024 ROWS=512 MIN_RATIO=0.85; ROWS are max_rows_per_step.
+# DEVICE=cuda STREAMS=128 PROMPT=128 ANSWER=256 REQUESTS=1024 ROWS=2048 MIN_RATIO=0.85; ROWS are max_rows_per_step.
 set -euo pipefail
 
 if (($# < 1)) || [[ ! -x "$1/skein-worker" ]]; then
@@ -17,7 +17,7 @@ bin=$(realpath "$1")
 out=${2:-$(mktemp -d)}
 mkdir -p "$out"
 : "${SHAPE:=1.5B}" "${DTYPE:=fp16}" "${STATE:=fp32}" "${DEVICE:=cuda}" "${STREAMS:=128}" "${PROMPT:=128}"
-: "${ANSWER:=256}" "${REQUESTS:=1024}" "${ROWS:=512}" "${MIN_RATIO:=0.85}"
+: "${ANSWER:=256}" "${REQUESTS:=1024}" "${ROWS:=2048}" "${MIN_RATIO:=0.85}"
 
 servers=()
 clean_up() {
