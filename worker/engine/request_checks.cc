@@ -36,6 +36,16 @@ std::vector<uint32_t> AllowedMask(const std::vector<int32_t>& allowed,
   return mask;
 }
 
+absl::Status CheckConditioning(const Conditioning& conditioning) {
+  const std::vector<StateBranch>& branches = conditioning.branches;
+  if (branches.empty() || (branches.size() == 1 && branches[0].weight == 1)) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat(
+      "conditioning: ", branches.size(),
+      " weighted states, expected a single one of weight 1: mixtures are not supported"));
+}
+
 }  // namespace
 
 absl::Status CheckLimits(const EngineLimits& limits) {
@@ -62,7 +72,7 @@ absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size) 
         absl::StrCat("logprobs: ", request.logprobs->top, ", expected 0 to ", kMaxTopLogprobs));
   }
   if (request.sink == nullptr) return absl::InvalidArgumentError("sink: none");
-  return absl::OkStatus();
+  return CheckConditioning(request.conditioning);
 }
 
 absl::Status CheckFits(const GenerationRequest& request, int max_sequences,

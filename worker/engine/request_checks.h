@@ -17,7 +17,8 @@ namespace skein {
 // InvalidArgument, naming the field, for limits that cannot work.
 absl::Status CheckLimits(const EngineLimits& limits);
 
-// InvalidArgument for values that would read or write outside the model's tables.
+// InvalidArgument for values that would read or write outside the model's tables, Unimplemented for
+// conditioning by more than one state.
 absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size);
 // InvalidArgument for a request that would not fit into empty pools.
 absl::Status CheckFits(const GenerationRequest& request, int max_sequences,

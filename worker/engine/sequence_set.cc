@@ -15,6 +15,7 @@ bool SequenceSet::Admit(ActiveRequest& request) {
   sequence->tokens = wanted.prompt;
   sequence->penalties = PenaltyTable(wanted.sampling, wanted.prompt);
   sequence->memory.slot = *states_.Allocate();
+  InstallStart(*sequence);
   pages_.Extend(sequence->memory.pages, request.prompt_size());
   for (int choice = 1; choice < wanted.num_choices; ++choice) {
     request.reserved_slots.push_back(*states_.Allocate());
@@ -118,7 +119,15 @@ bool SequenceSet::Grow(size_t index) {
 void SequenceSet::Resume(Sequence& sequence) {
   pages_.Extend(sequence.memory.pages, sequence.num_tokens());
   states_.Clear(sequence.memory.slot);
+  InstallStart(sequence);
   sequence.paused = false;
+}
+
+// Into a slot that holds zeros.
+void SequenceSet::InstallStart(const Sequence& sequence) {
+  const std::vector<StateBranch>& branches = sequence.request->request.conditioning.branches;
+  if (branches.empty() || branches[0].state == nullptr) return;
+  states_.Install(*branches[0].state, sequence.memory.slot);
 }
 
 void SequenceSet::Pause(Sequence& sequence) {

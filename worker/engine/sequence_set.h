@@ -49,6 +49,7 @@ class SequenceSet {
   bool CanStart(int64_t num_tokens) const;
   bool Grow(size_t index);
   void Resume(Sequence& sequence);
+  void InstallStart(const Sequence& sequence);
   void Pause(Sequence& sequence);
   void Release(Sequence& sequence);
   void ReleaseReserved(ActiveRequest& request);

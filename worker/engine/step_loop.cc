@@ -360,6 +360,7 @@ LoadSnapshot StepLoop::Load() const { return impl_->inbox().Load(); }
 absl::Status StepLoop::CheckRoom() const { return impl_->inbox().CheckRoom(/*prompt_tokens=*/1); }
 absl::Duration StepLoop::StalledFor() const { return impl_->inbox().StalledFor(); }
 const ModelDescription& StepLoop::model() const { return impl_->description(); }
+const StateLayout& StepLoop::state_layout() const { return impl_->model().state_layout(); }
 int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state_layout().bytes; }
 int64_t StepLoop::kv_bytes_per_token() const {
   return impl_->model().kv_layout().bytes_per_token();

@@ -72,7 +72,8 @@ class StepLoop {
 
   // Never blocks. The id names the request in Cancel. ResourceExhausted if the queue is full (then
   // RetryAfterOf says when to come back); Unavailable while draining, or after the model failed;
-  // InvalidArgument for values that the model cannot take and for a request that could never fit.
+  // InvalidArgument for values that the model cannot take and for a request that could never fit;
+  // Unimplemented for conditioning by more than one state.
   // All of these but refused values have a ReasonOf. The sink is called only if this returned an
   // id.
   absl::StatusOr<uint64_t> Submit(GenerationRequest request);
@@ -91,6 +92,7 @@ class StepLoop {
   // How long there has been work and no step has come back.
   absl::Duration StalledFor() const;
   const ModelDescription& model() const;
+  const StateLayout& state_layout() const;  // of every InitialState
   int64_t state_bytes_per_sequence() const;
   int64_t kv_bytes_per_token() const;
   // Longest prompt plus output that the pools can hold for one sequence; no limit (INT64_MAX)

@@ -47,6 +47,16 @@ TEST(RequestChecksTest, RefusesWhatWouldReachOutsideTheModel) {
   }
 }
 
+TEST(RequestChecksTest, OneStateOfWeightOneIsAllThatIsTaken) {
+  GenerationRequest request = ValidRequest();
+  request.conditioning.branches = {{nullptr, 1}};
+  EXPECT_TRUE(CheckRequest(request, kVocab).ok());
+  request.conditioning.branches[0].weight = 0.5f;
+  EXPECT_EQ(CheckRequest(request, kVocab).code(), absl::StatusCode::kUnimplemented);
+  request.conditioning.branches = {{nullptr, 0.5f}, {nullptr, 0.5f}};
+  EXPECT_EQ(CheckRequest(request, kVocab).code(), absl::StatusCode::kUnimplemented);
+}
+
 TEST(RequestChecksTest, RefusesWhatCouldNeverFit) {
   GenerationRequest request = ValidRequest();
   EXPECT_TRUE(CheckFits(request, 1, 7).ok());

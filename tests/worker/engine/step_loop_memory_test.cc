@@ -1,5 +1,9 @@
 // KV pages run out: sequences give way, come back, and say what they would have said.
 #include <atomic>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -40,6 +44,45 @@ TEST(StepLoopMemoryTest, SequencesThatGaveWayContinueUnchanged) {
   EXPECT_GT(beginnings, 24 + 5);
   EXPECT_EQ(harness.loop().Load().free_kv_pages, 24);
   EXPECT_EQ(harness.loop().Load().free_state_slots, SmallLimits().max_sequences);
+}
+
+// FakeModel's record: a hash of what came before, and how many tokens those were.
+std::shared_ptr<const InitialState> StateOfHash(uint64_t hash) {
+  InitialState state{.record = *Arena::Create(2 * sizeof(uint64_t)), .content_hash = ""};
+  const uint64_t record[] = {hash, 0};
+  std::memcpy(state.record->data(), record, sizeof(record));
+  return std::make_shared<const InitialState>(std::move(state));
+}
+
+std::vector<int32_t> TokensOf(const CollectingSink& sink, int choice) {
+  EXPECT_TRUE(sink.WaitEnd());
+  EXPECT_TRUE(sink.status().ok()) << sink.status();
+  return sink.choice(choice).ids();
+}
+
+TEST(StepLoopMemoryTest, EachSequenceStartsFromItsStateAlsoAfterGivingWay) {
+  std::atomic<int> beginnings{0};
+  const std::shared_ptr<const InitialState> states[] = {nullptr, StateOfHash(7), StateOfHash(8)};
+  std::vector<GenerationRequest> requests;
+  std::vector<std::vector<int32_t>> alone;
+  {
+    EngineHarness roomy;
+    for (const auto& state : states) {
+      GenerationRequest request = MakeRequest({1, 2, 3, 4, 5, 6, 7, 8, 9}, 40);
+      request.num_choices = 2;
+      request.sampling.temperature = 1;
+      request.conditioning.branches = {{state, 1}};
+      requests.push_back(request);
+      alone.push_back(TokensOf(*roomy.Start(request), 1));
+    }
+  }
+  EXPECT_NE(alone[0], alone[1]);
+  EXPECT_NE(alone[1], alone[2]);
+  EngineHarness harness(WithPages(24, beginnings));
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  for (int i = 0; i < 12; ++i) sinks.push_back(harness.Start(requests[i % 3]));
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(TokensOf(*sinks[i], 1), alone[i % 3]) << i;
+  EXPECT_GT(beginnings, 12);
 }
 
 TEST(StepLoopMemoryTest, ARequestMayFillEveryPageEvenWithManyChoices) {
