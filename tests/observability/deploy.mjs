@@ -1,4 +1,4 @@
-// What deploy/ has for Prometheus and Grafana, and what docs/operations.md says about it.
+// What deploy/ has for Prometheus and Grafana, and what docs/ says about it.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -27,8 +27,8 @@ export function documentedMetrics() {
     ? [`${name}_bucket`, `${name}_count`, `${name}_sum`] : []))]);
 }
 
-// The anchors of the document's headings.
-export function documentedAnchors() {
-  return new Set([...read('docs/operations.md').matchAll(/^#+ (.*)$/gm)].map((match) =>
+// The anchors of the sections of docs/alerts.md.
+export function runbookAnchors() {
+  return new Set([...read('docs/alerts.md').matchAll(/^## (.*)$/gm)].map((match) =>
     match[1].toLowerCase().replaceAll(/[^a-z0-9 _-]/g, '').replaceAll(' ', '-')));
 }
