@@ -38,6 +38,22 @@ absl::StatusOr<std::unique_ptr<Arena>> CreatePinnedArena(size_t bytes) {
   return Arena::Own(data, size, [](void* memory, size_t) { cudaFreeHost(memory); });
 }
 
+absl::StatusOr<std::unique_ptr<Arena>> Upload(const CudaContext& context, const Arena& host) {
+  // A thread that never met the GPU has the first one.
+  RETURN_IF_ERROR(CudaStatus("cudaSetDevice", cudaSetDevice(context.device)));
+  ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena, CreateDeviceArena(host.bytes()));
+  // The model's own stream may be recording a graph just now.
+  cudaStream_t stream = nullptr;
+  RETURN_IF_ERROR(CudaStatus("stream", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)));
+  cudaError_t error =
+      cudaMemcpyAsync(arena->data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream);
+  const cudaError_t done = cudaStreamSynchronize(stream);
+  if (error == cudaSuccess) error = done;
+  cudaStreamDestroy(stream);
+  RETURN_IF_ERROR(CudaStatus("upload", error));
+  return arena;
+}
+
 absl::Status Copy(CudaContext& context, void* to, const void* from, size_t bytes) {
   return CudaStatus("copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, context.stream));
 }

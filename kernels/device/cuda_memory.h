@@ -16,6 +16,7 @@ namespace skein::cuda {
 
 absl::StatusOr<std::unique_ptr<Arena>> CreateDeviceArena(size_t bytes);
 absl::StatusOr<std::unique_ptr<Arena>> CreatePinnedArena(size_t bytes);
+absl::StatusOr<std::unique_ptr<Arena>> Upload(const CudaContext& context, const Arena& host);
 absl::Status Copy(CudaContext& context, void* to, const void* from, size_t bytes);
 absl::Status Zero(CudaContext& context, void* to, size_t bytes);
 absl::Status Synchronize(CudaContext& context);

@@ -22,6 +22,11 @@ absl::StatusOr<std::unique_ptr<Arena>> CreateStaging(const Stream& stream, size_
   SKEIN_ON_CUDA(cuda::CreatePinnedArena(bytes));
 }
 
+absl::StatusOr<std::unique_ptr<Arena>> Upload(const Stream& stream, std::unique_ptr<Arena> host) {
+  if (stream.on_cpu()) return host;
+  SKEIN_ON_CUDA(cuda::Upload(stream.cuda(), *host));
+}
+
 absl::Status Copy(const Stream& stream, void* to, const void* from, size_t bytes) {
   if (bytes == 0) return absl::OkStatus();
   if (stream.on_cpu()) {

@@ -18,6 +18,10 @@ absl::StatusOr<std::unique_ptr<Arena>> CreateArena(const Stream& stream, size_t 
 // Host memory that copies to and from that place are fast with: pinned on CUDA.
 absl::StatusOr<std::unique_ptr<Arena>> CreateStaging(const Stream& stream, size_t bytes);
 
+// Host memory brought to where the stream computes: on the CPU `host` itself, on CUDA a copy in GPU
+// memory. Done on return and apart from what is enqueued: any thread may call it at any time.
+absl::StatusOr<std::unique_ptr<Arena>> Upload(const Stream& stream, std::unique_ptr<Arena> host);
+
 // On the CPU done on return. On CUDA enqueued: host memory must come from CreateStaging and stay as
 // it is until Synchronize. Internal errors with CUDA's words.
 absl::Status Copy(const Stream& stream, void* to, const void* from, size_t bytes);

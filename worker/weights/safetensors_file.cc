@@ -230,6 +230,24 @@ absl::StatusOr<std::vector<NamedTensor>> ReadSafetensors(std::span<const std::by
   return result;
 }
 
+absl::StatusOr<absl::btree_map<std::string, std::string>> ReadSafetensorsMetadata(
+    std::span<const std::byte> file) {
+  ASSIGN_OR_RETURN(const absl::string_view header, HeaderText(file));
+  absl::btree_map<std::string, std::string> metadata;
+  bool inside = false;
+  std::string key;
+  const auto visit = [&](const JsonEvent& event) {
+    const bool is_key = event.kind == JsonEvent::kKey;
+    if (event.depth == 1 && is_key) inside = event.text == kMetadata;
+    if (event.depth != 2 || !inside) return absl::OkStatus();
+    if (is_key) key = std::string(event.text);
+    if (event.kind == JsonEvent::kString) metadata[key] = std::string(event.text);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(ParseJsonEvents(header, kMaxDepth, visit));
+  return metadata;
+}
+
 absl::StatusOr<absl::btree_map<std::string, std::string>> ReadSafetensorsIndex(
     absl::string_view text) {
   absl::btree_map<std::string, std::string> files;

@@ -21,6 +21,11 @@ namespace skein {
 // shape, gaps or overlaps between tensors.
 absl::StatusOr<std::vector<NamedTensor>> ReadSafetensors(std::span<const std::byte> file);
 
+// The texts that the header keeps under __metadata__; empty without. DataLoss if the header cannot
+// be read.
+absl::StatusOr<absl::btree_map<std::string, std::string>> ReadSafetensorsMetadata(
+    std::span<const std::byte> file);
+
 // A model.safetensors.index.json: tensor name to the file that holds it. DataLoss unless every file
 // is a plain name that ends in ".safetensors".
 absl::StatusOr<absl::btree_map<std::string, std::string>> ReadSafetensorsIndex(
