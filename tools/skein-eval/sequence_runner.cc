@@ -47,6 +47,8 @@ std::vector<ctl::Option> RunnerOptionTable(RunnerOptions& out) {
                         [&out](double value) { out.rope_theta = static_cast<float>(value); }),
       ctl::NumberOption("rms-norm-eps", "X", "likewise", 0.0, 1.0,
                         [&out](double value) { out.rms_norm_eps = static_cast<float>(value); }),
+      ctl::TextOption("state", "FILE[:LAYOUT]",
+                      "tuned state to start from; LAYOUT is vk, kv or auto (default)", &out.state),
   };
 }
 
@@ -69,10 +71,39 @@ absl::Status SequenceRunner::Load(const RunnerOptions& options, int64_t max_toke
   ASSIGN_OR_RETURN(model_, LoadModel(*files, load, stream));
   ASSIGN_OR_RETURN(states_, StatePool::Create(model_->state_layout().bytes, 1, stream));
   ASSIGN_OR_RETURN(slot_, states_->Allocate());
+  if (!options.state.empty()) RETURN_IF_ERROR(LoadState(options.state));
   if (model_->kv_layout().num_layers > 0) {
     ASSIGN_OR_RETURN(pages_, MakePages(model_->kv_layout(), max_tokens, stream));
   }
   return Stage(max_tokens);
+}
+
+absl::Status SequenceRunner::LoadState(const std::string& state) {
+  std::string path = state;
+  TunedStateLayout layout = TunedStateLayout::kAutomatic;
+  // What follows a colon may also be part of the file's name.
+  const size_t colon = state.rfind(':');
+  if (colon != std::string::npos) {
+    const auto named = ParseTunedStateLayout(state.substr(colon + 1));
+    if (named.ok()) {
+      layout = *named;
+      path.resize(colon);
+    }
+  }
+  ASSIGN_OR_RETURN(tuned_, LoadTunedState(path, layout, model_->description(),
+                                          model_->state_layout(), device_->stream()));
+  states_->Install(*tuned_->state, slot_);
+  return absl::OkStatus();
+}
+
+std::string SequenceRunner::DescribeState() const {
+  if (!tuned_.has_value()) return "";
+  std::string text = absl::StrCat("state ", tuned_->state->content_hash, ", ",
+                                  TunedStateLayoutName(tuned_->layout), "\n");
+  for (const std::string& warning : tuned_->warnings) {
+    absl::StrAppend(&text, "state: ", warning, "\n");
+  }
+  return text;
 }
 
 absl::Status SequenceRunner::Stage(int64_t max_tokens) {
@@ -94,7 +125,7 @@ absl::Status SequenceRunner::Stage(int64_t max_tokens) {
 }
 
 void SequenceRunner::Reset() {
-  states_->Clear(slot_);
+  tuned_.has_value() ? states_->Install(*tuned_->state, slot_) : states_->Clear(slot_);
   if (pages_ != nullptr) pages_->Release(page_list_);
   seen_ = 0;
 }

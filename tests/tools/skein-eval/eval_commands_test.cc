@@ -1,4 +1,5 @@
 // skein-eval logits and perplexity, as a user calls them.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -70,6 +72,142 @@ TEST(EvalCommandsTest, LogitsAreANumpyArrayThatChunksDoNotChange) {
     std::memcpy(&found, first.data() + header + 4 * i, 4);
     ASSERT_NEAR(found, logits[i], 2e-4) << i;
   }
+}
+
+// The numbers of a file that skein-eval logits wrote.
+std::vector<float> NpyFloats(const std::string& path) {
+  const std::string npy = ReadFileOrDie(path);
+  const size_t header =
+      10 + static_cast<unsigned char>(npy[8]) + 256 * static_cast<unsigned char>(npy[9]);
+  std::vector<float> values((npy.size() - header) / sizeof(float));
+  std::memcpy(values.data(), npy.data() + header, values.size() * sizeof(float));
+  return values;
+}
+
+double MaxDifference(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double largest = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    largest = std::max(largest, std::fabs(static_cast<double>(a[i]) - b[i]));
+  }
+  return largest;
+}
+
+// A tuned state with the first [layer, ...] values of a golden run.
+std::string StateOfRun(const GoldenTensors& golden) {
+  struct Part {
+    const char* golden;
+    const char* key;
+  };
+  std::vector<TestTensor> tensors;
+  for (const Part& part :
+       {Part{"init.wkv", "att.time_state"}, Part{"init.shift_att", "att.ts_state"},
+        Part{"init.shift_ffn", "ffn.ts_state"}}) {
+    Shape shape = golden.ShapeOf(part.golden);
+    const std::vector<float> values = golden.Floats(part.golden);
+    const int64_t layers = shape[0];
+    const int64_t size = static_cast<int64_t>(values.size()) / layers;
+    shape.erase(shape.begin());
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      const auto begin = values.begin() + layer * size;
+      tensors.push_back(MakeTestTensor(absl::StrCat("blocks.", layer, ".", part.key), DType::kF32,
+                                       shape, {begin, begin + size}));
+    }
+  }
+  return SafetensorsBytes(tensors);
+}
+
+TEST(EvalCommandsTest, LogitsStartFromATunedState) {
+  const auto model = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  const auto expected = GoldenPath("rwkv/rand-x070/cont_023.safetensors");
+  if (!model || !expected) GTEST_SKIP() << "no golden data";
+  const TempFolder folder;
+  const GoldenTensors golden(*expected);
+  WriteFile(folder.File("tokens"), absl::StrJoin(golden.Ints("tokens"), " "));
+  // Under both names value-key is right; a name may hold a colon of its own.
+  const std::string state = folder.Write("of:a:run.state", StateOfRun(golden));
+  const std::string same = folder.Write("run:kvs", StateOfRun(golden));
+  struct Case {
+    std::vector<std::string> more;
+    bool right;
+    const char* line;
+  };
+  for (const Case& c :
+       {Case{{"--state", state + ":vk"}, true, ", value-key\n"},
+        Case{{"--state", state + ":vk", "--chunk", "7"}, true, ", value-key\n"},
+        Case{{"--state", same}, true, ", value-key\n"},
+        Case{{"--state", same + ":kv"}, false, ", key-value\n"},
+        Case{{"--state", state}, false, ", key-value\n"}, Case{{}, false, "wrote"}}) {
+    SCOPED_TRACE(absl::StrJoin(c.more, " "));
+    std::vector<std::string> args = {"logits",
+                                     "--model",
+                                     *model,
+                                     "--tokens",
+                                     folder.File("tokens"),
+                                     "--out",
+                                     folder.File("out.npy")};
+    args.insert(args.end(), c.more.begin(), c.more.end());
+    const Result result = RunTool(args);
+    ASSERT_EQ(result.status, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr(c.line));
+    const double difference =
+        MaxDifference(NpyFloats(folder.File("out.npy")), golden.Floats("logits"));
+    EXPECT_EQ(difference <= 2e-4, c.right) << difference;
+  }
+}
+
+TEST(EvalCommandsTest, LogitsOfAStateFileFromTrainingAreThoseOfTheReference) {
+  const auto model = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  const auto state = GoldenPath("rwkv/rand-x070/time_state.pth");
+  const auto expected = GoldenPath("rwkv/rand-x070/tuned_021.safetensors");
+  if (!model || !state || !expected) GTEST_SKIP() << "no golden data";
+  const TempFolder folder;
+  const GoldenTensors golden(*expected);
+  WriteFile(folder.File("tokens"), absl::StrJoin(golden.Ints("tokens"), " "));
+  const Result result = RunTool({"logits", "--model", *model, "--tokens", folder.File("tokens"),
+                                 "--out", folder.File("out.npy"), "--state", *state});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_LE(MaxDifference(NpyFloats(folder.File("out.npy")), golden.Floats("logits")), 2e-4);
+}
+
+TEST(EvalCommandsTest, AHybridTakesStatesOfItsRwkvLayers) {
+  const auto model = GoldenPath("hybrid/hxa079-qknorm");  // RWKV, attention, RWKV, attention
+  if (!model) GTEST_SKIP() << "no golden data";
+  const TempFolder folder;
+  WriteFile(folder.File("tokens"), "1 2 3 4 5");
+  const GoldenTensors golden(*model + "/expected.safetensors");
+  const Shape all = golden.ShapeOf("wkv.T17");  // [layer, head, N, N]
+  const Shape shape = {all[1], all[2], all[3]};
+  const auto logits = [&](std::vector<std::string> more) {
+    std::vector<std::string> args = {"logits",
+                                     "--model",
+                                     *model,
+                                     "--tokens",
+                                     folder.File("tokens"),
+                                     "--out",
+                                     folder.File("out.npy")};
+    args.insert(args.end(), more.begin(), more.end());
+    const Result result = RunTool(args);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return NpyFloats(folder.File("out.npy"));
+  };
+  const auto filled = [&](const std::vector<int>& layers, float value) {
+    std::vector<TestTensor> tensors;
+    const std::vector<float> values(static_cast<size_t>(NumElements(shape)), value);
+    for (const int layer : layers) {
+      tensors.push_back(
+          MakeTestTensor(absl::StrCat("model.layers.", layer, ".self_attn.time_state"),
+                         DType::kBF16, shape, values));
+    }
+    return folder.Write("state.safetensors", SafetensorsBytes(tensors));
+  };
+  const std::vector<float> plain = logits({});
+  EXPECT_EQ(logits({"--state", filled({0, 2}, 0.0f)}), plain);
+  EXPECT_GT(MaxDifference(logits({"--state", filled({0, 2}, 0.5f)}), plain), 1e-3);
+  const Result wrong = RunTool({"logits", "--model", *model, "--tokens", folder.File("tokens"),
+                                "--out", folder.File("out.npy"), "--state", filled({0, 1}, 0.5f)});
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("layer 1 of the model is not an RWKV layer"));
 }
 
 TEST(EvalCommandsTest, PerplexityAndBitsPerByteFollowFromTheMeanOverTheWholeText) {
@@ -151,6 +289,10 @@ TEST(EvalCommandsTest, WrongUseIsExplained) {
                  "--out", out},
                 1,
                 "none"},
+           Case{{"logits", "--model", *golden, "--tokens", folder.File("large"), "--out", out,
+                 "--state", folder.File("none.pth:kv")},
+                1,
+                "skein-eval logits: none.pth: no such file"},
            Case{{"compare", "--model", *golden}, 2, "--model and --prompts are needed"},
            Case{{"compare", "--model", *golden, "--prompts", folder.File("tokens")},
                 1,
