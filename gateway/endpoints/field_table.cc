@@ -130,6 +130,16 @@ absl::Status CheckTokenIds(const FieldSpec& spec, absl::string_view path,
   return CheckCount(spec, path, list.size(), "token ids");
 }
 
+absl::Status CheckObjects(const FieldSpec& spec, absl::string_view path, const json::value& value) {
+  if (!value.is_array()) return WrongType(path, value, "a list of objects");
+  const json::array& list = value.get_array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].is_object()) continue;
+    return WrongType(absl::StrCat(path, "[", i, "]"), list[i], "an object");
+  }
+  return CheckCount(spec, path, list.size(), "objects");
+}
+
 absl::Status CheckTokenBias(const FieldSpec& spec, absl::string_view path,
                             const json::value& value) {
   if (!value.is_object()) return WrongType(path, value, "an object of token ids and numbers");
@@ -173,6 +183,7 @@ absl::Status CheckRefused(const FieldSpec& spec, absl::string_view path, const j
 const char* UnitOf(FieldType type) {
   if (type == FieldType::kString) return " bytes";
   if (type == FieldType::kStop) return " strings";
+  if (type == FieldType::kObjects) return " objects";
   return type == FieldType::kTokenIds ? " ids" : "";
 }
 
@@ -201,6 +212,8 @@ absl::Status CheckField(const FieldSpec& spec, absl::string_view path, const jso
       return CheckStringMap(path, value);
     case FieldType::kOptions:
       return value.is_object() ? absl::OkStatus() : WrongType(path, value, "an object");
+    case FieldType::kObjects:
+      return CheckObjects(spec, path, value);
     case FieldType::kMessages:
     case FieldType::kPrompt:
     case FieldType::kAny:
@@ -253,6 +266,8 @@ std::string TypeText(const FieldSpec& spec) {
       return "object of strings";
     case FieldType::kOptions:
       return "object";
+    case FieldType::kObjects:
+      return "list of objects";
     case FieldType::kMessages:
       return "list of messages";
     case FieldType::kPrompt:

@@ -35,6 +35,7 @@ enum class FieldType {
   kTokenBias,  // {"token id": number}; `range` is of the numbers
   kStringMap,  // {"key": "text"}
   kOptions,    // an object that the setter reads with a table of its own
+  kObjects,    // a list of such objects; `range` is of their number
   kMessages,   // a list of chat messages; the setter checks it
   kPrompt,     // text, token ids, or a list of either; the setter checks it
   kAny,        // of refused fields
@@ -56,6 +57,7 @@ struct FieldSpec {
   const char* values = "";  // of an enum
   const char* only = "";    // JSON text of the one value that a refused field may have
   bool required = false;
+  const char* schema = "";  // of kOptions and kObjects: what /openapi.json calls such an object
 };
 
 // `set` stores a value that CheckField has accepted; null for fields that are not honoured.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/sampling_fields.h"
 
@@ -132,7 +133,8 @@ const FieldTable<TextRequest>& GenerationFields() {
        SetStream},
       {{.name = "stream_options",
         .type = FieldType::kOptions,
-        .effect = "Options of a streamed answer; an error without `stream`."},
+        .effect = "Options of a streamed answer; an error without `stream`.",
+        .schema = "StreamOptions"},
        SetStreamOptions},
       {{.name = "stop",
         .type = FieldType::kStop,
@@ -204,6 +206,7 @@ absl::Status CheckGeneration(TextRequest& request) {
     }
     request.generate.mutable_logprobs()->set_processed(true);
   }
+  RETURN_IF_ERROR(CheckConditioning(request));
   return CheckSampling(request);
 }
 
@@ -215,7 +218,8 @@ absl::Status SetMaxTokens(const json::value& value, TextRequest& request) {
 
 FieldTable<TextRequest> WithSharedFields(FieldTable<TextRequest> own) {
   FieldTable<TextRequest> table = std::move(own);
-  for (const FieldTable<TextRequest>* shared : {&GenerationFields(), &SamplingFields()}) {
+  for (const FieldTable<TextRequest>* shared :
+       {&GenerationFields(), &ConditioningFields(), &SamplingFields()}) {
     table.insert(table.end(), shared->begin(), shared->end());
   }
   return table;

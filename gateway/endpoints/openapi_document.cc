@@ -10,6 +10,7 @@
 
 #include "gateway/endpoints/chat_request.h"
 #include "gateway/endpoints/completion_request.h"
+#include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
 #include "gateway/endpoints/openapi_parts.h"
@@ -90,7 +91,9 @@ json::object TypeSchema(const FieldSpec& spec) {
     case FieldType::kStringMap:
       return {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}};
     case FieldType::kOptions:
-      return Reference("StreamOptions");
+      return Reference(spec.schema);
+    case FieldType::kObjects:
+      return Limited(ListOf(Reference(spec.schema)), spec, "minItems", "maxItems");
     case FieldType::kMessages:
       return Limited(ListOf(Reference("ChatMessage")),
                      {.name = "", .type = spec.type, .range = {.min = 1}, .effect = ""}, "minItems",
@@ -176,6 +179,8 @@ json::object MakeDocument() {
   json::object schemas = ReplySchemas();
   schemas["ChatMessage"] = BodySchema(Specs(MessageFields()));
   schemas["StreamOptions"] = BodySchema(Specs(StreamOptionsFields()));
+  schemas["StateWeight"] = BodySchema(Specs(StateWeightFields()));
+  schemas["AdapterWeight"] = BodySchema(Specs(AdapterWeightFields()));
   schemas["ChatCompletionRequest"] = BodySchema(Specs(ChatFields()));
   schemas["CompletionRequest"] = BodySchema(Specs(CompletionFields()));
   schemas["TokenizeRequest"] = BodySchema(Specs(TokenizeFields()));

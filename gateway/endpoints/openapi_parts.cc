@@ -31,7 +31,8 @@ constexpr char kReplySchemas[] = R"({
       "prompt_tokens_details": {
         "type": "object",
         "properties": {"cached_tokens": {"type": "integer"}}
-      }
+      },
+      "state_rows": {"type": "integer", "description": "States that the model ran from at a time; absent for one."}
     }
   },
   "TokenLogprob": {

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/reply_format.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace skein {
@@ -18,15 +19,19 @@ json::object ReplyObject(const ReplyHead& head, const char* object) {
 }
 
 json::object UsageJson(const v1::Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens()},
-          {"completion_tokens", usage.completion_tokens()},
-          {"total_tokens", uint64_t{usage.prompt_tokens()} + usage.completion_tokens()},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens()}}}};
+  json::object object = {
+      {"prompt_tokens", usage.prompt_tokens()},
+      {"completion_tokens", usage.completion_tokens()},
+      {"total_tokens", uint64_t{usage.prompt_tokens()} + usage.completion_tokens()},
+      {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens()}}}};
+  if (usage.state_rows() > 1) object["state_rows"] = usage.state_rows();
+  return object;
 }
 
 void AddUsage(const v1::Usage& usage, v1::Usage& total) {
   total.set_prompt_tokens(total.prompt_tokens() + usage.prompt_tokens());
   total.set_cached_tokens(total.cached_tokens() + usage.cached_tokens());
+  total.set_state_rows(std::max(total.state_rows(), usage.state_rows()));
   total.set_completion_tokens(total.completion_tokens() + usage.completion_tokens());
 }
 

@@ -30,6 +30,12 @@ struct TextRequest {
   bool processed_logprobs = false;
   bool has_stream_options = false;
   std::optional<double> half_life;
+  std::optional<std::string> state;
+  bool has_states = false;
+  bool has_keep_sum = false;
+  v1::StateMix states;
+  std::optional<std::string> adapter;
+  bool has_adapters = false;
 };
 
 }  // namespace skein

@@ -7,8 +7,8 @@
 namespace skein {
 
 // A worker's message starts with the field of its own request that is at fault, as in
-// "prompt.chat.turns: none, ...". Adds the field of the body that it came from as the error's
-// param. `prompt_field` is "prompt" or "messages".
+// "prompt.chat.turns: none, ...", or what was not found. Adds the field of the body that it came
+// from as the error's param. `prompt_field` is "prompt" or "messages".
 absl::Status FromWorker(absl::Status status, absl::string_view prompt_field);
 
 // What WorkerPool::Pick returned for the body's `model`: an unknown one gets the code that OpenAI's

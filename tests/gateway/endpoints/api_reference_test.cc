@@ -12,6 +12,7 @@
 
 #include "gateway/endpoints/chat_request.h"
 #include "gateway/endpoints/completion_request.h"
+#include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
 #include "gateway/endpoints/sampling_fields.h"
@@ -37,7 +38,8 @@ std::vector<std::string> TableAfter(const std::string& text, const std::string& 
 // The fields of `table` that are not also in a shared table, which has a section of its own.
 std::vector<FieldSpec> OwnFields(const FieldTable<TextRequest>& table) {
   std::vector<FieldSpec> own = Specs(table);
-  own.resize(own.size() - GenerationFields().size() - SamplingFields().size());
+  own.resize(own.size() - GenerationFields().size() - ConditioningFields().size() -
+             SamplingFields().size());
   return own;
 }
 
@@ -52,6 +54,9 @@ TEST(ApiReferenceTest, EveryTableOfTheDocumentIsTheTableOfTheParser) {
                         Case{"Fields of completions", OwnFields(CompletionFields())},
                         Case{"Fields of both", Specs(GenerationFields())},
                         Case{"Fields of stream_options", Specs(StreamOptionsFields())},
+                        Case{"States and adapters of both", Specs(ConditioningFields())},
+                        Case{"Fields of a state in states", Specs(StateWeightFields())},
+                        Case{"Fields of an adapter in adapters", Specs(AdapterWeightFields())},
                         Case{"Sampling fields of both", Specs(SamplingFields())},
                         Case{"Fields of tokenize", Specs(TokenizeFields())},
                         Case{"Fields of detokenize", Specs(DetokenizeFields())}}) {

@@ -88,6 +88,14 @@ TEST(ChatResponseTest, TheUsageComesLastAndIsNullBefore) {
       R"({"prompt_tokens":4,"completion_tokens":6,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":3}})");
 }
 
+TEST(ChatResponseTest, TheUsageCountsTheStatesOfAMixture) {
+  const auto reply = MakeChatReply(Head(), {.num_choices = 1});
+  const std::vector<json::value> bodies =
+      Events(*reply, {"choice: 0 text: 'a' finish: FINISH_REASON_STOP usage { prompt_tokens: 4 "
+                      "completion_tokens: 1 state_rows: 3 }"});
+  EXPECT_EQ(bodies[0].at("usage").at("state_rows").as_int64(), 3);
+}
+
 TEST(ChatResponseTest, AWholeReplyHasEveryChoice) {
   const auto reply = MakeChatReply(Head(), {.num_choices = 2});
   const std::vector<json::value> bodies = Events(*reply, kTwoChoices);

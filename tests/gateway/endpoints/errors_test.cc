@@ -93,12 +93,31 @@ TEST(WorkerErrorsTest, TheFieldOfTheWorkersMessageBecomesTheParam) {
         Case{"prompt.chat.turns: none, expected at least one", "messages"},
         Case{"order: 7, expected 0, 1 or 2", "sampling_order"},
         Case{"stop_tokens: token 70000, expected less than 65536", "stop_token_ids"},
+        Case{"mix: all weights are 0, expected one that is not", "states"},
         Case{"logit_bias: token 70000, expected less than 65536", "logit_bias"},
         Case{"the model has no chat format", ""}, Case{"Bad thing: it happened", ""}}) {
     EXPECT_EQ(ParamOf(FromWorker(absl::InvalidArgumentError(c.message), "messages")), c.param)
         << c.message;
   }
   EXPECT_EQ(ParamOf(FromWorker(absl::UnavailableError("prompt: x"), "messages")), "");
+}
+
+TEST(WorkerErrorsTest, WhatAWorkerDoesNotFindHasItsOwnCode) {
+  struct Case {
+    const char* message;
+    const char* param;
+    const char* code;
+  };
+  for (const Case& c :
+       {Case{"state \"pirat\": not registered, expected one of pirate", "state", "state_not_found"},
+        Case{"adapter \"word\": not registered", "adapter", "adapter_not_found"},
+        Case{"model: \"x\" is not served", "model", "model_not_found"}}) {
+    const absl::Status status = FromWorker(absl::NotFoundError(c.message), "prompt");
+    const auto error = boost::json::parse(ErrorBody(status, "")).at("error");
+    EXPECT_EQ(error.at("param").as_string(), c.param);
+    EXPECT_EQ(error.at("code").as_string(), c.code);
+  }
+  EXPECT_EQ(ParamOf(FromWorker(absl::NotFoundError("nothing"), "prompt")), "");
 }
 
 TEST(WorkerErrorsTest, AnUnknownModelHasItsOwnCode) {

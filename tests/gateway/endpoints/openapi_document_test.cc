@@ -9,6 +9,7 @@
 
 #include "gateway/endpoints/chat_request.h"
 #include "gateway/endpoints/completion_request.h"
+#include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
 #include "gateway/endpoints/tokenize_body.h"
@@ -31,6 +32,8 @@ TEST(OpenApiDocumentTest, EveryFieldThatIsAcceptedIsInItAndNoOther) {
                         Case{"CompletionRequest", Specs(CompletionFields())},
                         Case{"ChatMessage", Specs(MessageFields())},
                         Case{"StreamOptions", Specs(StreamOptionsFields())},
+                        Case{"StateWeight", Specs(StateWeightFields())},
+                        Case{"AdapterWeight", Specs(AdapterWeightFields())},
                         Case{"TokenizeRequest", Specs(TokenizeFields())},
                         Case{"DetokenizeRequest", Specs(DetokenizeFields())}}) {
     SCOPED_TRACE(c.schema);
