@@ -9,14 +9,8 @@
 
 namespace skein::bench {
 
-struct Command {
-  const char* name;
-  const char* summary;  // one line
-  // Writes results to `out`. InvalidArgument if `args` are wrong, DataLoss if a result failed its
-  // check; what --help asks for is not an error.
-  absl::Status (*run)(const std::vector<std::string>& args, std::ostream& out);
-};
-
+// Writes results to `out`. InvalidArgument if `args` are wrong, DataLoss if a result failed its
+// check; what --help asks for is not an error.
 absl::Status RunDecode(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunPrefill(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunKernel(const std::vector<std::string>& args, std::ostream& out);

@@ -9,14 +9,8 @@
 
 namespace skein::eval {
 
-struct Command {
-  const char* name;
-  const char* summary;  // one line
-  // Writes results to `out`. InvalidArgument if `args` are wrong; what --help asks for is not an
-  // error.
-  absl::Status (*run)(const std::vector<std::string>& args, std::ostream& out);
-};
-
+// Writes results to `out`. InvalidArgument if `args` are wrong; what --help asks for is not an
+// error.
 absl::Status RunLogits(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunPerplexity(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunCompare(const std::vector<std::string>& args, std::ostream& out);

@@ -1,12 +1,11 @@
 #include "tools/skeinctl/commands.h"
 
 #include <cstdlib>
-#include <ostream>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 #include "common/base/status_macros.h"
+#include "tools/skeinctl/command_table.h"
 
 namespace skein::ctl {
 namespace {
@@ -20,41 +19,27 @@ constexpr Command kCommands[] = {
     {"bench", "put load on a server and measure latencies and throughput", RunBench},
 };
 
-std::string Overview() {
-  std::string text =
-      "skeinctl: client and load generator for a skein gateway\n\n"
-      "usage: skeinctl COMMAND [OPTIONS] [ARGUMENTS]\n\n";
-  for (const Command& command : kCommands) {
-    absl::StrAppendFormat(&text, "  %-10s %s\n", command.name, command.summary);
-  }
-  absl::StrAppend(&text,
-                  "\nskeinctl COMMAND --help shows the options of a command. The server is "
-                  "http://127.0.0.1:8080 "
-                  "unless\n--url says another. Exit status: 0 fine, 1 failed, 2 used wrongly.\n\n"
-                  "examples:\n"
-                  "  skeinctl chat 'What is 17 plus 25?'\n"
-                  "  skeinctl chat                                 a conversation, until /quit\n"
-                  "  skeinctl bench --concurrency 16 --seconds 30 --max-tokens 64\n");
-  return text;
-}
+constexpr char kClosing[] =
+    " The server is http://127.0.0.1:8080 unless\n"
+    "--url says another. Exit status: 0 fine, 1 failed, 2 used wrongly.\n\n"
+    "examples:\n"
+    "  skeinctl chat 'What is 17 plus 25?'\n"
+    "  skeinctl chat                                 a conversation, until /quit\n"
+    "  skeinctl bench --concurrency 16 --seconds 30 --max-tokens 64\n";
 
 }  // namespace
 
 int RunSkeinctl(const std::vector<std::string>& args, Terminal& terminal) {
-  if (args.empty() || args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
-    (args.empty() ? terminal.err : terminal.out) << Overview();
-    return args.empty() ? 2 : 0;
-  }
+  CommandTable table;
+  table.program = "skeinctl";
+  table.purpose = "client and load generator for a skein gateway";
+  table.synopsis = "COMMAND [OPTIONS] [ARGUMENTS]";
+  table.closing = kClosing;
   for (const Command& command : kCommands) {
-    if (args[0] != command.name) continue;
-    const absl::Status status = command.run({args.begin() + 1, args.end()}, terminal);
-    terminal.out.flush();
-    if (status.ok()) return 0;
-    terminal.err << "skeinctl " << command.name << ": " << std::string(status.message()) << "\n";
-    return absl::IsInvalidArgument(status) ? 2 : 1;
+    table.commands.push_back({command.name, command.summary,
+                              [&](const auto& rest) { return command.run(rest, terminal); }});
   }
-  terminal.err << "skeinctl: no command \"" << args[0] << "\"\n\n" << Overview();
-  return 2;
+  return RunCommand(table, args, terminal.out, terminal.err);
 }
 
 absl::StatusOr<Url> UrlOf(const ServerOptions& server) {

@@ -38,7 +38,7 @@ TEST(CommandsTest, AnswersWithStatusAndText) {
   };
   for (const Case& c : {
            Case{{}, 2, "", "usage: skein-bench COMMAND"},
-           Case{{"--help"}, 0, "prefill      tokens per second", ""},
+           Case{{"--help"}, 0, "prefill   tokens per second", ""},
            Case{{"fly"}, 2, "", "no command \"fly\""},
            Case{{"decode", "--help"}, 0, "--context N", ""},
            Case{{"prefill", "--help"}, 0, "--slab N", ""},
