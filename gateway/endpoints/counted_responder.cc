@@ -36,6 +36,9 @@ class CountedWriter : public SseWriter {
   ~CountedWriter() override { tally_->Count(500); }
 
   void Event(absl::string_view data) override { writer_->Event(data); }
+  bool AwaitRoom(std::function<void()> on_room) override {
+    return writer_->AwaitRoom(std::move(on_room));
+  }
   void Close() override {
     tally_->Count(200);
     writer_->Close();

@@ -1,6 +1,7 @@
 #include "gateway/endpoints/generation_run.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -74,6 +75,11 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     callbacks.on_done = [run = shared_from_this()](const absl::Status& status) {
       run->OnDone(status);
     };
+    if (stream_) {
+      callbacks.hold = [run = shared_from_this()](std::function<void()> resume) {
+        return run->AwaitRoom(std::move(resume));
+      };
+    }
     auto call = StartGenerateWithRetry(context_.workers, request, options, std::move(callbacks));
     if (!call.ok()) return FromPick(call.status());
     bool cancelled = false;
@@ -126,6 +132,16 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     if (!stream_) return;
     if (writer_ == nullptr) writer_ = out_->StartEvents();
     for (const std::string& event : events) writer_->Event(event);
+  }
+
+  // Each call waits by itself for the client, who reads slower than workers write.
+  bool AwaitRoom(std::function<void()> resume) {
+    std::shared_ptr<SseWriter> writer;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      if (!ended_) writer = writer_;
+    }
+    return writer != nullptr && writer->AwaitRoom(std::move(resume));
   }
 
   // A choice of a prompt.

@@ -149,11 +149,13 @@ std::optional<HttpResponse> Connection::CheckHead(const Parser& parser,
 Connection::TaskOf<int> Connection::Answer(const HttpRequest& request, RequestTraits& traits) {
   // A weak pointer, because the handler may keep the exchange for longer than the connection lives.
   // The executor is not used after Detach.
-  exchange_ = std::make_shared<Exchange>([weak = weak_from_this(), where = stream_.executor()] {
-    asio::post(where, [weak] {
-      if (const std::shared_ptr<Connection> self = weak.lock()) self->signal_.cancel();
-    });
-  });
+  exchange_ = std::make_shared<Exchange>(
+      [weak = weak_from_this(), where = stream_.executor()] {
+        asio::post(where, [weak] {
+          if (const std::shared_ptr<Connection> self = weak.lock()) self->signal_.cancel();
+        });
+      },
+      context_.options.max_unsent_bytes);
   const std::shared_ptr<Exchange> exchange = exchange_;
   try {
     context_.handler(request, exchange->NewResponder());
@@ -214,6 +216,7 @@ Connection::TaskOf<int> Connection::StreamAnswer(Exchange::Output output,
     } else {
       AppendChunk(output.events, out);
     }
+    output.events = std::string();  // a slow client's are not to be held twice
     if (output.closed && !output.broken && !traits.http_1_0 && !traits.head)
       absl::StrAppend(&out, kLastChunk);
     if (!out.empty()) {

@@ -15,6 +15,9 @@ class ExchangeWriter final : public SseWriter {
   ~ExchangeWriter() override { exchange_->CloseStream(/*broken=*/true); }
 
   void Event(absl::string_view data) override { exchange_->AddEvent(data); }
+  bool AwaitRoom(std::function<void()> on_room) override {
+    return exchange_->AwaitRoom(std::move(on_room));
+  }
   void Close() override { exchange_->CloseStream(/*broken=*/false); }
 
  private:
@@ -35,7 +38,9 @@ class ExchangeResponder final : public HttpResponder {
   std::shared_ptr<SseWriter> StartEvents() override {
     // A second stream gets a writer of its own, on an exchange that nobody reads.
     if (!exchange_->StartEvents()) {
-      return std::make_shared<ExchangeWriter>(std::make_shared<Exchange>(nullptr));
+      auto nobodys = std::make_shared<Exchange>(nullptr);
+      nobodys->Detach();
+      return std::make_shared<ExchangeWriter>(std::move(nobodys));
     }
     return std::make_shared<ExchangeWriter>(exchange_);
   }
@@ -61,28 +66,37 @@ std::shared_ptr<HttpResponder> Exchange::NewResponder() {
 }
 
 Exchange::Output Exchange::Take() {
-  const std::lock_guard<std::mutex> lock(mu_);
-  woken_ = false;
   Output taken;
-  taken.response = std::exchange(output_.response, std::nullopt);
-  taken.events.swap(output_.events);
-  taken.stream = output_.stream;
-  taken.headers.swap(output_.headers);
-  taken.closed = output_.closed;
-  taken.broken = output_.broken;
+  Callbacks roomy;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    woken_ = false;
+    taken.response = std::exchange(output_.response, std::nullopt);
+    taken.events.swap(output_.events);
+    taken.stream = output_.stream;
+    taken.headers.swap(output_.headers);
+    taken.closed = output_.closed;
+    taken.broken = output_.broken;
+    sending_bytes_ = taken.events.size();
+    if (sending_bytes_ <= max_unsent_bytes_) roomy.swap(on_room_);
+  }
+  for (const auto& callback : roomy) callback();
   return taken;
 }
 
 void Exchange::Disconnect() {
   std::function<void()> callback;
+  Callbacks waiting;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     if (disconnected_ || detached_) return;
     disconnected_ = true;
     callback.swap(on_disconnect_);
+    waiting.swap(on_room_);
     output_.events.clear();
   }
   if (callback) callback();
+  for (const auto& on_room : waiting) on_room();
 }
 
 void Exchange::Silence() {
@@ -106,16 +120,22 @@ void Exchange::Shutdown() {
 }
 
 void Exchange::Detach() {
-  std::function<void()> dropped_callback;  // may own the handler's objects: freed after the lock
+  // May own the handler's objects: freed after the lock.
+  std::function<void()> dropped_callback;
   std::function<void()> dropped_silence;
   std::function<void()> dropped_shutdown;
   std::function<void()> dropped_wake;
-  const std::lock_guard<std::mutex> lock(mu_);
-  detached_ = true;
-  dropped_callback.swap(on_disconnect_);
-  dropped_silence.swap(on_silence_);
-  dropped_shutdown.swap(on_shutdown_);
-  dropped_wake.swap(wake_);
+  Callbacks waiting;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    detached_ = true;
+    dropped_callback.swap(on_disconnect_);
+    dropped_silence.swap(on_silence_);
+    dropped_shutdown.swap(on_shutdown_);
+    dropped_wake.swap(wake_);
+    waiting.swap(on_room_);
+  }
+  for (const auto& on_room : waiting) on_room();
 }
 
 void Exchange::AddHeader(std::string name, std::string value) {
@@ -171,6 +191,14 @@ void Exchange::AddEvent(absl::string_view data) {
   if (output_.closed || disconnected_ || detached_) return;
   absl::StrAppend(&output_.events, "data: ", data, "\n\n");
   WakeLocked();
+}
+
+bool Exchange::AwaitRoom(std::function<void()> on_room) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (output_.closed || disconnected_ || detached_) return false;
+  if (output_.events.size() + sending_bytes_ <= max_unsent_bytes_) return false;
+  on_room_.push_back(std::move(on_room));
+  return true;
 }
 
 void Exchange::CloseStream(bool broken) {

@@ -2,11 +2,14 @@
 // and the handler, which may answer from any thread.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gateway/http/http_types.h"
 
@@ -18,7 +21,11 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   // `wake` tells the connection that Take has something new. It is called with a lock held, at most
   // once between two Takes and never after Detach; it must not call back.
-  explicit Exchange(std::function<void()> wake) : wake_(std::move(wake)) {}
+  //
+  // A stream has room while no more than `max_unsent_bytes` wait for the connection or are being
+  // sent by it.
+  explicit Exchange(std::function<void()> wake, size_t max_unsent_bytes = 64 << 10)
+      : max_unsent_bytes_(max_unsent_bytes), wake_(std::move(wake)) {}
 
   // What the handler gets.
   std::shared_ptr<HttpResponder> NewResponder();
@@ -32,6 +39,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     bool closed = false;                   // the stream ends after `events`
     bool broken = false;                   // the stream's writer was dropped without Close
   };
+  // The events of the last one have been sent by then. May run what waits for room, here.
   Output Take();
 
   // The client has left: runs the handler's callback, here.
@@ -54,10 +62,15 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void OnSilence(std::function<void()> callback);
   void OnShutdown(std::function<void()> callback);
   void AddEvent(absl::string_view data);
+  bool AwaitRoom(std::function<void()> on_room);
   void CloseStream(bool broken);
   void ResponderDropped();
   void AnswerLocked(HttpResponse response);
   void WakeLocked();
+
+  using Callbacks = std::vector<std::function<void()>>;
+
+  const size_t max_unsent_bytes_;
 
   std::mutex mu_;
   // Guarded by mu_.
@@ -67,6 +80,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::function<void()> on_shutdown_;
   HeaderList headers_;  // until there is an answer
   Output output_;
+  size_t sending_bytes_ = 0;  // of events that the connection has taken
+  Callbacks on_room_;
   bool answered_ = false;
   bool disconnected_ = false;
   bool detached_ = false;

@@ -47,9 +47,12 @@ struct HttpResponse {
 class SseWriter {
  public:
   virtual ~SseWriter() = default;
-  // Sends `data: DATA\n\n`. Never blocks: bytes wait in the connection's buffer, whose size the
-  // request's own max_tokens bounds. `data` must not contain a newline.
+  // Sends `data: DATA\n\n`. Never blocks: what the client does not take waits in memory, so who can
+  // write much asks AwaitRoom in between. `data` must not contain a newline.
   virtual void Event(absl::string_view data) = 0;
+  // False if there is room for more. True if the client has not taken enough of what was sent:
+  // `on_room` runs once, on a server thread, when it has, or when the stream is over.
+  virtual bool AwaitRoom(std::function<void()> on_room) = 0;
   // Ends the response.
   virtual void Close() = 0;
 };

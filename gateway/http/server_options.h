@@ -1,6 +1,7 @@
 // What an HttpServer runs with.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,8 @@ struct HttpServerOptions {
   uint32_t max_header_bytes = 16 << 10;
   int max_connections = 10000;
   bool access_log = true;  // a log line for each request
+  // An event stream that its client is so far behind of has no room: its source waits.
+  size_t max_unsent_bytes = 64 << 10;
 
   absl::Duration idle_timeout = absl::Seconds(75);   // between requests on a connection
   absl::Duration read_timeout = absl::Seconds(30);   // from the first byte of a request to its last

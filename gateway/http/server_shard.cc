@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -24,6 +26,9 @@ constexpr int kBacklog = 4096;
 constexpr int kMaxRefusals = 256;
 // After an accept that failed, usually for want of file descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+
+// Of a connection, besides what is on its way to the client.
+constexpr int kMaxUnsentInSystem = 32 << 10;
 
 using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
@@ -116,6 +121,10 @@ void ServerShard::Accept() {
 void ServerShard::Accepted(tcp::socket socket) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
+  // What a client is slow to take waits where it is bounded, and not in the system's megabytes; and
+  // the server sees the client take it by less than those.
+  setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMaxUnsentInSystem,
+             sizeof(kMaxUnsentInSystem));
   if (count_.open.fetch_add(1) >= context_.options.max_connections) {
     count_.open.fetch_sub(1);
     Refuse(std::move(socket));

@@ -41,6 +41,9 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(options.ping_timeout)));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit
+  // A call's window stays at 64 KiB, what a worker may send of a call that nobody reads. With
+  // probes for bandwidth gRPC widens it to megabytes.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   // Two pools in a process, as tests have, must not share their waits.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

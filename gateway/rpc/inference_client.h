@@ -34,6 +34,11 @@ class GenerateCall {
 struct GenerateCallbacks {
   std::function<void(v1::GenerateResponse)> on_message;  // one at a time, in order
   std::function<void(absl::Status)> on_done;             // once, last
+  // Asked after each message. True: the next one is read when `resume` has been called, from any
+  // thread, which may be before this returns; meanwhile the worker can send a little ahead (gRPC's
+  // flow control), and then waits. A call that is held ends at its deadline, and when it is
+  // cancelled, as any other does. Null: messages are read as fast as on_message returns.
+  std::function<bool(std::function<void()> resume)> hold = nullptr;
 };
 
 // Starts the call; the callbacks may run before this returns.

@@ -15,6 +15,7 @@
 #include "tests/e2e/servers.h"
 #include "tests/faults/fleet.h"
 #include "tests/faults/footprint.h"
+#include "tests/testing/fake_worker.h"
 #include "tests/testing/http_client.h"
 
 namespace skein {
@@ -160,7 +161,7 @@ TEST_F(ClientFaultsTest, BodiesThatComeByBytesEndInTimeAndHoldNobodyUp) {
 }
 
 TEST_F(ClientFaultsTest, ReadersThatStopReadingLoseTheirStreamsAndFreeTheirSlots) {
-  // Enough text to fill what the system buffers for a connection, some megabytes, in seconds.
+  // Enough text to fill what is buffered for a connection, in seconds.
   constexpr char kMuchText[] =
       R"({"model":"demo","stream":true,"max_tokens":4000,"n":16,"prompt":"x","logprobs":5})";
   auto clients = Connect(8);
@@ -178,6 +179,47 @@ TEST_F(ClientFaultsTest, ReadersThatStopReadingLoseTheirStreamsAndFreeTheirSlots
   std::cout << "slots of readers that stopped were free " << watch.seconds() << " s later\n";
   clients.clear();
   EXPECT_EQ(leaks_->WaitUntilFree(Patience(10), int64_t{64} << 20), absl::OkStatus());
+}
+
+// A worker that writes as fast as it can, to clients that do not read: the worker is held back.
+TEST_F(ClientFaultsTest, ReadersThatStopReadingCostLittleMemory) {
+  constexpr int kReaders = 50;
+  FakeWorker flood("flood");
+  flood.OnGenerate([](const v1::GenerateRequest&) {
+    FakeGeneration script;
+    v1::GenerateResponse message;
+    message.set_text(std::string(8 << 10, 'x'));
+    script.steps.resize(2000, {message, absl::ZeroDuration()});
+    return script;
+  });
+  auto gateway = GatewayServer::Start({flood.address()}, "");
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  const int port = (*gateway)->port();
+  const Footprint before = FootprintOf((*gateway)->process());
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  for (int i = 0; i < kReaders; ++i) {
+    clients.push_back(std::make_unique<HttpClient>(port, absl::Seconds(20)));
+    const absl::Status sent =
+        clients.back()->Send("POST", "/v1/completions",
+                             R"({"model":"flood","stream":true,"max_tokens":4000,"prompt":"x"})",
+                             {{"content-type", "application/json"}});
+    ASSERT_EQ(sent, absl::OkStatus());
+  }
+  ASSERT_TRUE(flood.WaitForRunning(kReaders));
+  int messages = -1;
+  while (messages != flood.num_messages()) {
+    messages = flood.num_messages();
+    absl::SleepFor(absl::Milliseconds(500));
+  }
+  const Footprint full = FootprintOf((*gateway)->process());
+  const double bytes_each = static_cast<double>(full.rss_bytes - before.rss_bytes) / kReaders;
+  std::cout << kReaders << " readers that stopped: " << bytes_each
+            << " bytes of the gateway's memory each; of 16 MB the worker sent "
+            << messages / kReaders * 8 << " KiB to each\n";
+  EXPECT_GT(messages, 0);
+  EXPECT_LT(bytes_each, 600e3);
+  clients.clear();
+  EXPECT_TRUE(flood.WaitForCancelled(kReaders));
 }
 
 TEST_F(ClientFaultsTest, ClientsThatAreKilledFreeTheirSlotsAtOnce) {

@@ -1,6 +1,7 @@
 // Chat and plain completions through HandleRequest, with a fake worker at the other end.
 #include "gateway/endpoints/generation_run.h"
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <string>
@@ -301,6 +302,51 @@ TEST_F(GenerationRunTest, AClientThatLeavesCancelsEveryCall) {
   ASSERT_TRUE(WaitForCalls(absl::Seconds(20)));
   EXPECT_TRUE(absl::StrContains(registry_.Text(), R"(route="/v1/completions",status="499"} 1)"))
       << registry_.Text();
+}
+
+TEST_F(GenerationRunTest, AClientThatIsBehindHoldsEveryCallBack) {
+  worker_.OnGenerate([](const v1::GenerateRequest& request) {
+    return SayPieces({request.prompt().text(), "!"}, absl::Milliseconds(30));
+  });
+  const auto out =
+      Start(Method::kPost, kCompletions, R"({"model":"fake","prompt":["a","b"],"stream":true})");
+  out->SetBehind(true);
+  ASSERT_TRUE(out->WaitForEvents(2));
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_EQ(out->events().size(), 2u) << "one of each call";
+  out->SetBehind(false);
+  ASSERT_TRUE(out->WaitForAnswer());
+  std::string text;
+  for (const std::string& event : out->events()) {
+    if (event == "[DONE]") break;
+    text += std::string(json::parse(event).at("choices").at(0).at("text").as_string());
+  }
+  std::sort(text.begin(), text.end());
+  EXPECT_EQ(text, "!!ab");
+}
+
+TEST_F(GenerationRunTest, DeadlinesAndCancelsReachCallsThatAreHeldBack) {
+  worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  const std::string body = R"({"model":"fake","prompt":["a","b"],"stream":true})";
+  headers_ = {{"x-request-timeout-ms", "500"}};
+  const auto late = Start(Method::kPost, kCompletions, body);
+  late->SetBehind(true);
+  headers_.clear();
+  const auto gone = Start(Method::kPost, kCompletions, body);
+  gone->SetBehind(true);
+  ASSERT_TRUE(worker_.WaitForRunning(4));
+  gone->Leave();
+  EXPECT_TRUE(worker_.WaitForCancelled(4));
+  ASSERT_TRUE(late->WaitForAnswer());
+  EXPECT_EQ(ErrorMember(late->events().back(), "code").as_string(), "deadline_exceeded");
+  EXPECT_TRUE(WaitForCalls(absl::Seconds(5)));
+}
+
+TEST_F(GenerationRunTest, AWholeAnswerIsReadOn) {
+  const auto out = Start(Method::kPost, kChat, ChatBody());
+  out->SetBehind(true);
+  ASSERT_TRUE(out->WaitForAnswer());
+  EXPECT_EQ(out->response().status, 200);
 }
 
 TEST_F(GenerationRunTest, AGatewayThatEndsSaysSo) {

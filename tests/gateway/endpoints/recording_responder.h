@@ -50,6 +50,17 @@ class RecordingResponder : public HttpResponder,
     on_shutdown_ = std::move(callback);
   }
 
+  // While the client is behind, streams have no room. What waits for room runs when it has caught
+  // up.
+  void SetBehind(bool behind) {
+    std::vector<std::function<void()>> waiting;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      behind_ = behind;
+      if (!behind) waiting.swap(on_room_);
+    }
+    for (const auto& on_room : waiting) on_room();
+  }
   // What the server does when it ends and waits no longer.
   void Shutdown() {
     std::function<void()> callback;
@@ -118,6 +129,12 @@ class RecordingResponder : public HttpResponder,
       owner_->events_.emplace_back(data);
       owner_->changed_.notify_all();
     }
+    bool AwaitRoom(std::function<void()> on_room) override {
+      const std::lock_guard<std::mutex> lock(owner_->mu_);
+      if (!owner_->behind_ || owner_->closed_) return false;
+      owner_->on_room_.push_back(std::move(on_room));
+      return true;
+    }
     void Close() override {
       const std::lock_guard<std::mutex> lock(owner_->mu_);
       owner_->closed_ = true;
@@ -142,6 +159,8 @@ class RecordingResponder : public HttpResponder,
   std::vector<std::string> events_;
   bool closed_ = false;
   int num_answers_ = 0;
+  bool behind_ = false;
+  std::vector<std::function<void()>> on_room_;
   std::function<void()> on_disconnect_;
   std::function<void()> on_silence_;
   std::function<void()> on_shutdown_;

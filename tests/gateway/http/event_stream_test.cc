@@ -1,9 +1,12 @@
 // Server-sent events: order, framing, keep-alive comments, clients that leave or do not read.
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/socket.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -246,6 +249,52 @@ TEST(EventStreamTest, NoCallbackAfterACompleteAnswer) {
   client.Close();
   EXPECT_TRUE(WaitUntil([&] { return server.metrics.connections.Value() == 0; }));
   EXPECT_EQ(left, 0);
+}
+
+TEST(EventStreamTest, ASlowReaderHoldsTheWriterBack) {
+  constexpr size_t kEventBytes = 10000;
+  constexpr int kEvents = 3000;
+  std::atomic<int> written{0};
+  std::atomic<int> waits{0};
+  std::shared_ptr<SseWriter> events;
+  std::function<void()> write = [&] {
+    while (written < kEvents) {
+      events->Event(std::string(kEventBytes, 'x'));
+      ++written;
+      if (events->AwaitRoom([&] { write(); })) {
+        ++waits;
+        return;
+      }
+    }
+    events->Close();
+  };
+  TestServer server([&](const HttpRequest&, Responder out) {
+    events = out->StartEvents();
+    write();
+  });
+  HttpClient client(server.port());
+  const int small = 2048;
+  setsockopt(client.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  ASSERT_TRUE(client.Send("GET", "/").ok());
+  ASSERT_TRUE(client.ReadHead().ok());
+  ASSERT_TRUE(WaitUntil([&] { return waits > 0; }));
+  int before = -1;
+  while (before != written) {
+    before = written;
+    absl::SleepFor(absl::Milliseconds(100));
+  }
+  // 64 KiB in the server, as many on their way in the system, and what the client's buffer took
+  // before it was made small.
+  EXPECT_LT(before * kEventBytes, size_t{1} << 20);
+  int received = 0;
+  while (true) {
+    const auto event = client.NextEvent();
+    ASSERT_TRUE(event.ok()) << event.status();
+    if (!event->has_value()) break;
+    received += (*event)->data.size() == kEventBytes ? 1 : 0;
+  }
+  EXPECT_EQ(received, kEvents);
+  EXPECT_GT(waits, 10);
 }
 
 TEST(EventStreamTest, AClientThatDoesNotReadIsDisconnected) {

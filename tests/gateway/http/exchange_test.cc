@@ -62,6 +62,45 @@ TEST(ExchangeTest, SilenceIsToldOnceAndOnlyBeforeAnAnswer) {
   EXPECT_EQ(told, 1);
 }
 
+TEST(ExchangeTest, AStreamHasRoomUntilTooMuchIsUnsent) {
+  int told = 0;
+  const auto on_room = [&] { ++told; };
+  const auto exchange = std::make_shared<Exchange>([] {}, /*max_unsent_bytes=*/25);
+  const auto events = exchange->NewResponder()->StartEvents();
+  EXPECT_FALSE(events->AwaitRoom(on_room));
+  events->Event("12345");  // 13 bytes
+  EXPECT_FALSE(events->AwaitRoom(on_room));
+  events->Event("12345");
+  EXPECT_TRUE(events->AwaitRoom(on_room));
+  exchange->Take();  // begins to send 26 bytes
+  EXPECT_TRUE(events->AwaitRoom(on_room));
+  EXPECT_EQ(told, 0);
+  events->Event("12345");
+  exchange->Take();  // has sent them, and begins with 13
+  EXPECT_EQ(told, 2);
+  EXPECT_FALSE(events->AwaitRoom(on_room));
+  events->Event("12345");
+  EXPECT_TRUE(events->AwaitRoom(on_room));
+  exchange->Take();
+  EXPECT_EQ(told, 3);
+}
+
+TEST(ExchangeTest, WhoAwaitsRoomHearsOfTheEnd) {
+  for (const bool client_leaves : {true, false}) {
+    SCOPED_TRACE(client_leaves);
+    int told = 0;
+    const auto exchange = std::make_shared<Exchange>([] {}, /*max_unsent_bytes=*/0);
+    const auto events = exchange->NewResponder()->StartEvents();
+    events->Event("x");
+    ASSERT_TRUE(events->AwaitRoom([&] { ++told; }));
+    client_leaves ? exchange->Disconnect() : exchange->Detach();
+    EXPECT_EQ(told, 1);
+    EXPECT_FALSE(events->AwaitRoom([&] { ++told; }));
+    exchange->Detach();
+    EXPECT_EQ(told, 1);
+  }
+}
+
 TEST(ExchangeTest, NothingWakesAfterDetach) {
   int wakes = 0;
   const auto exchange = std::make_shared<Exchange>([&] { ++wakes; });

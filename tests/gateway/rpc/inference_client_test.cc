@@ -152,6 +152,87 @@ TEST_F(InferenceClientTest, EndsAtItsDeadline) {
   EXPECT_TRUE(worker.WaitForCancelled(1));
 }
 
+// Holds a call after each message until Release.
+class Holder {
+ public:
+  void HoldIn(GenerateCallbacks& callbacks) {
+    callbacks.hold = [this](std::function<void()> resume) {
+      const std::lock_guard<std::mutex> lock(mu_);
+      if (released_) return false;
+      resume_ = std::move(resume);
+      return true;
+    };
+  }
+  // For the next message, or for good.
+  void Release(bool for_good) {
+    std::function<void()> resume;
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      released_ = for_good;
+      resume.swap(resume_);
+    }
+    if (resume) resume();
+  }
+
+ private:
+  std::mutex mu_;
+  bool released_ = false;
+  std::function<void()> resume_;
+};
+
+TEST_F(InferenceClientTest, ReadsOnWhenNobodyHoldsTheCall) {
+  FakeWorker worker;
+  CallRecorder recorder;
+  GenerateCallbacks callbacks = recorder.Callbacks();
+  Holder holder;
+  holder.HoldIn(callbacks);
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), std::move(callbacks));
+  for (size_t read = 1; read <= 2; ++read) {
+    ASSERT_TRUE(recorder.WaitForMessages(read));
+    absl::SleepFor(absl::Milliseconds(50));
+    EXPECT_EQ(recorder.messages().size(), read);
+    holder.Release(/*for_good=*/false);
+  }
+  ASSERT_TRUE(recorder.WaitForMessages(3));
+  EXPECT_EQ(recorder.num_done(), 0);
+  holder.Release(/*for_good=*/true);
+  EXPECT_TRUE(recorder.WaitForDone().ok());
+  EXPECT_EQ(recorder.text(), "Hello, world");
+}
+
+TEST_F(InferenceClientTest, AHeldCallEndsWhenItIsCancelled) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  CallRecorder recorder;
+  GenerateCallbacks callbacks = recorder.Callbacks();
+  Holder holder;
+  holder.HoldIn(callbacks);
+  const auto call =
+      StartGenerate(HandleOf(worker.address()), SomeRequest(), CallOptions(), std::move(callbacks));
+  ASSERT_TRUE(recorder.WaitForMessages(1));
+  call->Cancel();
+  EXPECT_TRUE(absl::IsCancelled(recorder.WaitForDone()));
+  EXPECT_TRUE(worker.WaitForCancelled(1));
+  holder.Release(/*for_good=*/true);  // after the end: nothing happens
+  EXPECT_EQ(recorder.num_done(), 1);
+}
+
+TEST_F(InferenceClientTest, AHeldCallEndsAtItsDeadline) {
+  FakeWorker worker;
+  worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  CallRecorder recorder;
+  GenerateCallbacks callbacks = recorder.Callbacks();
+  Holder holder;
+  holder.HoldIn(callbacks);
+  CallOptions options;
+  options.deadline = absl::Now() + absl::Milliseconds(300);
+  StartGenerate(HandleOf(worker.address()), SomeRequest(), options, std::move(callbacks));
+  ASSERT_TRUE(recorder.WaitForMessages(1));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(recorder.WaitForDone()));
+  EXPECT_TRUE(worker.WaitForCancelled(1));
+  holder.Release(/*for_good=*/true);
+}
+
 TEST_F(InferenceClientTest, IsUnavailableWhenTheWorkerIsGone) {
   FakeWorker worker;
   worker.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
