@@ -193,6 +193,7 @@ TEST(EvalCommandsTest, AHybridTakesStatesOfItsRwkvLayers) {
   };
   const auto filled = [&](const std::vector<int>& layers, float value) {
     std::vector<TestTensor> tensors;
+    tensors.reserve(layers.size());
     const std::vector<float> values(static_cast<size_t>(NumElements(shape)), value);
     for (const int layer : layers) {
       tensors.push_back(
