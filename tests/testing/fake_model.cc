@@ -1,5 +1,6 @@
 #include "tests/testing/fake_model.h"
 
+#include <cstring>
 #include <set>
 #include <utility>
 
@@ -122,8 +123,17 @@ uint64_t FakeModel::ReadPages(const ModelBatch& batch, int64_t sequence, int64_t
   return hash;
 }
 
-std::vector<float> FakeModel::LogitsAfter(std::span<const int32_t> tokens, const Options& options) {
+std::shared_ptr<const InitialState> FakeModel::StateOfHash(uint64_t hash) {
+  InitialState state{.record = *Arena::Create(sizeof(Record)), .content_hash = ""};
+  const Record record = {.hash = hash, .count = 0};
+  std::memcpy(state.record->data(), &record, sizeof(record));
+  return std::make_shared<const InitialState>(std::move(state));
+}
+
+std::vector<float> FakeModel::LogitsAfter(std::span<const int32_t> tokens, const Options& options,
+                                          const InitialState* start) {
   uint64_t history = 0, pages = 0;
+  if (start != nullptr) history = static_cast<const Record*>(start->record->data())->hash;
   for (size_t position = 0; position < tokens.size(); ++position) {
     history = Mix(history, static_cast<uint64_t>(tokens[position]) + 1);
     for (int plane = 0; plane < 2 * options.num_kv_layers; ++plane) {

@@ -5,10 +5,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "worker/memory/initial_state.h"
 #include "worker/models/model.h"
 
 namespace skein {
@@ -35,8 +37,11 @@ class FakeModel final : public Model {
   // if shapes disagree.
   absl::Status Forward(const ModelBatch& batch, const Stream& stream) override;
 
-  // The logits after `tokens`, computed from the tokens alone.
-  static std::vector<float> LogitsAfter(std::span<const int32_t> tokens, const Options& options);
+  // A state to start from in place of zeros: as if tokens of this hash had come before.
+  static std::shared_ptr<const InitialState> StateOfHash(uint64_t hash);
+  // The logits after `tokens`, computed from the tokens and from what they started from alone.
+  static std::vector<float> LogitsAfter(std::span<const int32_t> tokens, const Options& options,
+                                        const InitialState* start = nullptr);
 
  private:
   struct Record;

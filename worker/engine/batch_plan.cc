@@ -12,13 +12,19 @@ const BatchPlan& BatchBuilder::Build(std::span<const PlannedRows> planned,
                                      std::span<Sequence* const> sequences) {
   Clear();
   for (const PlannedRows& item : planned) {
-    const Sequence& sequence = *sequences[item.item];
-    plan_.max_pages = std::max(plan_.max_pages, static_cast<int64_t>(sequence.memory.pages.size()));
+    for (const SequenceMemory& branch : sequences[item.item]->branches) {
+      plan_.max_pages = std::max(plan_.max_pages, static_cast<int64_t>(branch.pages.size()));
+    }
   }
   for (const PlannedRows& item : planned) {
     BatchPlan::Entry entry{.sequence = sequences[item.item], .rows = item.rows};
     AddOutputs(entry);
-    AddRows(*entry.sequence, item.rows);
+    for (const SequenceMemory& branch : entry.sequence->branches) {
+      AddRows(*entry.sequence, branch, item.rows);
+    }
+    if (entry.sequence->num_branches() > 1) {
+      plan_.mixture_rows += int64_t{item.rows} * entry.sequence->num_branches();
+    }
     plan_.entries.push_back(entry);
   }
   for (BatchPlan::Entry& entry : plan_.entries) AddCopies(entry);
@@ -35,6 +41,9 @@ void BatchBuilder::Clear() {
   plan_.max_pages = 0;
   plan_.max_rows = 0;
   plan_.logit_rows.clear();
+  plan_.mix_begin.assign(1, 0);
+  plan_.mix_rows.clear();
+  plan_.mix_weights.clear();
   plan_.sampled_from.clear();
   plan_.samples.clear();
   plan_.penalty_begin.assign(1, 0);
@@ -45,44 +54,62 @@ void BatchBuilder::Clear() {
   plan_.banned.clear();
   plan_.masks.assign(vocabulary_.begin(), vocabulary_.end());
   plan_.mask_words = mask_words_;
+  plan_.mixture_rows = 0;
 }
 
-void BatchBuilder::AddRows(Sequence& sequence, int rows) {
+void BatchBuilder::AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows) {
   for (int64_t position = sequence.num_fed; position < sequence.num_fed + rows; ++position) {
     plan_.tokens.push_back(sequence.tokens[position]);
     plan_.positions.push_back(static_cast<int32_t>(position));
   }
   plan_.row_begin.push_back(static_cast<int32_t>(plan_.tokens.size()));
-  plan_.slots.push_back(sequence.memory.slot);
+  plan_.slots.push_back(branch.slot);
   plan_.max_rows = std::max<int64_t>(plan_.max_rows, rows);
-  const PageList& pages = sequence.memory.pages;
-  plan_.pages.insert(plan_.pages.end(), pages.begin(), pages.end());
+  plan_.pages.insert(plan_.pages.end(), branch.pages.begin(), branch.pages.end());
   plan_.pages.resize(plan_.slots.size() * plan_.max_pages);
 }
 
 void BatchBuilder::AddOutputs(BatchPlan::Entry& entry) {
   const Sequence& sequence = *entry.sequence;
   const ActiveRequest& request = *sequence.request;
-  const int32_t first_row = plan_.row_begin.back();
+  const int first = static_cast<int>(plan_.samples.size());
   if (request.wants_prompt_scores()) {
     const int64_t end = std::min(sequence.num_fed + entry.rows, request.prompt_size() - 1);
-    entry.first_score = static_cast<int>(plan_.samples.size());
+    entry.first_score = first;
     entry.num_scores = static_cast<int>(std::max<int64_t>(end - sequence.num_fed, 0));
     for (int i = 0; i < entry.num_scores; ++i) {
-      AddOutput(first_row + i);
       AddScore(sequence, sequence.tokens[sequence.num_fed + i + 1]);
     }
   }
   if (entry.rows == sequence.remaining() && request.request.stopping.max_tokens > 0) {
     entry.draw = static_cast<int>(plan_.samples.size());
-    AddOutput(first_row + entry.rows - 1);
     AddDraw(sequence, sequence.choice);
   }
+  AddModelOutputs(entry, static_cast<int>(plan_.samples.size()) - first);
 }
 
-void BatchBuilder::AddOutput(int32_t row) {
-  plan_.sampled_from.push_back(static_cast<int32_t>(plan_.logit_rows.size()));
-  plan_.logit_rows.push_back(row);
+void BatchBuilder::AddModelOutputs(const BatchPlan::Entry& entry, int outputs) {
+  const auto first = static_cast<int32_t>(plan_.logit_rows.size());
+  for (int i = 0; i < outputs; ++i) plan_.sampled_from.push_back(first + i);
+  int32_t row = plan_.row_begin.back();
+  for (int branch = 0; branch < entry.sequence->num_branches(); ++branch, row += entry.rows) {
+    for (int i = 0; i < entry.num_scores; ++i) plan_.logit_rows.push_back(row + i);
+    if (entry.draw >= 0) plan_.logit_rows.push_back(row + entry.rows - 1);
+  }
+  const Conditioning& conditioning = entry.sequence->request->request.conditioning;
+  if (conditioning.mixes()) AddMixing(conditioning, first, outputs);
+}
+
+void BatchBuilder::AddMixing(const Conditioning& conditioning, int32_t first, int outputs) {
+  for (int i = 0; i < outputs; ++i) {
+    int32_t row = first + i;
+    for (const StateBranch& branch : conditioning.branches) {
+      plan_.mix_rows.push_back(row);
+      plan_.mix_weights.push_back(branch.weight);
+      row += outputs;
+    }
+    plan_.mix_begin.push_back(static_cast<int32_t>(plan_.mix_rows.size()));
+  }
 }
 
 void BatchBuilder::AddCopies(BatchPlan::Entry& entry) {
@@ -91,7 +118,7 @@ void BatchBuilder::AddCopies(BatchPlan::Entry& entry) {
   entry.first_copy = static_cast<int>(plan_.samples.size());
   entry.num_copies = request.request.num_choices - 1;
   for (int choice = 1; choice <= entry.num_copies; ++choice) {
-    plan_.sampled_from.push_back(entry.draw);
+    plan_.sampled_from.push_back(plan_.sampled_from[entry.draw]);
     AddDraw(*entry.sequence, choice);
   }
 }

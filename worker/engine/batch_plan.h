@@ -14,10 +14,11 @@ namespace skein {
 
 // Reused from step to step, so that its arrays keep their capacity.
 struct BatchPlan {
-  // One sequence of the step. Its outputs are indices into the arrays of outputs.
+  // One sequence of the step, with all of its branches. Its outputs are indices into the arrays of
+  // outputs.
   struct Entry {
     Sequence* sequence = nullptr;
-    int rows = 0;
+    int rows = 0;         // of each branch
     int first_score = 0;  // outputs that score the prompt tokens from position num_fed + 1 on
     int num_scores = 0;
     int draw =
@@ -27,14 +28,21 @@ struct BatchPlan {
   };
   std::vector<Entry> entries;
 
-  // The fields of ModelBatch.
+  // The fields of ModelBatch. To the model each branch is a sequence; those of an entry are
+  // neighbours.
   std::vector<int32_t> tokens, positions;  // [rows]
-  std::vector<int32_t> row_begin;          // [entries + 1]
-  std::vector<int32_t> slots;              // [entries]
-  std::vector<int32_t> pages;              // [entries, max_pages], filled up with 0
+  std::vector<int32_t> row_begin;          // [branches + 1]
+  std::vector<int32_t> slots;              // [branches]
+  std::vector<int32_t> pages;              // [branches, max_pages], filled up with 0
   int64_t max_pages = 0;
   int64_t max_rows = 0;             // of the longest entry
   std::vector<int32_t> logit_rows;  // [model outputs]
+
+  // The fields of MixLogitsArgs. A group for each output of an entry whose logits are mixed; the
+  // sum takes the place of the first branch's model output.
+  std::vector<int32_t> mix_begin;  // [groups + 1]
+  std::vector<int32_t> mix_rows;   // [terms]
+  std::vector<float> mix_weights;  // [terms]
 
   // The fields of SampleArgs, for the model's outputs and after them those of further choices.
   std::vector<int32_t> sampled_from;  // [outputs]: the model output that each is drawn from
@@ -46,8 +54,13 @@ struct BatchPlan {
   std::vector<uint32_t> masks;  // [masks, mask_words]
   int64_t mask_words = 0;
 
+  int64_t mixture_rows = 0;  // of entries with more than one branch
+
   int64_t num_rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_model_outputs() const { return static_cast<int64_t>(logit_rows.size()); }
+  int64_t num_mixed() const {
+    return mix_begin.empty() ? 0 : static_cast<int64_t>(mix_begin.size()) - 1;
+  }
   int64_t num_outputs() const { return static_cast<int64_t>(samples.size()); }
 };
 
@@ -63,10 +76,11 @@ class BatchBuilder {
 
  private:
   void Clear();
-  void AddRows(Sequence& sequence, int rows);
+  void AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows);
   void AddOutputs(BatchPlan::Entry& entry);
-  // The model's next output is of `row`, and is drawn from.
-  void AddOutput(int32_t row);
+  // The model's outputs that the entry's `outputs` scores and draw are of.
+  void AddModelOutputs(const BatchPlan::Entry& entry, int outputs);
+  void AddMixing(const Conditioning& conditioning, int32_t first, int outputs);
   void AddCopies(BatchPlan::Entry& entry);
   void AddScore(const Sequence& sequence, int32_t next_token);
   void AddDraw(const Sequence& sequence, int choice);

@@ -1,6 +1,7 @@
 // What shapes the model for one request.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -17,6 +18,12 @@ struct StateBranch {
 // logits times their weights, which nothing normalises here. None: zeros alone.
 struct Conditioning {
   std::vector<StateBranch> branches;
+
+  int num_branches() const { return std::max(1, static_cast<int>(branches.size())); }
+  // False if the logits of a single branch are drawn from as they are.
+  bool mixes() const {
+    return branches.size() > 1 || (branches.size() == 1 && branches[0].weight != 1);
+  }
 };
 
 }  // namespace skein

@@ -14,45 +14,58 @@ std::vector<PlannedRows> Planner::Plan(std::span<const PlanItem> items) const {
   return plan;
 }
 
+// Tokens of the item in one step, if nothing else were in it.
+int64_t Planner::Chunk(const PlanItem& item) const {
+  return std::min<int64_t>(item.remaining, std::max(1, limits_.prefill_chunk / item.branches));
+}
+
 int Planner::PrefillShare(std::span<const PlanItem> items) const {
   const int64_t most = std::max(1, limits_.max_rows / 4);
   int64_t wanted = 0;
   for (const PlanItem& item : items) {
-    if (item.remaining > 1) {
-      wanted = std::min(most, wanted + std::min<int64_t>(item.remaining, limits_.prefill_chunk));
-    }
+    if (item.remaining > 1) wanted = std::min(most, wanted + Chunk(item) * item.branches);
   }
   return static_cast<int>(wanted);
 }
 
 int Planner::PlanDecodes(std::span<const PlanItem> items, int budget,
                          std::vector<PlannedRows>& plan) const {
+  int rows = 0;
   for (int i = 0; i < static_cast<int>(items.size()); ++i) {
-    if (items[i].remaining == 1) plan.push_back({i, 1});
+    if (items[i].remaining != 1) continue;
+    plan.push_back({i, 1});
+    rows += items[i].branches;
   }
-  if (static_cast<int>(plan.size()) > budget) {
-    std::stable_sort(plan.begin(), plan.end(), [&](const PlannedRows& a, const PlannedRows& b) {
-      return items[a.item].waited > items[b.item].waited;
-    });
-    plan.resize(budget);
+  if (rows <= budget) return rows;
+  std::stable_sort(plan.begin(), plan.end(), [&](const PlannedRows& a, const PlannedRows& b) {
+    return items[a.item].waited > items[b.item].waited;
+  });
+  rows = 0;
+  size_t kept = 0;
+  for (const PlannedRows& planned : plan) {
+    const int branches = items[planned.item].branches;
+    if (rows + branches > budget) continue;
+    rows += branches;
+    plan[kept++] = planned;
   }
-  return static_cast<int>(plan.size());
+  plan.resize(kept);
+  return rows;
 }
 
 void Planner::PlanPrefills(std::span<const PlanItem> items, int budget,
                            std::vector<PlannedRows>& plan) const {
   int scored_budget = limits_.max_scored_rows;
   for (int i = 0; i < static_cast<int>(items.size()) && budget > 0; ++i) {
-    if (items[i].remaining <= 1) continue;
-    int rows =
-        static_cast<int>(std::min<int64_t>({items[i].remaining, limits_.prefill_chunk, budget}));
-    if (items[i].scored) {
-      rows = std::min(rows, scored_budget);
-      scored_budget -= rows;
+    const PlanItem& item = items[i];
+    if (item.remaining <= 1) continue;
+    int tokens = static_cast<int>(std::min<int64_t>(Chunk(item), budget / item.branches));
+    if (item.scored) {
+      tokens = std::min(tokens, scored_budget / item.branches);
+      scored_budget -= tokens * item.branches;
     }
-    if (rows == 0) continue;
-    plan.push_back({i, rows});
-    budget -= rows;
+    if (tokens == 0) continue;
+    plan.push_back({i, tokens});
+    budget -= tokens * item.branches;
   }
 }
 

@@ -1,5 +1,7 @@
 #include "worker/engine/request_checks.h"
 
+#include <cmath>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +12,9 @@
 
 namespace skein {
 namespace {
+
+// Of a state in either direction: no model's logits overflow.
+constexpr int kMostWeight = 1000000;
 
 absl::Status CheckAtLeast(absl::string_view field, int64_t value, int64_t least) {
   if (value >= least) return absl::OkStatus();
@@ -36,14 +41,17 @@ std::vector<uint32_t> AllowedMask(const std::vector<int32_t>& allowed,
   return mask;
 }
 
-absl::Status CheckConditioning(const Conditioning& conditioning) {
-  const std::vector<StateBranch>& branches = conditioning.branches;
-  if (branches.empty() || (branches.size() == 1 && branches[0].weight == 1)) {
-    return absl::OkStatus();
+absl::Status CheckWeights(const Conditioning& conditioning) {
+  for (const StateBranch& branch : conditioning.branches) {
+    if (std::isfinite(branch.weight) && std::abs(branch.weight) <= kMostWeight) continue;
+    return absl::InvalidArgumentError(absl::StrCat("state weight: ", branch.weight, ", expected ",
+                                                   -kMostWeight, " to ", kMostWeight));
   }
-  return absl::UnimplementedError(absl::StrCat(
-      "conditioning: ", branches.size(),
-      " weighted states, expected a single one of weight 1: mixtures are not supported"));
+  return absl::OkStatus();
+}
+
+absl::Status TooLarge(absl::string_view message) {
+  return WithReason(absl::InvalidArgumentError(message), "too_large");
 }
 
 }  // namespace
@@ -72,24 +80,27 @@ absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size) 
         absl::StrCat("logprobs: ", request.logprobs->top, ", expected 0 to ", kMaxTopLogprobs));
   }
   if (request.sink == nullptr) return absl::InvalidArgumentError("sink: none");
-  return CheckConditioning(request.conditioning);
+  return CheckWeights(request.conditioning);
 }
 
-absl::Status CheckFits(const GenerationRequest& request, int max_sequences,
-                       int64_t max_tokens_per_sequence) {
-  if (request.num_choices > max_sequences) {
-    return WithReason(
-        absl::InvalidArgumentError(absl::StrCat(
-            "n: ", request.num_choices, " choices, this worker runs at most ", max_sequences)),
-        "too_large");
+absl::Status CheckFits(const GenerationRequest& request, const RequestCapacity& capacity) {
+  const int branches = request.conditioning.num_branches();
+  if (branches > capacity.branches) {
+    return TooLarge(absl::StrCat("states: a mixture of ", branches, ", this worker mixes at most ",
+                                 capacity.branches));
+  }
+  if (int64_t{request.num_choices} * branches > capacity.slots) {
+    const std::string each = branches > 1 ? absl::StrCat(" of ", branches, " states each") : "";
+    return TooLarge(absl::StrCat("n: ", request.num_choices, " choices", each,
+                                 ", this worker runs at most ", capacity.slots,
+                                 branches > 1 ? " states" : ""));
   }
   const int64_t prompt_size = static_cast<int64_t>(request.prompt.size());
-  if (request.stopping.max_tokens > max_tokens_per_sequence - prompt_size) {
-    return WithReason(
-        absl::InvalidArgumentError(absl::StrCat(
-            "max_tokens: ", request.stopping.max_tokens, " beside a prompt of ", prompt_size,
-            " tokens, this worker's memory holds ", max_tokens_per_sequence)),
-        "too_large");
+  if (request.stopping.max_tokens > capacity.tokens - prompt_size) {
+    const std::string each = branches > 1 ? absl::StrCat(" for each of ", branches, " states") : "";
+    return TooLarge(absl::StrCat("max_tokens: ", request.stopping.max_tokens,
+                                 " beside a prompt of ", prompt_size,
+                                 " tokens, this worker's memory holds ", capacity.tokens, each));
   }
   return absl::OkStatus();
 }

@@ -17,12 +17,17 @@ namespace skein {
 // InvalidArgument, naming the field, for limits that cannot work.
 absl::Status CheckLimits(const EngineLimits& limits);
 
-// InvalidArgument for values that would read or write outside the model's tables, Unimplemented for
-// conditioning by more than one state.
+// InvalidArgument for values that would read or write outside the model's tables.
 absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size);
-// InvalidArgument for a request that would not fit into empty pools.
-absl::Status CheckFits(const GenerationRequest& request, int max_sequences,
-                       int64_t max_tokens_per_sequence);
+
+// What there is for one request that has the worker to itself.
+struct RequestCapacity {
+  int slots = 0;
+  int branches = 0;    // in a step
+  int64_t tokens = 0;  // that the pages hold, of each of the request's branches
+};
+// InvalidArgument for a request that would not fit even then.
+absl::Status CheckFits(const GenerationRequest& request, const RequestCapacity& capacity);
 
 // A bit for each id below `vocab_size` that a token has; empty if all have one, or without a
 // tokenizer.

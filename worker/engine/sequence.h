@@ -26,7 +26,8 @@ struct ActiveRequest {
   std::shared_ptr<const StopMatcher> stop_matcher;
   std::vector<uint32_t> mask;  // tokens that it may draw, a bit each; empty: all of the vocabulary
   std::vector<TokenOutput> prompt;      // with logprobs of the prompt, filled as it is fed
-  std::vector<int32_t> reserved_slots;  // for the choices to come, until the prompt is fed
+  std::vector<int32_t> reserved_slots;  // for the choices to come, branch by branch of each, until
+                                        // the prompt is fed
   bool started = false;                 // TokenSink::Start was called
   bool forked = false;                  // each choice has its own sequence
   int unfinished_choices = 1;
@@ -34,17 +35,20 @@ struct ActiveRequest {
   std::optional<absl::Status> ended;  // set once; the sink hears it at the end of the turn
 
   int64_t prompt_size() const { return static_cast<int64_t>(request.prompt.size()); }
+  int num_branches() const { return request.conditioning.num_branches(); }
   bool wants_prompt_scores() const {
     return request.logprobs && request.logprobs->prompt && !started;
   }
 };
 
+// Of one branch.
 struct SequenceMemory {
   int32_t slot = 0;  // in StatePool
   PageList pages;    // stays empty without attention layers
 };
 
-// One choice in progress; until its prompt is fed, choice 0 stands for all of them.
+// One choice in progress; until its prompt is fed, choice 0 stands for all of them. All branches
+// of its conditioning are fed the same tokens in the same steps.
 struct Sequence {
   ActiveRequest* request = nullptr;
   int choice = 0;
@@ -57,12 +61,13 @@ struct Sequence {
   bool finished = false;   // removed at the end of the turn
   uint64_t last_step = 0;  // when it last had rows
   absl::Time last_token;
-  SequenceMemory memory;
+  std::vector<SequenceMemory> branches;  // one at least
   PenaltyTable penalties;
   std::optional<TextAssembler> text;  // unset without a tokenizer
 
   int64_t num_tokens() const { return static_cast<int64_t>(tokens.size()); }
   int64_t remaining() const { return num_tokens() - num_fed; }
+  int num_branches() const { return static_cast<int>(branches.size()); }
 };
 
 }  // namespace skein

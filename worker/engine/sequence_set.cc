@@ -7,17 +7,20 @@ namespace skein {
 
 bool SequenceSet::Admit(ActiveRequest& request) {
   const GenerationRequest& wanted = request.request;
-  if (HasPaused() || wanted.num_choices > states_.num_free() || !CanStart(request.prompt_size())) {
+  const int branches = request.num_branches();
+  if (HasPaused() || int64_t{wanted.num_choices} * branches > states_.num_free() ||
+      !CanStart(request.prompt_size(), branches)) {
     return false;
   }
   auto sequence = std::make_unique<Sequence>();
   sequence->request = &request;
   sequence->tokens = wanted.prompt;
   sequence->penalties = PenaltyTable(wanted.sampling, wanted.prompt);
-  sequence->memory.slot = *states_.Allocate();
-  InstallStart(*sequence);
-  pages_.Extend(sequence->memory.pages, request.prompt_size());
-  for (int choice = 1; choice < wanted.num_choices; ++choice) {
+  sequence->branches.resize(branches);
+  for (SequenceMemory& branch : sequence->branches) branch.slot = *states_.Allocate();
+  InstallStates(*sequence);
+  Extend(*sequence, request.prompt_size());
+  for (int i = branches; i < wanted.num_choices * branches; ++i) {
     request.reserved_slots.push_back(*states_.Allocate());
   }
   if (tokenizer_ != nullptr) {
@@ -38,7 +41,9 @@ void SequenceSet::MakeRoom() {
   }
   for (Sequence* sequence : order_) {
     if (!sequence->paused) continue;
-    if (!CanStart(sequence->num_tokens())) return;  // a younger one must not slip past
+    if (!CanStart(sequence->num_tokens(), sequence->num_branches())) {
+      return;  // a younger one must not slip past
+    }
     Resume(*sequence);
   }
 }
@@ -48,19 +53,16 @@ std::vector<Sequence*> SequenceSet::Fork(Sequence& sequence) {
   std::vector<Sequence*> copies;
   auto position = std::find_if(sequences_.begin(), sequences_.end(),
                                [&](const auto& other) { return other.get() == &sequence; });
-  for (const int32_t slot : request.reserved_slots) {
+  auto slot = request.reserved_slots.begin();
+  while (slot != request.reserved_slots.end()) {
     auto copy = std::make_unique<Sequence>(sequence);
     copies.push_back(copy.get());
     copy->choice = static_cast<int>(copies.size());
-    copy->memory.slot = slot;
-    states_.Copy(sequence.memory.slot, slot);
-    absl::StatusOr<PageList> pages = pages_.Fork(sequence.memory.pages, sequence.num_fed);
-    if (pages.ok()) {
-      copy->memory.pages = *std::move(pages);
-    } else {
-      copy->memory.pages.clear();  // the parent's: this copy holds no reference to them
-      Pause(*copy);
+    for (int i = 0; i < sequence.num_branches(); ++i) {
+      copy->branches[i] = {.slot = *slot++, .pages = {}};
+      states_.Copy(sequence.branches[i].slot, copy->branches[i].slot);
     }
+    if (!ForkPages(sequence, *copy)) Pause(*copy);
     position = sequences_.insert(position + 1, std::move(copy));
   }
   request.reserved_slots.clear();
@@ -96,17 +98,35 @@ bool SequenceSet::HasPaused() const {
                      [](const Sequence* sequence) { return sequence->paused; });
 }
 
-bool SequenceSet::CanStart(int64_t num_tokens) const {
+bool SequenceSet::CanStart(int64_t num_tokens, int branches) const {
   if (pages_.layout().num_planes == 0) return true;
-  const int64_t running = std::count_if(order_.begin(), order_.end(),
-                                        [](const Sequence* sequence) { return !sequence->paused; });
-  return pages_.PagesFor(num_tokens) + running <= pages_.num_free();
+  int64_t running = 0;
+  for (const Sequence* sequence : order_) {
+    if (!sequence->paused) running += sequence->num_branches();
+  }
+  return branches * pages_.PagesFor(num_tokens) + running <= pages_.num_free();
+}
+
+bool SequenceSet::Extend(Sequence& sequence, int64_t num_tokens) {
+  return std::all_of(
+      sequence.branches.begin(), sequence.branches.end(),
+      [&](SequenceMemory& branch) { return pages_.Extend(branch.pages, num_tokens); });
+}
+
+// False if a page was missing; what was forked by then is the copy's.
+bool SequenceSet::ForkPages(const Sequence& from, Sequence& to) {
+  for (int i = 0; i < from.num_branches(); ++i) {
+    absl::StatusOr<PageList> pages = pages_.Fork(from.branches[i].pages, from.num_fed);
+    if (!pages.ok()) return false;
+    to.branches[i].pages = *std::move(pages);
+  }
+  return true;
 }
 
 // False if a sequence was stopped to make room, and it is worth trying again.
 bool SequenceSet::Grow(size_t index) {
   Sequence& sequence = *order_[index];
-  if (pages_.Extend(sequence.memory.pages, sequence.num_tokens())) return true;
+  if (Extend(sequence, sequence.num_tokens())) return true;
   for (size_t i = order_.size() - 1; i > index; --i) {
     if (order_[i]->paused) continue;
     Pause(*order_[i]);
@@ -117,28 +137,30 @@ bool SequenceSet::Grow(size_t index) {
 }
 
 void SequenceSet::Resume(Sequence& sequence) {
-  pages_.Extend(sequence.memory.pages, sequence.num_tokens());
-  states_.Clear(sequence.memory.slot);
-  InstallStart(sequence);
+  Extend(sequence, sequence.num_tokens());
+  for (const SequenceMemory& branch : sequence.branches) states_.Clear(branch.slot);
+  InstallStates(sequence);
   sequence.paused = false;
 }
 
-// Into a slot that holds zeros.
-void SequenceSet::InstallStart(const Sequence& sequence) {
-  const std::vector<StateBranch>& branches = sequence.request->request.conditioning.branches;
-  if (branches.empty() || branches[0].state == nullptr) return;
-  states_.Install(*branches[0].state, sequence.memory.slot);
+void SequenceSet::InstallStates(const Sequence& sequence) {
+  const std::vector<StateBranch>& wanted = sequence.request->request.conditioning.branches;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].state != nullptr) states_.Install(*wanted[i].state, sequence.branches[i].slot);
+  }
 }
 
 void SequenceSet::Pause(Sequence& sequence) {
-  pages_.Release(sequence.memory.pages);
+  for (SequenceMemory& branch : sequence.branches) pages_.Release(branch.pages);
   sequence.num_fed = 0;
   sequence.paused = true;
 }
 
 void SequenceSet::Release(Sequence& sequence) {
-  states_.Free(sequence.memory.slot);
-  pages_.Release(sequence.memory.pages);
+  for (SequenceMemory& branch : sequence.branches) {
+    states_.Free(branch.slot);
+    pages_.Release(branch.pages);
+  }
 }
 
 void SequenceSet::ReleaseReserved(ActiveRequest& request) {

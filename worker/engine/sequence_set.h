@@ -16,7 +16,7 @@ namespace skein {
 // Pages are taken for a whole prompt when it starts and one by one as output grows. When they run
 // out, the youngest sequences give theirs up and are fed again later, from their tokens; their
 // output does not change. So the oldest always goes on, and every request that could run alone
-// ends. Owned by the loop's thread.
+// ends. All branches of a sequence get memory together, or none does. Owned by the loop's thread.
 class SequenceSet {
  public:
   SequenceSet(StatePool* states, PagePool* pages, const Tokenizer* tokenizer)
@@ -24,8 +24,8 @@ class SequenceSet {
   // Gives back all memory; the pools must still live.
   ~SequenceSet() { Clear(); }
 
-  // Starts `request` if its choices get slots and its prompt gets pages; false, with nothing
-  // changed, if they do not.
+  // Starts `request` if its choices get slots and its prompt gets pages, for each branch; false,
+  // with nothing changed, if they do not.
   bool Admit(ActiveRequest& request);
   // Makes room for the tokens that the next step feeds: growing sequences take pages, from the
   // youngest if need be, and then paused ones start again, oldest first.
@@ -44,12 +44,16 @@ class SequenceSet {
 
  private:
   bool HasPaused() const;
-  // One page for each running sequence stays free when another one starts, or it would soon be
+  // One page for each branch that runs stays free when another sequence starts, or it would soon be
   // stopped again.
-  bool CanStart(int64_t num_tokens) const;
+  bool CanStart(int64_t num_tokens, int branches) const;
+  // Of all branches. False if too few pages are free; what was taken by then stays taken.
+  bool Extend(Sequence& sequence, int64_t num_tokens);
   bool Grow(size_t index);
   void Resume(Sequence& sequence);
-  void InstallStart(const Sequence& sequence);
+  // Into slots that hold zeros.
+  void InstallStates(const Sequence& sequence);
+  bool ForkPages(const Sequence& from, Sequence& to);
   void Pause(Sequence& sequence);
   void Release(Sequence& sequence);
   void ReleaseReserved(ActiveRequest& request);

@@ -12,7 +12,7 @@ namespace skein {
 namespace {
 
 template <typename T>
-void Write(T* to, const std::vector<T>& values) {
+void CopyTo(T* to, const std::vector<T>& values) {
   std::copy(values.begin(), values.end(), to);
 }
 
@@ -50,6 +50,9 @@ void StepBuffers::Lay() {
   penalty_begin_at_ = Place((outputs + 1) * kInt);
   bias_begin_at_ = Place((outputs + 1) * kInt);
   banned_begin_at_ = Place((outputs + 1) * kInt);
+  mix_begin_at_ = Place((outputs + 1) * kInt);
+  mix_rows_at_ = Place(outputs * kInt);
+  mix_weights_at_ = Place(outputs * static_cast<int64_t>(sizeof(float)));
   inputs_end_ = next_;
   results_at_ = Place(outputs * kInt);
   outcomes_at_ = Place(outputs * kInt);
@@ -81,62 +84,92 @@ absl::Status StepBuffers::StageList(int list, const void* data, int64_t bytes, b
   return Copy(stream_, to.device->data(), to.host->data(), bytes);
 }
 
-absl::StatusOr<bool> StepBuffers::Stage(const BatchPlan& plan, int64_t sequences) {
-  const int64_t real = static_cast<int64_t>(plan.slots.size());
-  const int64_t more = std::max<int64_t>(sequences - real, 0);
+absl::StatusOr<bool> StepBuffers::Stage(const BatchPlan& plan, int64_t decodes) {
+  const int64_t more = std::max<int64_t>(decodes - static_cast<int64_t>(plan.slots.size()), 0);
   rows_ = plan.num_rows() + more;
-  sequences_ = real + more;
+  sequences_ = static_cast<int64_t>(plan.slots.size()) + more;
   max_rows_ = plan.max_rows;
-  model_outputs_ = static_cast<int64_t>(plan.logit_rows.size()) + more;
-  outputs_ = plan.num_outputs() + more;
+  model_outputs_ = plan.num_model_outputs() + more;
+  outputs_ = decodes > 0 ? decodes : plan.num_outputs();
+  const bool filled = decodes > 0 && plan.num_mixed() > 0;
+  mixed_ = filled ? decodes : plan.num_mixed();
+  mix_terms_ = filled ? decodes : static_cast<int64_t>(plan.mix_rows.size());
   SKEIN_CHECK(rows_ <= capacity_.rows && sequences_ <= capacity_.sequences &&
-              outputs_ <= capacity_.outputs);
+              model_outputs_ <= capacity_.outputs && outputs_ <= capacity_.outputs);
+  SKEIN_CHECK(plan.num_outputs() <= outputs_ && plan.num_mixed() <= mixed_ &&
+              static_cast<int64_t>(plan.mix_rows.size()) <= mix_terms_);
   SKEIN_CHECK(plan.sampled_from.size() == plan.samples.size());
-  Write(Host<int32_t>(tokens_at_), plan.tokens);
-  Write(Host<int32_t>(positions_at_), plan.positions);
-  Write(Host<int32_t>(row_begin_at_), plan.row_begin);
-  Write(Host<int32_t>(slots_at_), plan.slots);
-  Write(Host<int32_t>(logit_rows_at_), plan.logit_rows);
-  Write(Host<int32_t>(sampled_from_at_), plan.sampled_from);
-  Write(Host<SampleRow>(samples_at_), plan.samples);
-  Write(Host<int32_t>(penalty_begin_at_), plan.penalty_begin);
-  Write(Host<int32_t>(bias_begin_at_), plan.bias_begin);
-  Write(Host<int32_t>(banned_begin_at_), plan.banned_begin);
-  for (int64_t i = 0; i < more; ++i) {
-    const int64_t s = real + i, row = plan.num_rows() + i;
-    Host<int32_t>(tokens_at_)[row] = 0;
-    Host<int32_t>(positions_at_)[row] = 0;
-    Host<int32_t>(row_begin_at_)[s + 1] = static_cast<int32_t>(row + 1);
-    Host<int32_t>(slots_at_)[s] = -1;
-    const int64_t output = plan.num_outputs() + i;
-    Host<int32_t>(logit_rows_at_)[output] = static_cast<int32_t>(row);
-    Host<SampleRow>(samples_at_)[output] = {.padding = true};
-    Host<int32_t>(sampled_from_at_)[output] = static_cast<int32_t>(output);
-    for (const int64_t at : {penalty_begin_at_, bias_begin_at_, banned_begin_at_}) {
-      Host<int32_t>(at)[output + 1] = Host<int32_t>(at)[plan.num_outputs()];
-    }
-  }
+  Write(plan);
+  FillSequences(plan);
+  FillOutputs(plan);
   tops_wanted_ = std::any_of(plan.samples.begin(), plan.samples.end(),
                              [](const SampleRow& row) { return row.num_top > 0; });
   mask_words_ = plan.mask_words;
   bool moved = false;
-  RETURN_IF_ERROR(Copy(stream_, device_->data(), host_->data(), inputs_end_));
+  RETURN_IF_ERROR(
+      Copy(stream_, device_->data(), host_->data(), mixed_ > 0 ? inputs_end_ : mix_begin_at_));
   RETURN_IF_ERROR(StageList(kPenalties, plan.penalties.data(), Bytes(plan.penalties), moved));
   RETURN_IF_ERROR(StageList(kBiases, plan.biases.data(), Bytes(plan.biases), moved));
   RETURN_IF_ERROR(StageList(kBanned, plan.banned.data(), Bytes(plan.banned), moved));
   RETURN_IF_ERROR(StageList(kMasks, plan.masks.data(), Bytes(plan.masks), moved));
+  RETURN_IF_ERROR(StagePages(plan, moved));
+  return moved;
+}
+
+void StepBuffers::Write(const BatchPlan& plan) {
+  CopyTo(Host<int32_t>(tokens_at_), plan.tokens);
+  CopyTo(Host<int32_t>(positions_at_), plan.positions);
+  CopyTo(Host<int32_t>(row_begin_at_), plan.row_begin);
+  CopyTo(Host<int32_t>(slots_at_), plan.slots);
+  CopyTo(Host<int32_t>(logit_rows_at_), plan.logit_rows);
+  CopyTo(Host<int32_t>(sampled_from_at_), plan.sampled_from);
+  CopyTo(Host<SampleRow>(samples_at_), plan.samples);
+  CopyTo(Host<int32_t>(penalty_begin_at_), plan.penalty_begin);
+  CopyTo(Host<int32_t>(bias_begin_at_), plan.bias_begin);
+  CopyTo(Host<int32_t>(banned_begin_at_), plan.banned_begin);
+  CopyTo(Host<int32_t>(mix_begin_at_), plan.mix_begin);
+  CopyTo(Host<int32_t>(mix_rows_at_), plan.mix_rows);
+  CopyTo(Host<float>(mix_weights_at_), plan.mix_weights);
+}
+
+void StepBuffers::FillSequences(const BatchPlan& plan) {
+  const int64_t real = static_cast<int64_t>(plan.slots.size());
+  for (int64_t s = real; s < sequences_; ++s) {
+    const int64_t row = plan.num_rows() + s - real;
+    Host<int32_t>(tokens_at_)[row] = 0;
+    Host<int32_t>(positions_at_)[row] = 0;
+    Host<int32_t>(row_begin_at_)[s + 1] = static_cast<int32_t>(row + 1);
+    Host<int32_t>(slots_at_)[s] = -1;
+    Host<int32_t>(logit_rows_at_)[plan.num_model_outputs() + s - real] = static_cast<int32_t>(row);
+  }
+}
+
+void StepBuffers::FillOutputs(const BatchPlan& plan) {
+  for (int64_t output = plan.num_outputs(); output < outputs_; ++output) {
+    Host<SampleRow>(samples_at_)[output] = {.padding = true};
+    Host<int32_t>(sampled_from_at_)[output] = 0;
+    for (const int64_t at : {penalty_begin_at_, bias_begin_at_, banned_begin_at_}) {
+      Host<int32_t>(at)[output + 1] = Host<int32_t>(at)[plan.num_outputs()];
+    }
+  }
+  for (int64_t group = plan.num_mixed(); group < mixed_; ++group) {
+    Host<int32_t>(mix_begin_at_)[group + 1] = Host<int32_t>(mix_begin_at_)[plan.num_mixed()];
+  }
+}
+
+absl::Status StepBuffers::StagePages(const BatchPlan& plan, bool& moved) {
   // A power of two, so that a recorded step serves sequences of many lengths.
   pages_per_sequence_ =
       plan.max_pages == 0
           ? 0
           : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(plan.max_pages)));
   std::vector<int32_t> pages(sequences_ * pages_per_sequence_);
+  const int64_t real = static_cast<int64_t>(plan.slots.size());
   for (int64_t s = 0; s < real && plan.max_pages > 0; ++s) {
     std::copy_n(plan.pages.begin() + s * plan.max_pages, plan.max_pages,
                 pages.begin() + s * pages_per_sequence_);
   }
-  RETURN_IF_ERROR(StageList(kPages, pages.data(), Bytes(pages), moved));
-  return moved;
+  return StageList(kPages, pages.data(), Bytes(pages), moved);
 }
 
 ModelBatch StepBuffers::Batch() const {
@@ -152,6 +185,14 @@ ModelBatch StepBuffers::Batch() const {
   batch.logit_rows = {On<const int32_t>(logit_rows_at_), {model_outputs_}};
   batch.max_rows = max_rows_;
   return batch;
+}
+
+MixLogitsArgs StepBuffers::Mixing() const {
+  MixLogitsArgs args;
+  args.group_begin = {On<const int32_t>(mix_begin_at_), {mixed_ + 1}};
+  args.rows = {On<const int32_t>(mix_rows_at_), {mix_terms_}};
+  args.weights = {On<const float>(mix_weights_at_), {mix_terms_}};
+  return args;
 }
 
 SampleArgs StepBuffers::Sampling() const {

@@ -70,7 +70,10 @@ class StepLoop::Impl {
 
   absl::StatusOr<uint64_t> Submit(GenerationRequest request) {
     RETURN_IF_ERROR(CheckRequest(request, description().vocab_size));
-    RETURN_IF_ERROR(CheckFits(request, options_.limits.max_sequences, max_tokens_per_sequence()));
+    RETURN_IF_ERROR(
+        CheckFits(request, {.slots = options_.limits.max_sequences,
+                            .branches = planner_.max_branches(),
+                            .tokens = max_tokens(request.conditioning.num_branches())}));
     return inbox_.Submit(
         Activate(std::move(request), vocabulary_, description().vocab_size, options_.clock->Now()));
   }
@@ -78,10 +81,12 @@ class StepLoop::Impl {
   Inbox& inbox() { return inbox_; }
   const ModelDescription& description() const { return parts_.model->description(); }
   const Model& model() const { return *parts_.model; }
-  int64_t max_tokens_per_sequence() const {
+  // Of one sequence with so many branches, if it had all pages to itself.
+  int64_t max_tokens(int branches) const {
     const PagePool& pages = *parts_.pages;
-    return pages.layout().num_planes == 0 ? std::numeric_limits<int64_t>::max()
-                                          : pages.num_pages() * pages.layout().page_tokens;
+    return pages.layout().num_planes == 0
+               ? std::numeric_limits<int64_t>::max()
+               : pages.num_pages() / branches * pages.layout().page_tokens;
   }
 
  private:
@@ -193,6 +198,7 @@ class StepLoop::Impl {
       if (sequence->paused) continue;
       runnable_.push_back(sequence);
       items_.push_back({.remaining = sequence->remaining(),
+                        .branches = sequence->num_branches(),
                         .scored = sequence->request->wants_prompt_scores(),
                         .waited = step_ - sequence->last_step});
     }
@@ -249,6 +255,7 @@ class StepLoop::Impl {
                 {.prompt_tokens = request.prompt_size(),
                  .cached_tokens = 0,
                  .completion_tokens = request.completion_tokens,
+                 .state_rows = request.num_branches(),
                  .queue_wait = request.queue_wait,
                  .first_token = request.first_token,
                  .total = total});
@@ -291,6 +298,7 @@ class StepLoop::Impl {
     options_.metrics->steps.Increment();
     options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(options_.clock->Now() - begin));
     options_.metrics->step_rows.Observe(static_cast<double>(plan.num_rows()));
+    options_.metrics->mixture_rows.Increment(static_cast<double>(plan.mixture_rows));
   }
 
   // Constant after construction.
@@ -365,6 +373,6 @@ int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state
 int64_t StepLoop::kv_bytes_per_token() const {
   return impl_->model().kv_layout().bytes_per_token();
 }
-int64_t StepLoop::max_tokens_per_sequence() const { return impl_->max_tokens_per_sequence(); }
+int64_t StepLoop::max_tokens_per_sequence() const { return impl_->max_tokens(/*branches=*/1); }
 
 }  // namespace skein

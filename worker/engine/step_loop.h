@@ -20,7 +20,7 @@
 namespace skein {
 
 struct EngineLimits {
-  int max_sequences = 64;              // state slots besides the zero state
+  int max_sequences = 64;              // state slots besides the zero state; each branch takes one
   int max_queue = 512;                 // waiting requests
   int64_t max_queue_tokens = 1 << 20;  // their prompt tokens together, unless it is one request
   int max_rows_per_step = 512;         // decode and prefill rows together
@@ -34,7 +34,7 @@ int64_t MaxOutputs(const EngineLimits& limits);
 
 // What the gateway routes by.
 struct LoadSnapshot {
-  int running = 0;  // sequences that hold a slot
+  int running = 0;  // slots held: one for each branch of each sequence
   int waiting = 0;  // requests in the queue
   int free_state_slots = 0;
   int64_t free_kv_pages = 0;

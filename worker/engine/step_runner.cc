@@ -42,6 +42,14 @@ ModelBatch BatchOf(const BatchPlan& plan) {
   return batch;
 }
 
+MixLogitsArgs MixingOf(const BatchPlan& plan) {
+  MixLogitsArgs args;
+  args.group_begin = ViewOf(plan.mix_begin);
+  args.rows = ViewOf(plan.mix_rows);
+  args.weights = ViewOf(plan.mix_weights);
+  return args;
+}
+
 SampleArgs SamplingOf(const BatchPlan& plan, StepResult& result) {
   const int64_t num_outputs = plan.num_outputs();
   SampleArgs args;
@@ -117,7 +125,8 @@ absl::StatusOr<std::unique_ptr<StepRunner>> StepRunner::Create(Model* model,
 
 absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan,
                                                   absl::FunctionRef<void()> meanwhile) {
-  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_outputs() <= limits_.max_outputs);
+  SKEIN_CHECK(plan.num_rows() > 0 && plan.num_outputs() <= limits_.max_outputs &&
+              plan.num_model_outputs() <= limits_.max_outputs);
   ResizeResult(plan.num_outputs());
   if (stream_.on_cpu()) {
     meanwhile();
@@ -131,6 +140,7 @@ absl::StatusOr<const StepResult*> StepRunner::Run(const BatchPlan& plan,
 absl::Status StepRunner::RunOnCpu(const BatchPlan& plan) {
   RETURN_IF_ERROR(Forward(BatchOf(plan)));
   if (plan.num_outputs() == 0) return absl::OkStatus();
+  if (plan.num_mixed() > 0) RETURN_IF_ERROR(Mix(MixingOf(plan), plan.num_model_outputs()));
   return SampleOutputs(SamplingOf(plan, result_), plan.num_model_outputs());
 }
 
@@ -138,11 +148,12 @@ absl::Status StepRunner::RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void
   const int64_t sequences = static_cast<int64_t>(plan.slots.size());
   const int64_t bucket = Bucket(sequences);
   const bool replayed =
-      IsPlainDecode(plan) && bucket <= std::min(limits_.max_sequences, limits_.max_rows);
-  ASSIGN_OR_RETURN(const bool moved, buffers_->Stage(plan, replayed ? bucket : sequences));
+      IsDecode(plan) && bucket <= std::min(limits_.max_sequences, limits_.max_rows);
+  ASSIGN_OR_RETURN(const bool moved, buffers_->Stage(plan, replayed ? bucket : 0));
   if (moved) graphs_.clear();
-  RETURN_IF_ERROR(replayed ? Replay(plan, {bucket, buffers_->pages_per_sequence()})
-                           : Enqueue(plan));
+  RETURN_IF_ERROR(replayed
+                      ? Replay({bucket, buffers_->pages_per_sequence(), buffers_->num_mixed() > 0})
+                      : Enqueue());
   RETURN_IF_ERROR(buffers_->Fetch());
   meanwhile();
   RETURN_IF_ERROR(Synchronize(stream_));
@@ -155,29 +166,30 @@ absl::Status StepRunner::RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void
   return absl::OkStatus();
 }
 
-bool StepRunner::IsPlainDecode(const BatchPlan& plan) const {
+// One output of the model for each sequence, and no more draws than that.
+bool StepRunner::IsDecode(const BatchPlan& plan) {
   const int64_t sequences = static_cast<int64_t>(plan.slots.size());
-  return plan.max_rows == 1 && plan.num_outputs() == sequences &&
-         plan.num_model_outputs() == sequences;
+  return plan.max_rows == 1 && plan.num_model_outputs() == sequences &&
+         plan.num_outputs() <= sequences;
 }
 
-absl::Status StepRunner::Replay(const BatchPlan& plan, const GraphKey& key) {
+absl::Status StepRunner::Replay(const GraphKey& key) {
   const auto found = graphs_.find(key);
   if (found == graphs_.end()) {
     graphs_.emplace(key, nullptr);
-    return Enqueue(plan);
+    return Enqueue();
   }
   std::unique_ptr<Graph>& graph = found->second;
   if (graph == nullptr) {
-    ASSIGN_OR_RETURN(graph, Capture(stream_, [&] { return Enqueue(plan); }));
+    ASSIGN_OR_RETURN(graph, Capture(stream_, [&] { return Enqueue(); }));
   }
   return graph->Launch(stream_);
 }
 
-absl::Status StepRunner::RunTuning(const BatchPlan& plan, int64_t sequences) {
-  RETURN_IF_ERROR(buffers_->Stage(plan, sequences).status());
+absl::Status StepRunner::RunTuning(const BatchPlan& plan, int64_t decodes) {
+  RETURN_IF_ERROR(buffers_->Stage(plan, decodes).status());
   stream_.cuda().tuning = true;
-  const absl::Status enqueued = Enqueue(plan);
+  const absl::Status enqueued = Enqueue();
   stream_.cuda().tuning = false;
   RETURN_IF_ERROR(enqueued);
   return Synchronize(stream_);
@@ -190,14 +202,14 @@ absl::Status StepRunner::WarmUpDecode(int64_t sequences) {
   const int64_t bucket = Bucket(sequences);
   RETURN_IF_ERROR(RunTuning(plan, bucket));
   if (paged) return absl::OkStatus();  // recorded with as many pages as they will have
-  const GraphKey key = {bucket, 0};
-  ASSIGN_OR_RETURN(graphs_[key], Capture(stream_, [&] { return Enqueue(plan); }));
+  const GraphKey key = {bucket, 0, false};
+  ASSIGN_OR_RETURN(graphs_[key], Capture(stream_, [&] { return Enqueue(); }));
   return absl::OkStatus();
 }
 
 absl::Status StepRunner::WarmUpPrompt(int64_t rows) {
   if (stream_.on_cpu()) return absl::OkStatus();
-  return RunTuning(NobodysPrompt(rows, model_.kv_layout().num_layers > 0), 1);
+  return RunTuning(NobodysPrompt(rows, model_.kv_layout().num_layers > 0), 0);
 }
 
 absl::Status StepRunner::WarmUp(absl::FunctionRef<void()> on_step) {
@@ -214,9 +226,12 @@ absl::Status StepRunner::WarmUp(absl::FunctionRef<void()> on_step) {
   return absl::OkStatus();
 }
 
-absl::Status StepRunner::Enqueue(const BatchPlan& plan) {
+absl::Status StepRunner::Enqueue() {
   RETURN_IF_ERROR(Forward(buffers_->Batch()));
-  if (plan.num_outputs() == 0) return absl::OkStatus();
+  if (buffers_->num_outputs() == 0) return absl::OkStatus();
+  if (buffers_->num_mixed() > 0) {
+    RETURN_IF_ERROR(Mix(buffers_->Mixing(), buffers_->num_model_outputs()));
+  }
   return SampleOutputs(buffers_->Sampling(), buffers_->num_model_outputs());
 }
 
@@ -227,6 +242,11 @@ absl::Status StepRunner::Forward(ModelBatch batch) {
               .page_tokens = pages_.layout().page_tokens};
   batch.logits = logits_.Rows(0, batch.logit_rows.dim(0));
   return model_.Forward(batch, stream_);
+}
+
+absl::Status StepRunner::Mix(MixLogitsArgs args, int64_t num_model_outputs) {
+  args.logits = logits_.Rows(0, num_model_outputs);
+  return MixLogits(args, stream_);
 }
 
 absl::Status StepRunner::SampleOutputs(SampleArgs args, int64_t num_model_outputs) {

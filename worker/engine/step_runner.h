@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,6 +14,7 @@
 #include "kernels/device/arena.h"
 #include "kernels/device/memory.h"
 #include "kernels/device/stream.h"
+#include "kernels/mix_logits/mix_logits.h"
 #include "worker/engine/batch_plan.h"
 #include "worker/engine/step_buffers.h"
 #include "worker/memory/page_pool.h"
@@ -31,7 +32,8 @@ struct StepResult {
   std::vector<float> top_logprobs;  // [outputs, kMaxTopLogprobs]
 };
 
-// Owned by the loop's thread. On CUDA a step in which every sequence decodes is filled up to one of
+// Owned by the loop's thread. To it each branch of a mixture is a sequence. On CUDA a step in which
+// every sequence decodes is filled up to one of
 // a few sizes and replayed as a graph from its second time on; other steps are enqueued kernel by
 // kernel.
 class StepRunner {
@@ -66,21 +68,22 @@ class StepRunner {
   static int64_t Bucket(int64_t sequences);
 
  private:
-  // Sequences, and pages of each.
-  using GraphKey = std::pair<int64_t, int64_t>;
+  // Sequences, pages of each, and whether logits are mixed.
+  using GraphKey = std::tuple<int64_t, int64_t, bool>;
 
   StepRunner(Model* model, const StatePool* states, const PagePool* pages, const Stream& stream,
              const Limits& limits)
       : model_(*model), states_(*states), pages_(*pages), stream_(stream), limits_(limits) {}
   absl::Status RunOnCpu(const BatchPlan& plan);
   absl::Status RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void()> meanwhile);
-  absl::Status Enqueue(const BatchPlan& plan);
-  absl::Status RunTuning(const BatchPlan& plan, int64_t sequences);
-  absl::Status Replay(const BatchPlan& plan, const GraphKey& key);
+  absl::Status Enqueue();
+  absl::Status RunTuning(const BatchPlan& plan, int64_t decodes);
+  absl::Status Replay(const GraphKey& key);
   absl::Status Forward(ModelBatch batch);
+  absl::Status Mix(MixLogitsArgs args, int64_t num_model_outputs);
   absl::Status SampleOutputs(SampleArgs args, int64_t num_model_outputs);
   void ResizeResult(int64_t num_outputs);
-  bool IsPlainDecode(const BatchPlan& plan) const;
+  static bool IsDecode(const BatchPlan& plan);
   int64_t vocab() const { return model_.description().vocab_size; }
 
   Model& model_;

@@ -45,6 +45,7 @@ struct RequestUsage {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t completion_tokens = 0;                   // over all choices
+  int state_rows = 1;                              // that each token takes: the branches
   std::optional<absl::Duration> queue_wait = {};   // accepted to admitted, if it was
   std::optional<absl::Duration> first_token = {};  // accepted to the end of the prompt, if it came
   absl::Duration total;                            // accepted to ended

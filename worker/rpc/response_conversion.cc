@@ -63,7 +63,7 @@ v1::Usage ConvertUsage(const RequestUsage& from) {
   to.set_prompt_tokens(static_cast<uint32_t>(from.prompt_tokens));
   to.set_cached_tokens(static_cast<uint32_t>(from.cached_tokens));
   to.set_completion_tokens(static_cast<uint32_t>(from.completion_tokens));
-  to.set_state_rows(1);
+  to.set_state_rows(static_cast<uint32_t>(from.state_rows));
   to.set_queue_us(static_cast<uint64_t>(
       absl::ToInt64Microseconds(from.queue_wait.value_or(absl::ZeroDuration()))));
   return to;

@@ -21,11 +21,18 @@ class BatchPlanTest : public testing::Test {
     sequence->request = request.get();
     sequence->tokens = std::move(prompt);
     sequence->num_fed = fed;
-    sequence->memory = {.slot = slot, .pages = std::move(pages)};
+    sequence->branches.push_back({.slot = slot, .pages = std::move(pages)});
     requests_.push_back(std::move(request));
     sequences_.push_back(std::move(sequence));
     order_.push_back(sequences_.back().get());
     return *sequences_.back();
+  }
+  // One more branch of the sequence.
+  static void Mix(Sequence& sequence, float weight, int32_t slot, PageList pages = {}) {
+    std::vector<StateBranch>& branches = sequence.request->request.conditioning.branches;
+    if (branches.empty()) branches.push_back({nullptr, 0.5f});
+    branches.push_back({nullptr, weight});
+    sequence.branches.push_back({.slot = slot, .pages = std::move(pages)});
   }
   const BatchPlan& Build(std::vector<PlannedRows> planned) {
     return builder_.Build(planned, order_);
@@ -90,6 +97,55 @@ TEST_F(BatchPlanTest, FurtherChoicesDrawFromTheFirstOnesOutput) {
   EXPECT_EQ(plan.entries[1].num_copies, 0);
   EXPECT_EQ(plan.samples[2].choice, 1u);
   EXPECT_EQ(plan.samples[3].choice, 2u);
+}
+
+TEST_F(BatchPlanTest, BranchesAreSequencesOfTheirOwnAndShareOneDraw) {
+  Add({9}, 0, 1, {5});
+  Sequence& mixture = Add({20, 21, 22}, 1, 2, {3, 9});
+  Mix(mixture, 0.25f, 7, {4, 8});
+  Mix(mixture, -2, 6, {1, 2});
+  Add({8}, 0, 3, {6});
+  const BatchPlan& plan = Build({{0, 1}, {1, 2}, {2, 1}});
+  EXPECT_THAT(plan.tokens, ElementsAre(9, 21, 22, 21, 22, 21, 22, 8));
+  EXPECT_THAT(plan.positions, ElementsAre(0, 1, 2, 1, 2, 1, 2, 0));
+  EXPECT_THAT(plan.row_begin, ElementsAre(0, 1, 3, 5, 7, 8));
+  EXPECT_THAT(plan.slots, ElementsAre(1, 2, 7, 6, 3));
+  EXPECT_THAT(plan.pages, ElementsAre(5, 0, 3, 9, 4, 8, 1, 2, 6, 0));
+  EXPECT_THAT(plan.logit_rows, ElementsAre(0, 2, 4, 6, 7));
+  EXPECT_THAT(plan.sampled_from, ElementsAre(0, 1, 4));
+  EXPECT_THAT(plan.mix_begin, ElementsAre(0, 3));
+  EXPECT_THAT(plan.mix_rows, ElementsAre(1, 2, 3));
+  EXPECT_THAT(plan.mix_weights, ElementsAre(0.5f, 0.25f, -2));
+  EXPECT_EQ(plan.entries[1].draw, 1);
+  EXPECT_EQ(plan.entries[2].draw, 2);
+  EXPECT_EQ(plan.mixture_rows, 6);
+  EXPECT_EQ(Build({{0, 1}}).num_mixed(), 0);
+}
+
+TEST_F(BatchPlanTest, ScoresAndFurtherChoicesAreOfTheMixture) {
+  Sequence& mixture = Add({5, 6, 7}, 0, 1);
+  Mix(mixture, 0.5f, 2);
+  mixture.request->request.logprobs = LogprobsParams{.prompt = true};
+  mixture.request->request.num_choices = 2;
+  mixture.request->forked = false;
+  const BatchPlan& plan = Build({{0, 3}});
+  EXPECT_THAT(plan.logit_rows, ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(plan.sampled_from, ElementsAre(0, 1, 2, 2));
+  EXPECT_THAT(plan.mix_begin, ElementsAre(0, 2, 4, 6));
+  EXPECT_THAT(plan.mix_rows, ElementsAre(0, 3, 1, 4, 2, 5));
+  EXPECT_THAT(plan.mix_weights, ElementsAre(0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f));
+}
+
+TEST_F(BatchPlanTest, ASingleStateIsMixedOnlyIfItsWeightIsNotOne) {
+  Sequence& sequence = Add({5}, 0, 1);
+  std::vector<StateBranch>& branches = sequence.request->request.conditioning.branches;
+  branches.push_back({nullptr, 1});
+  EXPECT_EQ(Build({{0, 1}}).num_mixed(), 0);
+  branches[0].weight = 0.5f;
+  const BatchPlan& plan = Build({{0, 1}});
+  EXPECT_THAT(plan.mix_begin, ElementsAre(0, 1));
+  EXPECT_THAT(plan.mix_weights, ElementsAre(0.5f));
+  EXPECT_EQ(plan.mixture_rows, 0);
 }
 
 TEST_F(BatchPlanTest, ListsAndMasksBelongToTheirRows) {

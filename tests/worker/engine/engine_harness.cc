@@ -60,6 +60,34 @@ GenerationRequest RandomRequest(std::mt19937& random, int64_t vocab_size) {
   return request;
 }
 
+Conditioning RandomMixture(std::mt19937& random) {
+  Conditioning mixture;
+  const size_t branches = 2 + random() % 2;
+  for (size_t i = 0; i < branches; ++i) {
+    std::shared_ptr<const InitialState> state;
+    if (i == 0 || random() % 2 == 0) state = FakeModel::StateOfHash(1 + random() % 1000);
+    const float weight = static_cast<float>(1 + random() % 15) / 10;
+    mixture.branches.push_back({std::move(state), random() % 4 == 0 ? -weight : weight});
+  }
+  return mixture;
+}
+
+std::vector<float> ReferenceLogits(std::span<const int32_t> tokens,
+                                   const Conditioning& conditioning,
+                                   const FakeModel::Options& model) {
+  if (conditioning.branches.empty()) return FakeModel::LogitsAfter(tokens, model);
+  std::vector<float> mixed;
+  for (const StateBranch& branch : conditioning.branches) {
+    const std::vector<float> logits = FakeModel::LogitsAfter(tokens, model, branch.state.get());
+    if (mixed.empty()) {
+      for (const float logit : logits) mixed.push_back(branch.weight * logit);
+    } else {
+      for (size_t i = 0; i < logits.size(); ++i) mixed[i] += branch.weight * logits[i];
+    }
+  }
+  return mixed;
+}
+
 std::vector<int32_t> ReferenceTokens(const GenerationRequest& request, int choice,
                                      const FakeModel::Options& model) {
   const SamplingParams& params = request.sampling;
@@ -75,7 +103,7 @@ std::vector<int32_t> ReferenceTokens(const GenerationRequest& request, int choic
   std::vector<int32_t> history = request.prompt, drawn;
   const std::vector<int32_t>& ends = request.stopping.end_tokens;
   while (static_cast<int64_t>(drawn.size()) < request.stopping.max_tokens) {
-    std::vector<float> logits = FakeModel::LogitsAfter(history, model);
+    std::vector<float> logits = ReferenceLogits(history, request.conditioning, model);
     std::vector<PenaltyEntry> entries;
     penalties.AppendTo(entries);
     std::vector<int32_t> banned = params.banned_tokens;
@@ -113,6 +141,7 @@ void ExpectReference(const GenerationRequest& request, const CollectingSink& sin
   }
   EXPECT_EQ(sink.usage().prompt_tokens, static_cast<int64_t>(request.prompt.size()));
   EXPECT_EQ(sink.usage().completion_tokens, completion_tokens);
+  EXPECT_EQ(sink.usage().state_rows, request.conditioning.num_branches());
 }
 
 }  // namespace skein

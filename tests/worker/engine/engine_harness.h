@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ class EngineHarness {
   explicit EngineHarness(Config config);
   EngineHarness() : EngineHarness(Config()) {}
 
-  StepLoop& loop() { return *loop_; }
+  StepLoop& loop() const { return *loop_; }
   const FakeModel::Options& model() const { return model_; }
   // Submits with `request.sink` set to a new sink; aborts if it is refused.
   std::shared_ptr<CollectingSink> Start(GenerationRequest request, uint64_t* id = nullptr);
@@ -58,6 +59,13 @@ class EngineHarness {
 GenerationRequest MakeRequest(std::vector<int32_t> prompt, int64_t max_tokens);
 GenerationRequest RandomRequest(std::mt19937& random, int64_t vocab_size);
 
+// Two or three states of FakeModel, one of which may be zeros, with weights of either sign.
+Conditioning RandomMixture(std::mt19937& random);
+
+// Logits after `tokens`, mixed by hand.
+std::vector<float> ReferenceLogits(std::span<const int32_t> tokens,
+                                   const Conditioning& conditioning,
+                                   const FakeModel::Options& model);
 // The tokens of a choice, from the definition: no batch, no memory, the whole history for every
 // token.
 std::vector<int32_t> ReferenceTokens(const GenerationRequest& request, int choice,

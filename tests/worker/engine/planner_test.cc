@@ -60,6 +60,45 @@ TEST(PlannerTest, DecodesThatWaitedLongestGoFirst) {
               testing::ElementsAre(PlannedRows{1, 1}, PlannedRows{2, 1}));
 }
 
+TEST(PlannerTest, AllBranchesOfAnItemHaveRowsInTheSameStepOrNone) {
+  struct Case {
+    const char* name;
+    std::vector<PlanItem> items;
+    std::vector<PlannedRows> plan;
+  };
+  const Planner planner({.max_rows = 16, .prefill_chunk = 8, .max_scored_rows = 10});
+  EXPECT_EQ(planner.max_branches(), 4);
+  const Case cases[] = {
+      {"decodes", {{.remaining = 1, .branches = 4}, {.remaining = 1}}, {{0, 1}, {1, 1}}},
+      {"a chunk counts rows", {{.remaining = 9, .branches = 3}}, {{0, 2}}},
+      {"what does not fit whole waits",
+       {{.remaining = 1, .branches = 4, .waited = 1},
+        {.remaining = 1, .branches = 4, .waited = 4},
+        {.remaining = 1, .branches = 4, .waited = 3},
+        {.remaining = 1, .branches = 4, .waited = 2},
+        {.remaining = 1, .branches = 1, .waited = 0},
+        {.remaining = 5, .branches = 3}},
+       {{1, 1}, {2, 1}, {3, 1}, {5, 1}}},
+      {"and leaves its rows to others",
+       {{.remaining = 1, .branches = 4, .waited = 2},
+        {.remaining = 1, .branches = 3, .waited = 3},
+        {.remaining = 1, .branches = 4, .waited = 3},
+        {.remaining = 1, .branches = 4, .waited = 1},
+        {.remaining = 1, .branches = 1, .waited = 0},
+        {.remaining = 5, .branches = 4}},
+       {{0, 1}, {1, 1}, {2, 1}, {4, 1}, {5, 1}}},
+      {"scored rows",
+       {{.remaining = 9, .branches = 4, .scored = true},
+        {.remaining = 9, .branches = 4, .scored = true},
+        {.remaining = 9, .branches = 2, .scored = true}},
+       {{0, 2}, {2, 1}}},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(planner.Plan(c.items), c.plan);
+  }
+}
+
 TEST(PlannerTest, ScoredRowsHaveABudgetOfTheirOwn) {
   const std::vector<PlanItem> items = {{.remaining = 9, .scored = true},
                                        {.remaining = 9, .scored = true},
@@ -77,10 +116,15 @@ TEST(PlannerTest, NobodyStarvesUnderRandomLoad) {
     const Planner::Limits limits = {.max_rows = 2 + static_cast<int>(random() % 20),
                                     .prefill_chunk = 1 + static_cast<int>(random() % 9),
                                     .max_scored_rows = 3};
+    const int max_branches = Planner(limits).max_branches();
     std::vector<PlanItem> items(1 + random() % 40);
-    for (PlanItem& item : items)
+    int all_branches = 0;
+    for (PlanItem& item : items) {
       item = {.remaining = static_cast<int64_t>(1 + random() % 30), .scored = random() % 4 == 0};
-    const int64_t total = static_cast<int64_t>(items.size()) * 30;
+      if (random() % 3 == 0) item.branches = 1 + static_cast<int>(random() % max_branches);
+      all_branches += item.branches;
+    }
+    const int64_t total = int64_t{all_branches} * 30;
     std::vector<bool> fed(items.size());
     for (int64_t step = 0; step < total; ++step) {
       for (PlanItem& item : items) ++item.waited;
@@ -91,12 +135,16 @@ TEST(PlannerTest, NobodyStarvesUnderRandomLoad) {
         PlanItem& item = items[index];
         ASSERT_LE(count, std::min<int64_t>(item.remaining, limits.prefill_chunk));
         ASSERT_GE(count, 1);
-        rows += count;
-        if (item.scored && item.remaining > 1) scored_rows += count;
+        if (count > 1) {
+          ASSERT_LE(count * item.branches, limits.prefill_chunk);
+        }
+        rows += count * item.branches;
+        if (item.scored && item.remaining > 1) scored_rows += count * item.branches;
         if (item.remaining == 1) {
-          // Decodes share at least three quarters of the rows, and at least one.
+          // Decodes share at least three quarters of the rows, and at least one; what the next in
+          // line does not fit into may stay empty.
           const int share = std::max(1, limits.max_rows - std::max(1, limits.max_rows / 4));
-          ASSERT_LE(item.waited, items.size() / share + 2);
+          ASSERT_LE(item.waited, all_branches / std::max(1, share - max_branches + 1) + 2);
         }
         item.remaining =
             std::max<int64_t>(item.remaining - count, 1);  // a fed prompt goes on decoding

@@ -1,5 +1,6 @@
 #include "worker/engine/request_checks.h"
 
+#include <cmath>
 #include <functional>
 #include <string>
 
@@ -47,26 +48,65 @@ TEST(RequestChecksTest, RefusesWhatWouldReachOutsideTheModel) {
   }
 }
 
-TEST(RequestChecksTest, OneStateOfWeightOneIsAllThatIsTaken) {
+TEST(RequestChecksTest, WeightsOfStatesAreFiniteAndNotBeyondReason) {
   GenerationRequest request = ValidRequest();
-  request.conditioning.branches = {{nullptr, 1}};
+  request.conditioning.branches = {{nullptr, 1.5f}, {nullptr, -0.5f}};
   EXPECT_TRUE(CheckRequest(request, kVocab).ok());
-  request.conditioning.branches[0].weight = 0.5f;
-  EXPECT_EQ(CheckRequest(request, kVocab).code(), absl::StatusCode::kUnimplemented);
-  request.conditioning.branches = {{nullptr, 0.5f}, {nullptr, 0.5f}};
-  EXPECT_EQ(CheckRequest(request, kVocab).code(), absl::StatusCode::kUnimplemented);
+  for (const float weight : {NAN, INFINITY, -INFINITY, 1e7f}) {
+    request.conditioning.branches[1].weight = weight;
+    const absl::Status status = CheckRequest(request, kVocab);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::StartsWith("state weight: "));
+  }
 }
 
 TEST(RequestChecksTest, RefusesWhatCouldNeverFit) {
-  GenerationRequest request = ValidRequest();
-  EXPECT_TRUE(CheckFits(request, 1, 7).ok());
-  EXPECT_EQ(CheckFits(request, 1, 6).code(), absl::StatusCode::kInvalidArgument);
-  request.stopping.max_tokens = INT64_MAX;
-  EXPECT_EQ(CheckFits(request, 1, 1000).code(), absl::StatusCode::kInvalidArgument);
-  request = ValidRequest();
-  request.num_choices = 3;
-  EXPECT_TRUE(CheckFits(request, 3, 7).ok());
-  EXPECT_EQ(CheckFits(request, 2, 7).code(), absl::StatusCode::kInvalidArgument);
+  struct Case {
+    int choices, branches;
+    int64_t max_tokens;
+    RequestCapacity capacity;
+    const char* message;  // null: it fits
+  };
+  for (const Case& c : {
+           Case{1, 1, 5, {1, 1, 7}, nullptr},
+           Case{1,
+                1,
+                5,
+                {1, 1, 6},
+                "max_tokens: 5 beside a prompt of 2 tokens, this worker's memory holds 6"},
+           Case{1,
+                1,
+                INT64_MAX,
+                {1, 1, 1000},
+                "max_tokens: 9223372036854775807 beside a prompt of 2 tokens, this worker's memory "
+                "holds 1000"},
+           Case{3, 1, 5, {3, 1, 7}, nullptr},
+           Case{3, 1, 5, {2, 1, 7}, "n: 3 choices, this worker runs at most 2"},
+           Case{2, 4, 5, {8, 4, 7}, nullptr},
+           Case{1, 4, 5, {8, 3, 7}, "states: a mixture of 4, this worker mixes at most 3"},
+           Case{2,
+                4,
+                5,
+                {7, 4, 7},
+                "n: 2 choices of 4 states each, this worker runs at most 7 states"},
+           Case{1,
+                4,
+                6,
+                {8, 4, 7},
+                "max_tokens: 6 beside a prompt of 2 tokens, this worker's memory holds 7 for each "
+                "of 4 states"},
+       }) {
+    SCOPED_TRACE(c.message == nullptr ? "fits" : c.message);
+    GenerationRequest request = ValidRequest();
+    request.num_choices = c.choices;
+    request.stopping.max_tokens = c.max_tokens;
+    if (c.branches > 1) request.conditioning.branches.resize(c.branches);
+    const absl::Status status = CheckFits(request, c.capacity);
+    EXPECT_EQ(status.ok(), c.message == nullptr);
+    if (status.ok()) continue;
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(), c.message);
+  }
 }
 
 TEST(RequestChecksTest, RefusesLimitsThatCannotWork) {

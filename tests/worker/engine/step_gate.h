@@ -56,6 +56,11 @@ class StepGate {
     open_ = true;
     changed_.notify_all();
   }
+  // Holds steps again after Open.
+  void Close() {
+    const std::lock_guard<std::mutex> lock(mu_);
+    open_ = false;
+  }
   // Every step that passes from now on fails.
   void Break(absl::Status error) {
     const std::lock_guard<std::mutex> lock(mu_);

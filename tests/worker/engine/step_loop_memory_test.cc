@@ -1,8 +1,6 @@
 // KV pages run out: sequences give way, come back, and say what they would have said.
 #include <atomic>
-#include <cstring>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -46,14 +44,6 @@ TEST(StepLoopMemoryTest, SequencesThatGaveWayContinueUnchanged) {
   EXPECT_EQ(harness.loop().Load().free_state_slots, SmallLimits().max_sequences);
 }
 
-// FakeModel's record: a hash of what came before, and how many tokens those were.
-std::shared_ptr<const InitialState> StateOfHash(uint64_t hash) {
-  InitialState state{.record = *Arena::Create(2 * sizeof(uint64_t)), .content_hash = ""};
-  const uint64_t record[] = {hash, 0};
-  std::memcpy(state.record->data(), record, sizeof(record));
-  return std::make_shared<const InitialState>(std::move(state));
-}
-
 std::vector<int32_t> TokensOf(const CollectingSink& sink, int choice) {
   EXPECT_TRUE(sink.WaitEnd());
   EXPECT_TRUE(sink.status().ok()) << sink.status();
@@ -62,7 +52,8 @@ std::vector<int32_t> TokensOf(const CollectingSink& sink, int choice) {
 
 TEST(StepLoopMemoryTest, EachSequenceStartsFromItsStateAlsoAfterGivingWay) {
   std::atomic<int> beginnings{0};
-  const std::shared_ptr<const InitialState> states[] = {nullptr, StateOfHash(7), StateOfHash(8)};
+  const std::shared_ptr<const InitialState> states[] = {nullptr, FakeModel::StateOfHash(7),
+                                                        FakeModel::StateOfHash(8)};
   std::vector<GenerationRequest> requests;
   std::vector<std::vector<int32_t>> alone;
   {

@@ -53,6 +53,7 @@ std::vector<Asked> SubmitSome(EngineHarness& harness, uint32_t seed) {
   std::vector<std::pair<uint64_t, size_t>> to_cancel;
   for (int i = 0; i < kRequestsPerThread; ++i) {
     Asked one{.request = RandomRequest(random, 97), .sink = std::make_shared<CollectingSink>()};
+    if (random() % 4 == 0) one.request.conditioning = RandomMixture(random);
     if (random() % 5 == 0) {
       one.has_deadline = true;
       one.request.deadline = absl::Now() + absl::Microseconds(random() % 20000);

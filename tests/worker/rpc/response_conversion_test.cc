@@ -32,6 +32,16 @@ TEST(ResponseConversionTest, WithoutATokenizerTokensHaveNoBytes) {
             "prompt { id: 5 } prompt { id: 6 logprob: -1 } seed: 9 prompt_tokens: 2");
 }
 
+TEST(ResponseConversionTest, UsageCountsTokensOnceAndSaysHowManyRowsEachTakes) {
+  RequestUsage usage;
+  usage.prompt_tokens = 4;
+  usage.completion_tokens = 5;
+  EXPECT_EQ(ConvertUsage(usage).ShortDebugString(),
+            "prompt_tokens: 4 completion_tokens: 5 state_rows: 1");
+  usage.state_rows = 3;
+  EXPECT_EQ(ConvertUsage(usage).state_rows(), 3u);
+}
+
 TEST(ResponseConversionTest, OnlyAReadyModelIsListedAsReady) {
   HostStatus status;
   status.load.free_state_slots = 4;
