@@ -25,6 +25,7 @@
 #include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
 #include "gateway/endpoints/gateway_context.h"
+#include "gateway/endpoints/routes.h"
 #include "gateway/grpc/grpc_server.h"
 #include "gateway/http/http_server.h"
 #include "gateway/http/server_options.h"
@@ -124,6 +125,7 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   MetricsRegistry registry;
   registry.AddSource(std::make_shared<ProcessMetrics>());
   GatewayMetrics metrics(registry);
+  ExpectRequests(metrics);
   WorkerPoolOptions pool_options = ToPoolOptions(config.routing(), metrics);
   pool_options.credentials = MakeChannelCredentials(config.worker_tls());
   pool_options.server_name = config.worker_tls().server_name();

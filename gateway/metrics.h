@@ -1,16 +1,20 @@
 // All metrics of a gateway process. docs/operations.md lists them.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 
 #include "common/metrics/metrics.h"
+#include "gateway/model_series.h"
 #include "gateway/worker_series.h"
 
 namespace skein {
 
-// Thread-safe.
+// Thread-safe. Counters whose label values are known beforehand start at 0, because increase() does
+// not see the event that makes a series.
 class GatewayMetrics {
  public:
   explicit GatewayMetrics(MetricsRegistry& registry);
@@ -18,6 +22,9 @@ class GatewayMetrics {
   // Answered requests by route (the table's path, or "other") and HTTP status; 499 when the client
   // left first.
   void CountRequest(const std::string& route, int status, double seconds);
+
+  // A route, and the statuses that its answers may have, so that they count from 0.
+  void ExpectRequests(const std::string& route, const std::vector<int>& statuses);
 
   // Requests that were turned away before any work was done for them, by reason: no_key, role ...
   void CountRefusal(const std::string& reason);
@@ -31,6 +38,8 @@ class GatewayMetrics {
   void CountEjection(const char* reason);
   void CountRetry(const char* outcome);
   void SetWorkers(const char* state, int count);
+  // As ModelSeries. The latencies of these models count from 0.
+  void SetReadyWorkers(const std::map<std::string, int>& by_model);
 
   // Of the answers of one model, once a worker has said something: names of clients make no series.
   struct Latencies {
@@ -52,7 +61,16 @@ class GatewayMetrics {
   prometheus::Gauge& api_keys;                  // skein_gateway_api_keys
 
  private:
+  prometheus::Counter& Requests(const std::string& route, int status);
+  prometheus::Histogram& RequestSeconds(const std::string& route);
+  prometheus::Counter& Refusals(const std::string& reason);
+  prometheus::Counter& Picks(const std::string& choice);
+  prometheus::Counter& Ejections(const std::string& reason);
+  prometheus::Counter& Retries(const std::string& outcome);
+  prometheus::Counter& FailedStreams(const std::string& error);
+
   MetricsRegistry& registry_;
+  ModelSeries models_;
 };
 
 }  // namespace skein

@@ -15,7 +15,12 @@ WorkerSeries::WorkerSeries(MetricsRegistry& registry)
 void WorkerSeries::SetInFlight(const std::string& worker, int sequences) {
   const std::lock_guard<std::mutex> lock(mu_);
   Series& series = series_[worker];
-  if (series.in_flight == nullptr) series.in_flight = &in_flight_.Add({{"worker", worker}});
+  if (series.in_flight == nullptr) {
+    series.in_flight = &in_flight_.Add({{"worker", worker}});
+    for (const std::string& outcome : StatusLabels()) {
+      series.requests[outcome] = &requests_.Add({{"worker", worker}, {"outcome", outcome}});
+    }
+  }
   series.in_flight->Set(sequences);
 }
 

@@ -1,4 +1,5 @@
-// The metrics of one gateway that have a worker's address as a label: they go when the worker goes.
+// The metrics of one gateway that have a worker's address as a label: they come, with 0 for every
+// outcome, and go with the worker.
 #pragma once
 
 #include <map>

@@ -3,6 +3,9 @@
 namespace skein {
 namespace {
 
+constexpr const char* kRejections[] = {"queue_requests", "queue_tokens", "too_large",
+                                       "loading",        "draining",     "failed"};
+
 prometheus::Gauge& AddRegistryGauge(MetricsRegistry& registry, const std::string& model,
                                     const std::string& kind) {
   return registry.AddGauge("skein_worker_registry_entries",
@@ -73,14 +76,26 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
       .AddGauge("skein_worker_build_info", "What this program was built from; always 1.",
                 {{"model", model}, {"version", SKEIN_VERSION}, {"cuda", SKEIN_CUDA ? "1" : "0"}})
       .Set(1);
+  for (const std::string& outcome : StatusLabels()) Requests(outcome);
+  for (const char* reason : kRejections) Rejections(reason);
+}
+
+prometheus::Counter& WorkerMetrics::Requests(const std::string& outcome) {
+  return registry_.AddCounter("skein_worker_requests_total", "Ended requests by outcome.",
+                              {{"model", model_}, {"outcome", outcome}});
+}
+
+prometheus::Counter& WorkerMetrics::Rejections(const std::string& reason) {
+  return registry_.AddCounter("skein_worker_rejected_requests_total",
+                              "Requests that were not taken, by what stood against them.",
+                              {{"model", model_}, {"reason", reason}});
 }
 
 void WorkerMetrics::CountRequest(const absl::Status& outcome) {
-  registry_
-      .AddCounter("skein_worker_requests_total", "Ended requests by outcome.",
-                  {{"model", model_}, {"outcome", StatusLabel(outcome)}})
-      .Increment();
+  Requests(StatusLabel(outcome)).Increment();
 }
+
+void WorkerMetrics::CountRejected(const std::string& reason) { Rejections(reason).Increment(); }
 
 void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
                           const std::string& certificate, double unix_seconds) {
@@ -89,14 +104,6 @@ void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
                 "When the certificate stops being valid.",
                 {{"model", model}, {"certificate", certificate}})
       .Set(unix_seconds);
-}
-
-void WorkerMetrics::CountRejected(const std::string& reason) {
-  registry_
-      .AddCounter("skein_worker_rejected_requests_total",
-                  "Requests that were not taken, by what stood against them.",
-                  {{"model", model_}, {"reason", reason}})
-      .Increment();
 }
 
 }  // namespace skein

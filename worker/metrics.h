@@ -9,7 +9,8 @@
 
 namespace skein {
 
-// Thread-safe. Every series has the label `model`.
+// Thread-safe. Every series has the label `model`. Counters with further labels start at 0 for all
+// their values, because increase() does not see the event that makes a series.
 class WorkerMetrics {
  public:
   WorkerMetrics(MetricsRegistry& registry, const std::string& model);
@@ -47,6 +48,9 @@ class WorkerMetrics {
   prometheus::Counter& finished_by_length;
 
  private:
+  prometheus::Counter& Requests(const std::string& outcome);
+  prometheus::Counter& Rejections(const std::string& reason);
+
   MetricsRegistry& registry_;
   const std::string model_;
 };

@@ -47,6 +47,18 @@ std::string StatusLabel(const absl::Status& status) {
   return absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
 }
 
+const std::vector<std::string>& StatusLabels() {
+  static const std::vector<std::string> kLabels = [] {
+    std::vector<std::string> labels;
+    for (int code = static_cast<int>(absl::StatusCode::kOk);
+         code <= static_cast<int>(absl::StatusCode::kUnauthenticated); ++code) {
+      labels.push_back(StatusLabel(absl::Status(static_cast<absl::StatusCode>(code), "")));
+    }
+    return labels;
+  }();
+  return kLabels;
+}
+
 const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets() {
   static const prometheus::Histogram::BucketBoundaries buckets = {
       50e-6, 100e-6, 200e-6, 300e-6, 500e-6, 700e-6, 1e-3,   1.5e-3, 2e-3, 3e-3, 5e-3, 7e-3, 10e-3,

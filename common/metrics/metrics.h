@@ -49,6 +49,8 @@ class MetricsRegistry {
 
 // ok, or a status code in lower case, such as deadline_exceeded.
 std::string StatusLabel(const absl::Status& status);
+// What StatusLabel can say of the codes that gRPC has: ok first.
+const std::vector<std::string>& StatusLabels();
 
 // Seconds, 50 us to 10 s: steps and inter-token latencies, finest below a millisecond.
 const prometheus::Histogram::BucketBoundaries& ShortLatencyBuckets();

@@ -1,5 +1,6 @@
 #include "gateway/endpoints/routes.h"
 
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,8 @@
 
 namespace skein {
 namespace {
+
+constexpr char kOther[] = "other";  // the label of what is no route of ours
 
 bool Matches(const Route& route, absl::string_view path) {
   absl::string_view prefix = route.path;
@@ -88,6 +91,17 @@ void RecordRoute(const HttpRequest& request, const Route* route) {
   });
 }
 
+// What each of the route's answers may have for a status.
+std::vector<int> StatusesOf(const Route& route) {
+  std::vector<int> statuses = {200, 405, 499, 500, 503};
+  const auto add = [&statuses](std::initializer_list<int> more) {
+    statuses.insert(statuses.end(), more);
+  };
+  if (route.role != Role::kOpen) add({401, 403});
+  if (route.role == Role::kInference) add({400, 404, 422, 429, 501, 504});
+  return statuses;
+}
+
 enum class Keys { kAsked, kNotAsked };
 
 void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& request,
@@ -95,7 +109,7 @@ void Dispatch(const std::vector<Route>& routes, Keys keys, const HttpRequest& re
   const Route* route = FindRoute(routes, request.path);
   RecordRoute(request, route);
   out = CountAnswer(std::move(out), context.metrics, context.clock,
-                    route == nullptr ? "other" : route->path, request.received);
+                    route == nullptr ? kOther : route->path, request.received);
   const CorsAnswer cors = AnswerCors(request, context.config.cors_origin());
   for (const auto& [name, value] : cors.headers) out->AddHeader(name, value);
   if (cors.preflight) {
@@ -147,6 +161,11 @@ const std::vector<Route>& Routes() {
       {Method::kGet, "/openapi.json", Role::kOpen, OpenApi},
   });
   return kRoutes;
+}
+
+void ExpectRequests(GatewayMetrics& metrics) {
+  for (const Route& route : Routes()) metrics.ExpectRequests(route.path, StatusesOf(route));
+  metrics.ExpectRequests(kOther, {400, 401, 403, 404, 405, 408, 413, 417, 431, 499, 500, 501, 503});
 }
 
 void HandleRequest(const HttpRequest& request, GatewayContext& context,

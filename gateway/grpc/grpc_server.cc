@@ -15,6 +15,7 @@
 #include "common/config/address.h"
 #include "common/rpc/server_options.h"
 #include "common/tls/grpc_credentials.h"
+#include "gateway/grpc/methods.h"
 
 namespace skein {
 namespace {
@@ -49,7 +50,9 @@ GrpcServer::GrpcServer(GatewayContext& context)
       open_calls_(context.config.limits().max_connections()),
       front_{context, open_calls_},
       inference_(front_),
-      registry_(front_) {}
+      registry_(front_) {
+  ExpectCalls(context.metrics);
+}
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(GatewayContext& context) {
   const std::string& listen = context.config.grpc_listen();

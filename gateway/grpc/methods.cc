@@ -63,4 +63,12 @@ const RpcMethod kRemove{"/skein.v1.RegistryService/Remove", Role::kAdmin,
 const RpcMethod kList{"/skein.v1.RegistryService/List", Role::kInference,
                       ReadModel<v1::ListRequest>};
 
+void ExpectCalls(GatewayMetrics& metrics) {
+  for (const RpcMethod* method : {&kGenerate, &kScore, &kTokenize, &kDetokenize, &kLoadState,
+                                  &kDefineMixture, &kLoadAdapter, &kRemove, &kList}) {
+    metrics.ExpectRequests(method->path,
+                           {200, 400, 401, 403, 404, 409, 422, 429, 499, 500, 501, 503, 504});
+  }
+}
+
 }  // namespace skein

@@ -9,6 +9,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include "gateway/access/key_table.h"
+#include "gateway/metrics.h"
 #include "gateway/routing/worker_pool.h"
 
 namespace skein {
@@ -33,5 +34,8 @@ struct RpcMethod {
 
 extern const RpcMethod kGenerate, kScore, kTokenize, kDetokenize;
 extern const RpcMethod kLoadState, kDefineMixture, kLoadAdapter, kRemove, kList;
+
+// Has the calls of all of them counted from 0, by the HTTP status that stands for their end.
+void ExpectCalls(GatewayMetrics& metrics);
 
 }  // namespace skein

@@ -255,6 +255,11 @@ int RoutingTable::NumReady() const {
                                         [](const auto& entry) { return entry.second.IsReady(); }));
 }
 
+std::map<std::string, int> RoutingTable::NumReadyByModel() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return skein::NumReadyByModel(workers_);
+}
+
 std::map<WorkerState, int> RoutingTable::States() const {
   const std::lock_guard<std::mutex> lock(mu_);
   std::map<WorkerState, int> counts;

@@ -67,7 +67,8 @@ class RoutingTable {
   void End(uint64_t call, const absl::Status* outcome);
 
   std::vector<v1::ModelInfo> Models() const;
-  int NumReady() const;  // ejected ones too
+  int NumReady() const;                                // ejected ones too
+  std::map<std::string, int> NumReadyByModel() const;  // 0 of a model whose workers are not
   // Workers in each state, all of which are in the map.
   std::map<WorkerState, int> States() const;
 

@@ -179,6 +179,7 @@ class WorkerPool::Impl {
       options_.metrics->SetWorkers(WorkerStateName(state), count);
     }
     options_.metrics->ready_workers.Set(table_->NumReady());
+    options_.metrics->SetReadyWorkers(table_->NumReadyByModel());
   }
 
   void Run() {

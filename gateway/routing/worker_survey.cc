@@ -71,4 +71,14 @@ std::vector<v1::ModelInfo> ReadyModels(const KnownWorkers& workers) {
   return models;
 }
 
+std::map<std::string, int> NumReadyByModel(const KnownWorkers& workers) {
+  std::map<std::string, int> ready;
+  for (const auto& [number, worker] : workers) {
+    for (const auto& [name, info] : worker.infos) {
+      ready[name] += worker.IsReady() && worker.Serves(name) ? 1 : 0;
+    }
+  }
+  return ready;
+}
+
 }  // namespace skein

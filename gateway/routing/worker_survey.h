@@ -27,5 +27,7 @@ absl::Status WhyNobodyServes(const KnownWorkers& workers, const std::string& mod
                              const PickRequest& request);
 // Models that a ready worker serves, each once, by name.
 std::vector<v1::ModelInfo> ReadyModels(const KnownWorkers& workers);
+// Ready workers by model, of each that a worker has or had when it was last heard of.
+std::map<std::string, int> NumReadyByModel(const KnownWorkers& workers);
 
 }  // namespace skein

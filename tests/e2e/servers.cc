@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -85,14 +86,16 @@ absl::StatusOr<v1::WorkerLoad> WorkerServer::Load() const {
 
 absl::StatusOr<double> WorkerServer::Metric(const std::string& name) const {
   ASSIGN_OR_RETURN(const ClientResponse response, HttpGet(PortOf(metrics_address_), "/metrics"));
+  std::optional<double> sum;
   for (const absl::string_view line : absl::StrSplit(response.body, '\n')) {
     const std::vector<std::string> parts = absl::StrSplit(line, ' ');
     double value = 0;
     if (parts.size() >= 2 && parts[0].substr(0, parts[0].find('{')) == name &&
         absl::SimpleAtod(parts[1], &value)) {
-      return value;
+      sum = sum.value_or(0) + value;
     }
   }
+  if (sum.has_value()) return *sum;
   return absl::NotFoundError(absl::StrCat(name, ": not among the worker's metrics"));
 }
 

@@ -41,7 +41,7 @@ class WorkerServer {
   ChildProcess& process() const { return *process_; }
   // The first message of WatchLoad.
   absl::StatusOr<v1::WorkerLoad> Load() const;
-  // Value of a metric without labels other than `model`.
+  // Sum of a metric's series.
   absl::StatusOr<double> Metric(const std::string& name) const;
   // OK once no sequence runs or waits and as many slots and pages are free as in `idle`.
   absl::Status WaitIdle(const v1::WorkerLoad& idle, absl::Duration timeout) const;

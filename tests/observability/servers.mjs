@@ -65,6 +65,7 @@ export async function startAll() {
   const workers = await Promise.all([startWorker(folder, 'a'), startWorker(folder, 'b')]);
   const gateway = await startGateway(folder, workers);
   const prometheus = await startPrometheus(folder, gateway, workers);
+  await until('Prometheus is ready', async () => (await fetch(`http://${prometheus.address('Listening on')}/-/ready`)).ok);
   const probes = `http://${gateway.address('metrics listening')}`;
   await until('the gateway is ready', async () => (await fetch(`${probes}/readyz`)).ok);
   const ca = readFileSync(join(folder, 'certificate.pem'));

@@ -1,5 +1,8 @@
 #include "worker/metrics.h"
 
+#include <string>
+#include <vector>
+
 #include "gtest/gtest.h"
 
 #include "tests/testing/documented_metrics.h"
@@ -14,6 +17,24 @@ TEST(WorkerMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   SetCertificateExpiry(registry, "m", "server", 0);
   metrics.CountRejected("draining");
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_worker_"));
+}
+
+TEST(WorkerMetricsTest, CountersStartAtZeroForTheLabelsThatTheyAreKnownToTake) {
+  MetricsRegistry registry;
+  const WorkerMetrics metrics(registry, "m");
+  const std::string text = registry.Text();
+  std::vector<std::string> series;
+  for (const std::string& outcome : StatusLabels()) {
+    series.push_back("requests_total{model=\"m\",outcome=\"" + outcome + "\"} 0");
+  }
+  for (const char* reason :
+       {"queue_requests", "queue_tokens", "too_large", "loading", "draining", "failed"}) {
+    series.push_back(std::string("rejected_requests_total{model=\"m\",reason=\"") + reason +
+                     "\"} 0");
+  }
+  for (const std::string& each : series) {
+    EXPECT_NE(text.find("skein_worker_" + each), text.npos) << each;
+  }
 }
 
 TEST(WorkerMetricsTest, OutcomesAreCountedByStatus) {

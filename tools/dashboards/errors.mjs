@@ -1,4 +1,5 @@
-// What goes wrong, from the client's side to the worker's.
+// What goes wrong, from the client's side to the worker's. Counters start at 0 for all their labels: `> 0` leaves out those that
+// nothing has been counted for.
 // @ts-check
 import { dashboard, variable } from './panels.mjs';
 
@@ -26,15 +27,15 @@ export default dashboard({
       row: 'At the gateway',
       panels: [
         { title: 'Faults of the server', description: 'By route and status.', unit: 'reqps', stacked: true,
-          queries: [['sum by (route, status) (rate(skein_gateway_requests_total{status=~"5.."}[$__rate_interval]))', '{{route}} {{status}}']] },
+          queries: [['sum by (route, status) (rate(skein_gateway_requests_total{status=~"5.."}[$__rate_interval])) > 0', '{{route}} {{status}}']] },
         { title: 'Faults of clients', description: 'By route and status; 499: the client left first.', unit: 'reqps', stacked: true,
-          queries: [['sum by (route, status) (rate(skein_gateway_requests_total{status=~"4.."}[$__rate_interval]))', '{{route}} {{status}}']] },
+          queries: [['sum by (route, status) (rate(skein_gateway_requests_total{status=~"4.."}[$__rate_interval])) > 0', '{{route}} {{status}}']] },
         { title: 'Broken streams', description: 'Event streams that ended with an error event, by status code.', unit: 'short', stacked: true,
-          queries: [['sum by (error) (increase(skein_gateway_failed_streams_total[$__rate_interval]))', '{{error}}']] },
+          queries: [['sum by (error) (increase(skein_gateway_failed_streams_total[$__rate_interval])) > 0', '{{error}}']] },
         { title: 'Refused', description: 'Keys, roles and limits.', unit: 'reqps', stacked: true,
-          queries: [['sum by (reason) (rate(skein_gateway_refused_requests_total[$__rate_interval]))', '{{reason}}']] },
+          queries: [['sum by (reason) (rate(skein_gateway_refused_requests_total[$__rate_interval])) > 0', '{{reason}}']] },
         { title: 'Failed calls to workers', description: 'By worker and status code.', unit: 'reqps', stacked: true,
-          queries: [['sum by (worker, outcome) (rate(skein_gateway_worker_requests_total{outcome!="ok"}[$__rate_interval]))',
+          queries: [['sum by (worker, outcome) (rate(skein_gateway_worker_requests_total{outcome!="ok"}[$__rate_interval])) > 0',
             '{{worker}} {{outcome}}']] },
         { title: 'Retries', description: 'Of failed calls, before the first token. budget: too many calls fail; exhausted: no other worker.',
           unit: 'short', stacked: true,
@@ -45,10 +46,10 @@ export default dashboard({
       row: 'At the workers',
       panels: [
         { title: 'Ended badly', description: 'Requests by status code.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (model, outcome) (rate(skein_worker_requests_total{${model}, outcome!="ok"}[$__rate_interval]))`,
+          queries: [[`sum by (model, outcome) (rate(skein_worker_requests_total{${model}, outcome!="ok"}[$__rate_interval])) > 0`,
             '{{model}} {{outcome}}']] },
         { title: 'Turned away', description: 'Full queues and draining workers.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (model, reason) (rate(skein_worker_rejected_requests_total{${model}}[$__rate_interval]))`,
+          queries: [[`sum by (model, reason) (rate(skein_worker_rejected_requests_total{${model}}[$__rate_interval])) > 0`,
             '{{model}} {{reason}}']] },
         { title: 'Out of rotation', description: 'Workers that gateways do not use, by state.', unit: 'short', stacked: true,
           queries: [['max by (state) (skein_gateway_workers{state!="ready"})', '{{state}}']] },

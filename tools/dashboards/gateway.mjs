@@ -33,9 +33,9 @@ export default dashboard({
       row: 'Requests',
       panels: [
         { title: 'Requests by route', description: 'Answered.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (route) (rate(skein_gateway_requests_total{${gateway}}[$__rate_interval]))`, '{{route}}']] },
+          queries: [[`sum by (route) (rate(skein_gateway_requests_total{${gateway}}[$__rate_interval])) > 0`, '{{route}}']] },
         { title: 'Requests by status', description: '499: the client left first.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (status) (rate(skein_gateway_requests_total{${gateway}}[$__rate_interval]))`, '{{status}}']] },
+          queries: [[`sum by (status) (rate(skein_gateway_requests_total{${gateway}}[$__rate_interval])) > 0`, '{{status}}']] },
         { title: 'Whole requests', description: 'Of all gateways, over all routes under /v1/ and all gRPC calls.', unit: 's',
           queries: quantiles('skein_gateway_request_seconds', `route=~"/v1/.+|/skein[.]v1[.].+", ${gateway}`, '', '') },
         { title: 'Connections and streams', description: 'Of each gateway.', unit: 'short',
@@ -46,9 +46,11 @@ export default dashboard({
     {
       row: 'Routing',
       panels: [
-        { title: 'Workers by state', description: 'The most that any gateway counts.', unit: 'short', stacked: true,
+        { title: 'Workers by state', description: 'The most that any gateway counts.', unit: 'short', stacked: true, width: 8,
           queries: [[`max by (state) (skein_gateway_workers{${gateway}})`, '{{state}}']] },
-        { title: 'In flight', description: 'Calls that each worker has from the gateways.', unit: 'short',
+        { title: 'Ready workers by model', description: 'As the gateway with the fewest sees it.', unit: 'short', width: 8,
+          queries: [[`min by (model) (skein_gateway_model_ready_workers{${gateway}})`, '{{model}}']] },
+        { title: 'In flight', description: 'Calls that each worker has from the gateways.', unit: 'short', width: 8,
           queries: [[`sum by (worker) (skein_gateway_worker_in_flight{${gateway}, worker=~"$worker"})`, '{{worker}}']] },
         { title: 'Calls by worker', description: 'Ended calls a second.', unit: 'reqps', stacked: true,
           queries: [[`sum by (worker) (rate(skein_gateway_worker_requests_total{${gateway}, worker=~"$worker"}[$__rate_interval]))`,
@@ -69,7 +71,7 @@ export default dashboard({
       row: 'Limits and process',
       panels: [
         { title: 'Refused', description: 'Turned away before any work: keys, roles, limits.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (reason) (rate(skein_gateway_refused_requests_total{${gateway}}[$__rate_interval]))`, '{{reason}}']] },
+          queries: [[`sum by (reason) (rate(skein_gateway_refused_requests_total{${gateway}}[$__rate_interval])) > 0`, '{{reason}}']] },
         { title: 'Closed connections', description: 'Because max_connections were open.', unit: 'cps',
           queries: [[`rate(skein_gateway_rejected_connections_total{${gateway}}[$__rate_interval])`, '{{instance}}']] },
         { title: 'CPU', description: 'Cores in use.', unit: 'short',

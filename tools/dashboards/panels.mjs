@@ -133,7 +133,7 @@ export function dashboard(spec) {
 }
 
 /**
- * A histogram's quantiles over a rate.
+ * A histogram's quantiles over a rate; nothing, rather than NaN, where nothing was observed.
  * @param {string} name  without _bucket
  * @param {string} selector
  * @param {string} by  labels besides le, with a comma at the end
@@ -142,7 +142,7 @@ export function dashboard(spec) {
  */
 export function quantiles(name, selector, by, legend) {
   return [[0.5, 'p50'], [0.95, 'p95'], [0.99, 'p99']].map(([quantile, label]) => [
-    `histogram_quantile(${quantile}, sum by (${by}le) (rate(${name}_bucket{${selector}}[$__rate_interval])))`,
+    `histogram_quantile(${quantile}, sum by (${by}le) (rate(${name}_bucket{${selector}}[$__rate_interval]))) >= 0`,
     `${legend} ${label}`.trim(),
   ]);
 }

@@ -52,7 +52,7 @@ export default dashboard({
           queries: [[`sum by (model) (rate(skein_worker_prompt_tokens_total{${model}}[$__rate_interval]))`, '{{model}} prompt'],
             [`sum by (model) (rate(skein_worker_generated_tokens_total{${model}}[$__rate_interval]))`, '{{model}} generated']] },
         { title: 'Requests', description: 'Answered requests by route.', unit: 'reqps', stacked: true,
-          queries: [['sum by (route) (rate(skein_gateway_requests_total{route=~"/v1/.+|/skein[.]v1[.].+"}[$__rate_interval]))', '{{route}}']] },
+          queries: [['sum by (route) (rate(skein_gateway_requests_total{route=~"/v1/.+|/skein[.]v1[.].+"}[$__rate_interval])) > 0', '{{route}}']] },
         { title: 'How choices end', description: 'stop: the model or a stop string ended them; length: max_tokens did.', unit: 'short',
           stacked: true,
           queries: [[`sum by (model, reason) (rate(skein_worker_finished_choices_total{${model}}[$__rate_interval]))`,

@@ -58,7 +58,7 @@ export default dashboard({
         { title: 'Wait', description: 'Accepted to admitted.', unit: 's', thresholds: [[null, 'green'], [5, 'red']],
           queries: quantiles('skein_worker_queue_seconds', worker, '', '') },
         { title: 'Turned away', description: 'Requests that found the queue full, or the worker draining.', unit: 'reqps', stacked: true,
-          queries: [[`sum by (instance, reason) (rate(skein_worker_rejected_requests_total{${worker}}[$__rate_interval]))`,
+          queries: [[`sum by (instance, reason) (rate(skein_worker_rejected_requests_total{${worker}}[$__rate_interval])) > 0`,
             '{{instance}} {{reason}}']] },
       ],
     },

@@ -46,7 +46,7 @@ TEST_F(CountedResponderTest, AWholeAnswerCountsItsStatus) {
 TEST_F(CountedResponderTest, AStreamCountsWhenItIsClosed) {
   auto writer = Counted()->StartEvents();
   writer->Event("a");
-  EXPECT_FALSE(absl::StrContains(registry_.Text(), "requests_total{"));
+  EXPECT_FALSE(absl::StrContains(registry_.Text(), "skein_gateway_requests_total{"));
   writer->Close();
   writer.reset();
   EXPECT_TRUE(CountedOnce(200)) << registry_.Text();

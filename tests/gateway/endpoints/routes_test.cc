@@ -171,6 +171,23 @@ TEST_F(RoutesTest, MetricsCountAnswersByRoute) {
                                 R"(skein_gateway_requests_total{route="other",status="404"} 1)"));
 }
 
+TEST_F(RoutesTest, AnswersOfEachRouteAreCountedFromZero) {
+  ExpectRequests(metrics_);
+  const std::string text = registry_.Text();
+  const auto at_zero = [&text](absl::string_view route, int status) {
+    return absl::StrContains(text, absl::StrCat("skein_gateway_requests_total{route=\"", route,
+                                                "\",status=\"", status, "\"} 0"));
+  };
+  for (const Route& route : Routes()) {
+    for (const int status : {200, 500, 503}) {
+      EXPECT_TRUE(at_zero(route.path, status)) << route.path << " " << status;
+    }
+    EXPECT_EQ(at_zero(route.path, 401), route.role != Role::kOpen) << route.path;
+    EXPECT_EQ(at_zero(route.path, 504), route.role == Role::kInference) << route.path;
+  }
+  EXPECT_TRUE(at_zero("other", 404));
+}
+
 TEST_F(RoutesTest, TokenizeAndDetokenizeAreInverse) {
   const json::value tokens =
       json::parse(Ask(Method::kPost, "/v1/tokenize",

@@ -15,6 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Pair;
 
 // What a worker is like, in the order of the addresses a, b, c.
 struct WorkerLook {
@@ -329,6 +330,17 @@ TEST_F(RoutingTableTest, ListsReadyModelsOnceByName) {
   EXPECT_FALSE(table_->SetLoad(ids_[2], Load({"m", "other"}, /*draining=*/true)));
   EXPECT_EQ(table_->Models().size(), 1u);
   EXPECT_EQ(table_->NumReady(), 1);
+}
+
+TEST_F(RoutingTableTest, CountsReadyWorkersByModelAlsoOfThoseThatAreNot) {
+  Begin({kOther, kM, kBoth, kDown});
+  EXPECT_THAT(table_->NumReadyByModel(), ElementsAre(Pair("m", 2), Pair("other", 2)));
+  table_->SetDown(ids_[0]);
+  table_->SetLoad(ids_[2], Load({"m", "other"}, /*draining=*/true));
+  EXPECT_THAT(table_->NumReadyByModel(), ElementsAre(Pair("m", 1), Pair("other", 0)));
+  table_->SetModels(ids_[2], ModelList({"m"}));  // started anew, for one model
+  table_->Remove(ids_[0]);
+  EXPECT_THAT(table_->NumReadyByModel(), ElementsAre(Pair("m", 1)));
 }
 
 TEST_F(RoutingTableTest, CountsWorkersByState) {
