@@ -33,6 +33,13 @@ for unit in skein-gateway.service skein-worker@demo.service; do
   systemd-analyze verify --man=no --root="$root" "$unit" >"$out/verify" 2>&1 || fail "$unit: $(cat "$out/verify")"
   [[ ! -s "$out/verify" ]] || fail "$unit: $(cat "$out/verify")"
 done
+# The drop-in for GPUs, which is copied by hand.
+cp -r deploy/local/skein-worker@.service.d "$root/etc/systemd/system/"
+systemd-analyze verify --man=no --root="$root" skein-worker@demo.service >"$out/verify" 2>&1 || fail "cuda.conf: $(cat "$out/verify")"
+[[ ! -s "$out/verify" ]] || fail "cuda.conf: $(cat "$out/verify")"
+cache=$(sed -n 's/^CacheDirectory=//p' deploy/local/skein-worker@.service.d/cuda.conf)
+[[ $cache == skein ]] || fail "the worker keeps its measurements in skein of XDG_CACHE_HOME, and may write $cache"
+
 for unit in deploy/local/*.service; do
   systemd-analyze security --offline=yes --threshold=20 --no-pager "$unit" >"$out/security" 2>&1 ||
     fail "$unit: $(tail -n 1 "$out/security")"

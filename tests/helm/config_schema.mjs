@@ -7,6 +7,7 @@ const settled = {
   GatewayConfig: ['listen', 'worker', 'grpc_listen', 'metrics_listen', 'keys_file', 'allow_no_keys', 'tls', 'worker_tls'],
   WorkerConfig: ['listen', 'metrics_listen', 'health_listen', 'tls'],
   ModelConfig: ['path', 'name'],
+  EngineConfig: ['cache_dir'],
 };
 const roots = ['GatewayConfig', 'WorkerConfig'];
 

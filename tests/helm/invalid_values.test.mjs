@@ -59,6 +59,7 @@ const cases = [
     'models.demo.volume.source: 0 kinds of volumes, expected one, such as {persistentVolumeClaim: {claimName: NAME}}',
   ],
   ['two volumes', 'models.demo.volume.source.hostPath.path=/x', 'models.demo.volume.source: 2 kinds of volumes, expected one'],
+  ['two volumes of measurements', 'models.demo.cache.source.hostPath.path=/x,models.demo.cache.source.nfs.server=x', 'models.demo.cache.source: 2 kinds of volumes, expected one'],
   ['an empty model', ' gateway.allowNoKeys=true,models.demo.volume.source.emptyDir.sizeLimit=1Gi', 'models.demo.fetch.image: empty, expected the image that fills the emptyDir'],
   ['a claim for each pod of a Deployment', 'models.demo.volume.claimTemplate.storageClassName=x', 'models.demo.volume.claimTemplate: expected kind: StatefulSet with it'],
   ['the same name twice', 'models.other.name=demo,models.other.volume.source.nfs.server=x', 'models.other.name: "demo" is the name of models.demo, too'],

@@ -176,6 +176,22 @@ each('monitors find the pods, under jobs that the alerts look for', (manifests) 
 
 each('Secrets are named, never rendered', (manifests) => assert.deepEqual(ofKind(manifests, 'Secret'), []));
 
+test('workers on GPUs may write where they keep their measurements, and nowhere else', () => {
+  const {file} = valueSets.find(({name}) => name === 'gpu');
+  const look = (model, ...args) => {
+    const manifests = render(4, file, ...args);
+    const {spec} = find(manifests, 'Deployment', `r-skein-worker-${model}`).spec.template;
+    const writable = spec.containers[0].volumeMounts.filter(({readOnly}) => !readOnly).map(({name, mountPath}) => [name, mountPath]);
+    const [, folder] = find(manifests, 'ConfigMap', `r-skein-worker-${model}`).data['worker.txtpb'].match(/cache_dir: "(.*)"/) ?? [];
+    return {writable, folder, volume: spec.volumes.find(({name}) => name === 'cache')};
+  };
+  const claim = {name: 'cache', persistentVolumeClaim: {claimName: 'skein-cache'}};
+  assert.deepEqual(look('rwkv7-1b5'), {writable: [['cache', '/var/cache/skein']], folder: '/var/cache/skein', volume: claim});
+  const ofPod = {name: 'cache', emptyDir: {sizeLimit: '64Mi'}};
+  assert.deepEqual(look('hybrid-7b', '--set', 'worker.cache.mountPath=/c'), {writable: [['cache', '/c']], folder: '/c', volume: ofPod});
+  assert.deepEqual(look('hybrid-7b', '--set', 'models.hybrid-7b.gpu.count=0'), {writable: [], folder: undefined, volume: undefined});
+});
+
 test('a changed configuration changes the checksum of its own pods alone', () => {
   const {file} = valueSets.find(({name}) => name === 'gpu');
   const checksums = (...args) =>

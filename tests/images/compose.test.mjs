@@ -15,7 +15,8 @@ const example = readFileSync(join(root, 'docker/env.example'), 'utf8');
 
 const variable = /\$\{(\w+):-([^}]*)\}/g;
 const text = source.replace(variable, (_, name, value) => value);
-const services = Object.entries(parse(text, {merge: true}).services);
+const compose = parse(text, {merge: true});
+const services = Object.entries(compose.services);
 const program = (service) => programs[service.split('-')[0]];
 
 // What the linter says of a compose file.
@@ -65,6 +66,14 @@ test('the programs take the commands of the services', () => {
 test('the workers differ in their device', () => {
   const commands = new Map(services.map(([name, service]) => [name, service.command]));
   assert.deepEqual(commands.get('worker-cuda'), [...commands.get('worker'), '--device=cuda']);
+});
+
+test('a worker on a GPU may write where it keeps its measurements, and no other service may write', () => {
+  for (const [name, service] of services) {
+    const writable = (service.volumes ?? []).filter((volume) => !volume.endsWith(':ro'));
+    assert.deepEqual(writable, name === 'worker-cuda' ? ['cache:/var/cache/skein'] : [], name);
+  }
+  assert.deepEqual(Object.keys(compose.volumes), ['cache']);
 });
 
 test('health checks ask where the service listens', () => {

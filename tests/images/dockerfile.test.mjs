@@ -73,6 +73,14 @@ test('the workers differ in their base, their files, their device and their desc
   assert.equal(stages.get('worker-cuda')[0][1], '${CUDA_RUNTIME} AS worker-cuda');
 });
 
+test('the worker on GPUs keeps its measurements in a folder that is its own', () => {
+  const stage = readStages().get('worker-cuda');
+  assert.match(stage.find(([keyword]) => keyword === 'ENV')[1], / XDG_CACHE_HOME=\/var\/cache$/);
+  // The parser keeps flags apart from arguments.
+  assert.match(readFileSync(dockerfile, 'utf8'), /^COPY --from=cache --chown=65532:65532 \/cache\/ \/var\/cache\/$/m);
+  assert.deepEqual(readStages().get('cache').at(-1), ['WORKDIR', '/cache/skein']);
+});
+
 test('the image is labelled with the version of the project', () => {
   const version = /^project\(skein VERSION ([0-9.]+)/m.exec(readFileSync(join(root, 'CMakeLists.txt')))[1];
   for (const [, instructions] of readStages()) {

@@ -89,6 +89,7 @@
 {{- $path := $w.path | default "" -}}
 {{- if not (hasPrefix "/" $path) }}{{ $path = printf "%s/%s" $w.volume.mountPath $path | trimSuffix "/" }}{{ end -}}
 {{- $engine := dict "device" (ternary "cuda" "cpu" (gt (int $w.gpu.count) 0)) -}}
+{{- if gt (int $w.gpu.count) 0 }}{{ $_ := set $engine "cache_dir" $w.cache.mountPath }}{{ end -}}
 {{- $cpu := dig "limits" "cpu" "" $w.resources -}}
 {{- if and $cpu (eq (int $w.gpu.count) 0) }}{{ $_ := set $engine "threads" (int (include "skein.cores" $cpu)) }}{{ end -}}
 {{- $config := dict

@@ -74,6 +74,9 @@
 {{- if and $w.fetch.image (hasKey $w.volume.source "image") -}}
 {{- $errors = append $errors (printf "%s.fetch.image: expected none with an image volume, which is read-only" $path) -}}
 {{- end -}}
+{{- if gt (len $w.cache.source) 1 -}}
+{{- $errors = append $errors (printf "%s.cache.source: %d kinds of volumes, expected one" $path (len $w.cache.source)) -}}
+{{- end -}}
 {{- if and (eq $w.autoscaling.type "keda") (not $w.autoscaling.keda.serverAddress) -}}
 {{- $errors = append $errors (printf "%s.autoscaling.keda.serverAddress: empty, expected the address of Prometheus" $path) -}}
 {{- end -}}

@@ -43,6 +43,9 @@
       {{- with $w.volume.subPath }}
       subPath: {{ . }}
       {{- end }}
+    {{- if gt (int $w.gpu.count) 0 }}
+    - {name: cache, mountPath: {{ $w.cache.mountPath }}}
+    {{- end }}
     {{- if .root.Values.mutualTls.enabled }}
     - {name: tls, mountPath: /etc/skein/tls, readOnly: true}
     {{- end }}
@@ -84,6 +87,10 @@
 {{- if .worker.fetch.image }}
 - name: fetch-tmp
   emptyDir: {}
+{{- end }}
+{{- if gt (int .worker.gpu.count) 0 }}
+- name: cache
+  {{- toYaml (.worker.cache.source | default (dict "emptyDir" (dict "sizeLimit" "64Mi"))) | nindent 2 }}
 {{- end }}
 {{- if .root.Values.mutualTls.enabled }}
 - name: tls
