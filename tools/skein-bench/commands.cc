@@ -16,6 +16,8 @@ int RunSkeinBench(const std::vector<std::string>& args, std::ostream& out, std::
        [&out](const Args& args) { return RunDecode(args, out); }},
       {"prefill", "tokens per second of feeding prompts",
        [&out](const Args& args) { return RunPrefill(args, out); }},
+      {"mixture", "what sequences that mix several states cost",
+       [&out](const Args& args) { return RunMixture(args, out); }},
       {"kernel", "time of single operations",
        [&out](const Args& args) { return RunKernel(args, out); }},
       {"check", "whether the backend computes what the CPU computes",

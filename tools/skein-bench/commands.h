@@ -13,6 +13,7 @@ namespace skein::bench {
 // check; what --help asks for is not an error.
 absl::Status RunDecode(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunPrefill(const std::vector<std::string>& args, std::ostream& out);
+absl::Status RunMixture(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunKernel(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunCheck(const std::vector<std::string>& args, std::ostream& out);
 absl::Status RunRoofline(const std::vector<std::string>& args, std::ostream& out);

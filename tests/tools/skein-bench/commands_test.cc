@@ -69,6 +69,12 @@ TEST(CommandsTest, AnswersWithStatusAndText) {
            Case{{"decode", "--shape", "tiny", "more"}, 2, "", "\"more\" is not an option"},
            Case{{"prefill", "--shape", "tiny", "--tokens", "512"}, 2, "", "--tokens \"512\""},
            Case{{"prefill", "--shape", "tiny", "--tokens", "0x512"}, 2, "", "--tokens \"0x512\""},
+           Case{{"mixture", "--help"}, 0, "--branches LIST", ""},
+           Case{{"mixture", "--shape", "tiny", "--branches", "3"}, 2, "", "expected powers of two"},
+           Case{{"mixture", "--shape", "tiny", "--rows", "6", "--branches", "4"},
+                2,
+                "",
+                "that divide 6 rows"},
            Case{{"kernel", "--help"}, 0, "operations: time_mix_in, time_mix_wkv", ""},
            Case{{"kernel", "--shape", "tiny"}, 2, "", "name an operation: time_mix_in"},
            Case{
@@ -129,6 +135,21 @@ TEST(CommandsTest, PrefillsInSlabs) {
     ASSERT_EQ(lines.size(), 2u);
     EXPECT_EQ(lines[1].at("prompts").as_string(), "5x20");
     EXPECT_TRUE(lines[1].at("repeats").as_bool());
+  }
+}
+
+TEST(CommandsTest, MixturesOfLikeStatesDrawWhatPlainSequencesDraw) {
+  for (const std::string shape : {"tiny", "hybrid-tiny"}) {
+    SCOPED_TRACE(shape);
+    const boost::json::array lines = LinesOf({"mixture", "--shape", shape, "--rows", "8",
+                                              "--branches", "2,8", "--steps", "20", "--runs", "2"});
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_EQ(lines[2].at("branches").as_int64(), 8);
+    EXPECT_EQ(lines[2].at("sequences").as_int64(), 1);
+    for (const boost::json::value& line : lines) {
+      EXPECT_GT(line.at("x plain").as_double(), 0);
+      EXPECT_TRUE(line.at("same").as_bool());
+    }
   }
 }
 
