@@ -24,8 +24,9 @@ class WorkerCall final : public ByteCall,
       : worker_(worker),
         stub_(worker_.channel),
         request_(std::move(request)),
+        options_(options),
         callbacks_(std::move(callbacks)) {
-    PrepareContext(options, worker_, context_);
+    PrepareContext(options_, worker_, context_);
   }
 
   void Start() override {
@@ -86,7 +87,7 @@ class WorkerCall final : public ByteCall,
     const std::shared_ptr<WorkerCall> self = std::move(self_);
     const ByteCallbacks callbacks = std::exchange(callbacks_, {});
     worker_.Report(FromGrpc(status));
-    callbacks.on_done(status);
+    callbacks.on_done(EndForClients(status, context_, options_, worker_));
   }
 
  private:
@@ -96,6 +97,7 @@ class WorkerCall final : public ByteCall,
   const WorkerHandle worker_;
   grpc::TemplatedGenericStub<Bytes, Bytes> stub_;
   ByteRequest request_;
+  const CallOptions options_;
   ByteCallbacks callbacks_;
   std::shared_ptr<WorkerCall> self_;
   std::unique_ptr<RunningCall> running_ = std::make_unique<RunningCall>();

@@ -24,7 +24,8 @@ struct ByteRequest {
 struct ByteCallbacks {
   // One at a time, in order. May swap the bytes away. The next one comes after ReadNext.
   std::function<void(grpc::ByteBuffer&)> on_message;
-  // Once, last. After Cancel it also comes if the last message was not followed by ReadNext.
+  // Once, last, with words for clients (EndForClients). After Cancel it also comes if the last
+  // message was not followed by ReadNext.
   std::function<void(const grpc::Status&)> on_done;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
 
+#include "common/base/log.h"
 #include "common/base/retry_after.h"
 #include "skein/v1/error_details.pb.h"
 
@@ -69,6 +70,38 @@ absl::Status FromGrpc(const grpc::Status& status) {
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+}
+
+namespace {
+
+// In what gRPC knows of an error, if it came from the other side. Its only way to tell.
+constexpr char kFromPeer[] = "Error received from peer";
+
+const char* TransportWords(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return "the connection to the worker failed";
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return "the deadline has passed";
+    case grpc::StatusCode::CANCELLED:
+      return "the call was cancelled";
+    default:
+      return "the call to the worker failed";
+  }
+}
+
+}  // namespace
+
+grpc::Status EndForClients(const grpc::Status& status, const grpc::ClientContext& context,
+                           const CallOptions& options, const WorkerHandle& worker) {
+  if (status.ok() || absl::StrContains(context.debug_error_string(), kFromPeer)) return status;
+  const grpc::StatusCode code = status.error_code();
+  if (code != grpc::StatusCode::CANCELLED && code != grpc::StatusCode::DEADLINE_EXCEEDED) {
+    LogWarning("call to worker failed", {{"request", options.request_id},
+                                         {"worker", worker.address},
+                                         {"reason", FromGrpc(status).ToString()}});
+  }
+  return grpc::Status(code, TransportWords(code));
 }
 
 RunningCall::RunningCall() {

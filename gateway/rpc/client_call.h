@@ -19,6 +19,12 @@ void PrepareContext(const CallOptions& options, const WorkerHandle& worker,
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 
+// The end of a call for those who do not operate the workers. What the worker said stays as it is;
+// for what gRPC says of the connection, with addresses in it, there are fixed words of the same
+// code, and a log line has the rest. `context` is the call's, which has ended.
+grpc::Status EndForClients(const grpc::Status& status, const grpc::ClientContext& context,
+                           const CallOptions& options, const WorkerHandle& worker);
+
 // Lives as long as a call, its last callback included: WaitForCalls waits for it.
 class RunningCall {
  public:

@@ -213,6 +213,20 @@ TEST_F(GenerationRunTest, AnErrorBeforeTheFirstMessageHasItsStatus) {
   }
 }
 
+TEST_F(GenerationRunTest, AWorkerThatDiesIsNotNamedToTheClient) {
+  worker_.OnGenerate([](const v1::GenerateRequest&) { return Endless(); });
+  const auto out = Start(Method::kPost, kChat, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(out->WaitForEvents(1));
+  worker_.Stop();
+  ASSERT_TRUE(out->WaitForAnswer());
+  const std::string port = worker_.address().substr(worker_.address().find(':') + 1);
+  EXPECT_FALSE(absl::StrContains(out->events().back(), port)) << out->events().back();
+  EXPECT_TRUE(ErrorMember(out->events().back(), "message").is_string());
+  const HttpResponse response = Ask(Method::kPost, kChat, ChatBody());
+  EXPECT_EQ(response.status, 503);
+  EXPECT_FALSE(absl::StrContains(response.body, port)) << response.body;
+}
+
 TEST_F(GenerationRunTest, AnErrorInAStreamIsItsLastEvent) {
   worker_.OnGenerate(
       [](const v1::GenerateRequest&) { return FailWith(absl::InternalError("broken"), 2); });

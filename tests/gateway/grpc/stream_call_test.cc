@@ -229,7 +229,11 @@ TEST_F(StreamCallTest, AWorkerThatDiesEndsTheCall) {
   b_.Stop();
   while (reader->Read(&message)) {
   }
-  EXPECT_NE(reader->Finish().error_code(), grpc::StatusCode::OK);
+  const grpc::Status status = reader->Finish();
+  EXPECT_NE(status.error_code(), grpc::StatusCode::OK);
+  for (const FakeWorker* worker : {&a_, &b_}) {
+    EXPECT_THAT(status.error_message(), ::testing::Not(HasSubstr(worker->address())));
+  }
 }
 
 // 64 KiB each.

@@ -248,6 +248,42 @@ TEST_F(InferenceClientTest, IsUnavailableWhenTheWorkerIsGone) {
   EXPECT_TRUE(absl::IsUnavailable(refused.WaitForDone()));
 }
 
+// Their words are the log's: they have addresses in them.
+TEST_F(InferenceClientTest, FailuresOfTheConnectionHaveFixedWords) {
+  FakeWorker worker;
+  const WorkerHandle handle = HandleOf(worker.address());
+  worker.Stop();
+  CallOptions options;
+  options.request_id = "req-7";
+  CallRecorder refused;
+  ::testing::internal::CaptureStderr();
+  StartGenerate(handle, SomeRequest(), options, refused.Callbacks());
+  EXPECT_EQ(refused.WaitForDone(), absl::UnavailableError("the connection to the worker failed"));
+  ASSERT_TRUE(WaitForCalls(absl::Seconds(5)));
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  for (const std::string& part : {std::string("call to worker failed"), std::string("req-7"),
+                                  worker.address(), std::string("UNAVAILABLE: ")}) {
+    EXPECT_THAT(log, ::testing::HasSubstr(part));
+  }
+
+  worker.Start();
+  for (const absl::StatusCode code : {absl::StatusCode::kUnavailable, absl::StatusCode::kInternal,
+                                      absl::StatusCode::kDeadlineExceeded,
+                                      absl::StatusCode::kCancelled, absl::StatusCode::kUnknown}) {
+    const absl::Status own(code, "the worker's own words");
+    worker.OnGenerate([&own](const v1::GenerateRequest&) {
+      FakeGeneration script = SayPieces({"some"});
+      script.status = own;
+      return script;
+    });
+    CallRecorder recorder;
+    ASSERT_TRUE(
+        handle.channel->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(10))));
+    StartGenerate(handle, SomeRequest(), CallOptions(), recorder.Callbacks());
+    EXPECT_EQ(recorder.WaitForDone(), own);
+  }
+}
+
 TEST_F(InferenceClientTest, ADroppedHandleDoesNotEndTheCall) {
   FakeWorker worker;
   worker.OnGenerate([](const v1::GenerateRequest&) {
