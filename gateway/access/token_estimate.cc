@@ -49,4 +49,9 @@ void TokenMeter::OnMessage(const v1::GenerateResponse& message) {
   admission_.Use(more);
 }
 
+void TokenMeter::OnFailure(absl::StatusCode code) {
+  if (code != absl::StatusCode::kCancelled && code != absl::StatusCode::kDeadlineExceeded) return;
+  if (told_ == 0) admission_.Use(asked_);
+}
+
 }  // namespace skein

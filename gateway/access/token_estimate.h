@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+
 #include "gateway/access/access_control.h"
 #include "skein/v1/inference.pb.h"
 
@@ -26,11 +28,17 @@ class TokenMeter {
   // Tells `admission`, which outlives it.
   explicit TokenMeter(const Admission& admission) : admission_(admission) {}
 
+  // A worker is asked to read a prompt of so many tokens, at a guess.
+  void OnAsked(uint64_t prompt_tokens) { asked_ = prompt_tokens; }
   // In their order, also those that nobody reads any more.
   void OnMessage(const v1::GenerateResponse& message);
+  // The end of a call that failed. Who gave up, or had set a deadline that passed, before any
+  // message told of the prompt, has made a worker read it all the same.
+  void OnFailure(absl::StatusCode code);
 
  private:
   const Admission& admission_;
+  uint64_t asked_ = 0;
   uint64_t told_ = 0;
 };
 

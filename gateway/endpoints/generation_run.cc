@@ -75,6 +75,10 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
     callbacks.on_done = [run = shared_from_this()](const absl::Status& status) {
       run->OnDone(status);
     };
+    {
+      const std::lock_guard<std::mutex> lock(mu_);
+      meters_[prompt_index].OnAsked(EstimateTokens(request.prompt()));
+    }
     if (stream_) {
       callbacks.hold = [run = shared_from_this()](std::function<void()> resume) {
         return run->AwaitRoom(std::move(resume));
@@ -98,6 +102,7 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
       const std::lock_guard<std::mutex> lock(mu_);
       if (ended_) return;
       ended_ = true;
+      for (TokenMeter& meter : meters_) meter.OnFailure(status.code());
       admission_ = Admission();
       SendErrorLocked(FromWorker(status, prompt_field_));
     }

@@ -14,8 +14,13 @@ namespace {
 
 absl::StatusOr<RequestFacts> ReadGenerate(const grpc::ByteBuffer& bytes) {
   ASSIGN_OR_RETURN(const v1::GenerateRequest request, ParseBytes<v1::GenerateRequest>(bytes));
-  return RequestFacts{PickRequestFor(request, ""), AdapterNames(request.conditioning()),
-                      EstimateTokens(request), std::max(1u, request.n())};
+  RequestFacts facts;
+  facts.pick = PickRequestFor(request, "");
+  facts.adapters = AdapterNames(request.conditioning());
+  facts.tokens = EstimateTokens(request);
+  facts.prompt_tokens = EstimateTokens(request.prompt());
+  facts.choices = std::max(1u, request.n());
+  return facts;
 }
 
 absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
@@ -24,7 +29,8 @@ absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
   facts.pick.model = request.model();
   facts.adapters = AdapterNames(request.conditioning());
   facts.pick.entries = facts.adapters;
-  facts.tokens = EstimateTokens(request.prompt());
+  facts.prompt_tokens = EstimateTokens(request.prompt());
+  facts.tokens = facts.prompt_tokens;
   return facts;
 }
 

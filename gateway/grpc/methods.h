@@ -19,6 +19,7 @@ struct RequestFacts {
   PickRequest pick;
   std::vector<std::string> adapters;  // and states, by name
   uint64_t tokens = 0;                // that it will use, at a guess
+  uint64_t prompt_tokens = 0;         // of these
   uint32_t choices = 1;
 };
 

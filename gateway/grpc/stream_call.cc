@@ -40,6 +40,7 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
   ASSIGN_OR_RETURN(worker_call_, MakeRetryingCall(call_.context().workers, std::move(facts.pick),
                                                   {call_.method().path, request},
                                                   call_.head().options, std::move(callbacks)));
+  meter_.OnAsked(facts.prompt_tokens);
   worker_call_->Start();
   return absl::OkStatus();
 }
@@ -97,6 +98,7 @@ void StreamCall::OnCancel() {
 }
 
 void StreamCall::OnEnd(const grpc::Status& status) {
+  if (!status.ok()) meter_.OnFailure(static_cast<absl::StatusCode>(status.error_code()));
   {
     const std::lock_guard<std::mutex> lock(mu_);
     ended_ = true;

@@ -98,6 +98,34 @@ TEST_F(TokenMeterTest, ACancelledCallPaysForWhatWasDrawn) {
   EXPECT_EQ(Left(), "966");
 }
 
+TEST_F(TokenMeterTest, ACallThatIsGivenUpPaysForThePromptThatAWorkerWasAskedToRead) {
+  struct Case {
+    const char* name;
+    bool asked;
+    const char* message;
+    absl::StatusCode end;
+    const char* left;
+  };
+  for (const Case& c : {
+           Case{"gave up", true, "", absl::StatusCode::kCancelled, "960"},
+           Case{"too late", true, "", absl::StatusCode::kDeadlineExceeded, "920"},
+           Case{"told", true, "started { prompt_tokens: 30 }", absl::StatusCode::kCancelled, "890"},
+           Case{"not asked", false, "", absl::StatusCode::kCancelled, "890"},
+           Case{"refused", true, "", absl::StatusCode::kResourceExhausted, "890"},
+           Case{"lost", true, "", absl::StatusCode::kUnavailable, "890"},
+       }) {
+    SCOPED_TRACE(c.name);
+    {
+      const Admission admission = Admit(500);
+      TokenMeter meter(admission);
+      if (c.asked) meter.OnAsked(40);
+      if (*c.message != 0) meter.OnMessage(Message(c.message));
+      meter.OnFailure(c.end);
+    }
+    EXPECT_EQ(Left(), c.left);
+  }
+}
+
 TEST_F(TokenMeterTest, AUsageAloneIsEnough) {
   {
     const Admission admission = Admit(20);

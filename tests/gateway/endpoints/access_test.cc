@@ -221,6 +221,47 @@ TEST_F(AccessTest, ParallelRequestsAreLimitedUntilTheyEnd) {
   EXPECT_GE(left(), 60000 - 12);
 }
 
+// 4000 bytes of prompts are 1000 tokens at a guess.
+TEST_F(AccessTest, WhoGivesUpBeforeTheFirstTokenPaysForThePrompts) {
+  worker_.OnGenerate([](const v1::GenerateRequest&) {
+    FakeGeneration generation = SayPieces({"late"});
+    generation.steps.resize(1);  // `started`, and a prefill without an end
+    generation.delay_before_end = absl::InfiniteDuration();
+    return generation;
+  });
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 6000"));
+  UseKey("alpha");
+  const std::string half(2000, 'x');
+  const std::string body = absl::StrCat(
+      R"({"model":"fake","max_tokens":5,"stream":true,"prompt":[")", half, "\",\"", half, R"("]})");
+  const auto left = [this] {
+    return std::stoi(
+        access_.RateLimitHeaders(*access_.Identify("Bearer alpha", Role::kInference)).at(1).second);
+  };
+  const auto leaves = Start(Method::kPost, "/v1/completions", body);
+  ASSERT_TRUE(worker_.WaitForRunning(2));
+  leaves->Leave();
+  ASSERT_TRUE(worker_.WaitForCancelled(2));
+  ASSERT_TRUE(WaitForCalls(absl::Seconds(5)));
+  EXPECT_GE(left(), 5000);
+  EXPECT_LE(left(), 5500) << "what flowed back since included";
+  headers_.emplace_back("x-request-timeout-ms", "200");
+  EXPECT_EQ(Ask(Method::kPost, "/v1/completions", body).status, 504);
+  ASSERT_TRUE(WaitForCalls(absl::Seconds(5)));
+  EXPECT_LE(left(), 4600);
+  // A worker that refuses has done nothing.
+  worker_.OnGenerate([](const v1::GenerateRequest&) {
+    FakeGeneration full;
+    full.status = absl::ResourceExhaustedError("the queue is full");
+    return full;
+  });
+  const int before = left();
+  headers_.pop_back();
+  EXPECT_EQ(Ask(Method::kPost, "/v1/completions", body).status, 429);
+  ASSERT_TRUE(WaitForCalls(absl::Seconds(5)));
+  EXPECT_GE(left(), before);
+}
+
 TEST_F(AccessTest, WithoutOriginsThereIsNoCors) {
   headers_ = {{"origin", "https://a.example"}, {"access-control-request-method", "POST"}};
   const HttpResponse response = Ask(Method::kOptions, kChat);

@@ -181,6 +181,27 @@ TEST_F(GrpcAccessTest, TokensOfAScoreThatNobodyWaitedForAreCounted) {
   EXPECT_EQ(Score("alpha", 1000).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
+TEST_F(GrpcAccessTest, PromptsOfCallsThatWereGivenUpAreCounted) {
+  FakeGeneration prefill = SayPieces({"late"});
+  prefill.steps.resize(1);  // `started`, and no end
+  prefill.delay_before_end = absl::InfiniteDuration();
+  Script(prefill);
+  SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 1000"));
+  v1::GenerateRequest request = SomeRequest();
+  request.mutable_prompt()->set_text(std::string(2400, 'x'));  // 600 tokens at a guess
+  {
+    grpc::ClientContext context;
+    UseKey("alpha", context);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(200)));
+    EXPECT_EQ(Generate(context, request).status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  EXPECT_TRUE(Eventually([this] { return num_running() == 0; }));
+  EXPECT_TRUE(WaitForCalls(absl::Seconds(5)));
+  grpc::ClientContext context;
+  UseKey("alpha", context);
+  EXPECT_EQ(Generate(context, request).status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
 // More tokens than a minute ever brings.
 TEST_F(GrpcAccessTest, WhatNeverFitsIsNotAskedToComeAgain) {
   SetKeys(TestKey("alpha", "role: 'inference' tokens_per_minute: 10"));
