@@ -54,13 +54,14 @@ absl::StatusOr<std::shared_ptr<GenerateCall>> StartGenerateWithRetry(
     WorkerPool& workers, const v1::GenerateRequest& request, const CallOptions& options,
     GenerateCallbacks callbacks);
 
-// Unary calls: `on_done` runs once.
-void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request,
-                   const CallOptions& options,
-                   std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done);
-void StartDetokenize(const WorkerHandle& worker, v1::DetokenizeRequest request,
-                     const CallOptions& options,
-                     std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done);
+// Unary calls, likewise: `on_done` runs once. An error, without it, is what WorkerPool::Pick
+// returned.
+absl::Status StartTokenize(WorkerPool& workers, const v1::TokenizeRequest& request,
+                           const CallOptions& options,
+                           std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done);
+absl::Status StartDetokenize(WorkerPool& workers, const v1::DetokenizeRequest& request,
+                             const CallOptions& options,
+                             std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done);
 
 // Waits until no call that this process started is running any more: before what the callbacks use
 // is destroyed. False after `timeout`.

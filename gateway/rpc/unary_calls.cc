@@ -1,70 +1,88 @@
-#include <functional>
 #include <memory>
 #include <utility>
 
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/client_callback.h>
-
+#include "common/base/status_macros.h"
+#include "gateway/rpc/byte_call.h"
+#include "gateway/rpc/byte_messages.h"
 #include "gateway/rpc/client_call.h"
 #include "gateway/rpc/inference_client.h"
-#include "skein/v1/inference.grpc.pb.h"
+#include "gateway/rpc/retrying_call.h"
 
 namespace skein {
 namespace {
 
-using AsyncStub = v1::InferenceService::StubInterface::async_interface;
+// One message for bytes. The call's callbacks keep this object until the end.
+template <typename Response>
+class UnaryReader : public std::enable_shared_from_this<UnaryReader<Response>> {
+ public:
+  using OnDone = std::function<void(absl::StatusOr<Response>)>;
 
-// All that a call needs until its callback has run.
-template <typename Request, typename Response>
-struct UnaryCall {
-  UnaryCall(const WorkerHandle& picked, Request&& request_message)
-      : worker(picked), stub(worker.channel), request(std::move(request_message)) {}
+  explicit UnaryReader(OnDone on_done) : on_done_(std::move(on_done)) {}
 
-  const RunningCall running;
-  const WorkerHandle worker;
-  v1::InferenceService::Stub stub;
-  grpc::ClientContext context;
-  const Request request;
-  Response response;
+  ByteCallbacks Callbacks() {
+    ByteCallbacks callbacks;
+    callbacks.on_message = [self = this->shared_from_this()](grpc::ByteBuffer& message) {
+      self->answer_.Swap(&message);
+      self->call_->ReadNext();  // brings the end
+    };
+    callbacks.on_done = [self = this->shared_from_this()](const grpc::Status& status) {
+      self->End(FromGrpc(status));
+    };
+    return callbacks;
+  }
+
+  void Start(std::shared_ptr<ByteCall> call) {
+    call_ = std::move(call);
+    call_->Start();
+  }
+
+ private:
+  void End(const absl::Status& status) {
+    const OnDone on_done = std::exchange(on_done_, {});
+    if (!status.ok()) return on_done(status);
+    if (!answer_.Valid()) return on_done(absl::InternalError("the worker sent no answer"));
+    absl::StatusOr<Response> response = ParseBytes<Response>(answer_);
+    if (!response.ok()) {
+      return on_done(absl::InternalError("the worker sent what is not an answer"));
+    }
+    on_done(std::move(response));
+  }
+
+  std::shared_ptr<ByteCall> call_;  // constant from the start on
+  // Used by one gRPC callback at a time.
+  OnDone on_done_;
+  grpc::ByteBuffer answer_;
 };
 
 template <typename Request, typename Response>
-using UnaryMethod = void (AsyncStub::*)(grpc::ClientContext*, const Request*, Response*,
-                                        std::function<void(grpc::Status)>);
-
-template <typename Request, typename Response>
-void StartUnary(UnaryMethod<Request, Response> method, const WorkerHandle& worker,
-                Request&& request, const CallOptions& options,
-                std::function<void(absl::StatusOr<Response>)> on_done) {
-  auto call = std::make_shared<UnaryCall<Request, Response>>(worker, std::move(request));
-  PrepareContext(options, worker, call->context);
-  AsyncStub* const async = call->stub.async();
-  (async->*method)(&call->context, &call->request, &call->response,
-                   [call, on_done = std::move(on_done)](const grpc::Status& status) {
-                     call->worker.Report(FromGrpc(status));
-                     if (status.ok()) {
-                       on_done(std::move(call->response));
-                     } else {
-                       on_done(FromGrpc(status));
-                     }
-                   });
+absl::Status StartUnary(WorkerPool& workers, const char* method, const Request& request,
+                        const CallOptions& options,
+                        std::function<void(absl::StatusOr<Response>)> on_done) {
+  PickRequest pick;
+  pick.model = request.model();
+  pick.sequences = 0;
+  auto reader = std::make_shared<UnaryReader<Response>>(std::move(on_done));
+  ASSIGN_OR_RETURN(std::shared_ptr<ByteCall> call,
+                   MakeRetryingCall(workers, std::move(pick), {method, ToBytes(request)}, options,
+                                    reader->Callbacks()));
+  reader->Start(std::move(call));
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-void StartTokenize(const WorkerHandle& worker, v1::TokenizeRequest request,
-                   const CallOptions& options,
-                   std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done) {
-  StartUnary<v1::TokenizeRequest, v1::TokenizeResponse>(
-      &AsyncStub::Tokenize, worker, std::move(request), options, std::move(on_done));
+absl::Status StartTokenize(WorkerPool& workers, const v1::TokenizeRequest& request,
+                           const CallOptions& options,
+                           std::function<void(absl::StatusOr<v1::TokenizeResponse>)> on_done) {
+  return StartUnary(workers, "/skein.v1.InferenceService/Tokenize", request, options,
+                    std::move(on_done));
 }
 
-void StartDetokenize(const WorkerHandle& worker, v1::DetokenizeRequest request,
-                     const CallOptions& options,
-                     std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done) {
-  StartUnary<v1::DetokenizeRequest, v1::DetokenizeResponse>(
-      &AsyncStub::Detokenize, worker, std::move(request), options, std::move(on_done));
+absl::Status StartDetokenize(WorkerPool& workers, const v1::DetokenizeRequest& request,
+                             const CallOptions& options,
+                             std::function<void(absl::StatusOr<v1::DetokenizeResponse>)> on_done) {
+  return StartUnary(workers, "/skein.v1.InferenceService/Detokenize", request, options,
+                    std::move(on_done));
 }
 
 }  // namespace skein

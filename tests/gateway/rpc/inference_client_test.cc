@@ -1,6 +1,5 @@
 #include "gateway/rpc/inference_client.h"
 
-#include <future>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -328,32 +327,6 @@ TEST_F(InferenceClientTest, CarriesManyCallsAtOnce) {
     EXPECT_TRUE(recorders[i].WaitForDone().ok());
     EXPECT_EQ(recorders[i].text(), absl::StrCat(i, "!"));
   }
-}
-
-TEST_F(InferenceClientTest, TokenizesAndDetokenizes) {
-  FakeWorker worker;
-  const WorkerHandle handle = HandleOf(worker.address());
-  v1::TokenizeRequest tokenize;
-  tokenize.mutable_prompt()->set_text("AB");
-  std::promise<absl::StatusOr<v1::TokenizeResponse>> tokens;
-  StartTokenize(handle, tokenize, CallOptions(), [&](auto result) { tokens.set_value(result); });
-  const auto tokenized = tokens.get_future().get();
-  ASSERT_TRUE(tokenized.ok()) << tokenized.status();
-  ASSERT_EQ(tokenized->tokens_size(), 2);
-  EXPECT_EQ(tokenized->tokens(1).id(), 66u);
-
-  v1::DetokenizeRequest detokenize;
-  detokenize.add_ids(67);
-  std::promise<absl::StatusOr<v1::DetokenizeResponse>> text;
-  StartDetokenize(handle, detokenize, CallOptions(), [&](auto result) { text.set_value(result); });
-  EXPECT_EQ(text.get_future().get()->text(), "C");
-
-  worker.OnTokenize(
-      [](const v1::TokenizeRequest&) { return absl::FailedPreconditionError("no tokenizer"); });
-  std::promise<absl::StatusOr<v1::TokenizeResponse>> failed;
-  StartTokenize(handle, tokenize, CallOptions(), [&](auto result) { failed.set_value(result); });
-  EXPECT_EQ(failed.get_future().get().status(), absl::FailedPreconditionError("no tokenizer"));
-  EXPECT_TRUE(WaitForCalls(absl::Seconds(5)));
 }
 
 }  // namespace

@@ -1,9 +1,13 @@
 #include "gateway/rpc/retrying_call.h"
 
+#include <atomic>
+#include <future>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
+#include "common/base/status_macros.h"
 #include "tests/gateway/rpc/call_recorder.h"
 #include "tests/testing/fake_worker.h"
 
@@ -194,6 +198,45 @@ TEST_F(RetryingCallTest, SurvivesAWorkerThatIsKilled) {
     EXPECT_TRUE(recorder.WaitForDone().ok());
     EXPECT_EQ(recorder.text(), "Hello, world");
   }
+}
+
+absl::StatusOr<v1::TokenizeResponse> Tokenize(WorkerPool& pool, const std::string& text) {
+  v1::TokenizeRequest request;
+  request.set_model("fake");
+  request.mutable_prompt()->set_text(text);
+  std::promise<absl::StatusOr<v1::TokenizeResponse>> tokens;
+  RETURN_IF_ERROR(StartTokenize(pool, request, {}, [&](auto result) { tokens.set_value(result); }));
+  return tokens.get_future().get();
+}
+
+TEST_F(RetryingCallTest, TokenizesAndDetokenizes) {
+  const auto tokenized = Tokenize(pool_, "AB");
+  ASSERT_TRUE(tokenized.ok()) << tokenized.status();
+  ASSERT_EQ(tokenized->tokens_size(), 2);
+  EXPECT_EQ(tokenized->tokens(1).id(), 66u);
+
+  v1::DetokenizeRequest request;
+  request.add_ids(67);
+  std::promise<absl::StatusOr<v1::DetokenizeResponse>> text;
+  ASSERT_TRUE(
+      StartDetokenize(pool_, request, {}, [&](auto result) { text.set_value(result); }).ok());
+  EXPECT_EQ(text.get_future().get()->text(), "C");
+
+  request.set_model("other");
+  EXPECT_TRUE(absl::IsNotFound(StartDetokenize(pool_, request, {}, [](auto) { FAIL(); })));
+}
+
+TEST_F(RetryingCallTest, UnaryCallsAreTriedAgainToo) {
+  std::atomic<int> refused = 0;
+  a_.OnTokenize([&refused](const v1::TokenizeRequest&) {
+    ++refused;
+    return absl::UnavailableError("draining");
+  });
+  for (int i = 0; i < 20 && refused == 0; ++i) EXPECT_TRUE(Tokenize(pool_, "A").ok());
+  EXPECT_GE(refused, 1);
+  b_.OnTokenize(
+      [](const v1::TokenizeRequest&) { return absl::FailedPreconditionError("no tokenizer"); });
+  EXPECT_EQ(Tokenize(pool_, "A").status(), absl::FailedPreconditionError("no tokenizer"));
 }
 
 }  // namespace
