@@ -27,16 +27,6 @@ uint64_t EstimateTokens(const v1::GenerateRequest& request) {
   return EstimateTokens(request.prompt()) + completion * std::max(1u, request.n());
 }
 
-std::vector<std::string> AdapterNames(const v1::Conditioning& conditioning) {
-  std::vector<std::string> names;
-  if (!conditioning.entry().empty()) names.push_back(conditioning.entry());
-  for (const v1::StateWeight& state : conditioning.mix().states()) {
-    if (!state.name().empty()) names.push_back(state.name());
-  }
-  for (const v1::AdapterWeight& adapter : conditioning.adapters()) names.push_back(adapter.name());
-  return names;
-}
-
 void TokenMeter::OnMessage(const v1::GenerateResponse& message) {
   uint64_t more = message.started().prompt_tokens() + message.drawn();
   if (message.has_usage()) {

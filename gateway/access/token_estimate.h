@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 
@@ -18,9 +16,6 @@ namespace skein {
 uint64_t EstimateTokens(const v1::Prompt& prompt);
 // The prompt, and for each choice max_tokens, or 16 where the request does not say.
 uint64_t EstimateTokens(const v1::GenerateRequest& request);
-
-// Registered adapters and states that the request names: what Admit wants to know.
-std::vector<std::string> AdapterNames(const v1::Conditioning& conditioning);
 
 // Counts the tokens of one Generate call from its messages. Not thread-safe.
 class TokenMeter {

@@ -8,6 +8,7 @@
 
 #include "gateway/access/token_estimate.h"
 #include "gateway/endpoints/errors.h"
+#include "gateway/routing/affinity.h"
 
 namespace skein {
 namespace {
@@ -16,7 +17,7 @@ absl::StatusOr<Admission> Admit(const Caller& caller, const GatewayContext& cont
                                 const v1::GenerateRequest& request, uint64_t tokens,
                                 HttpResponder& out) {
   absl::StatusOr<Admission> admission =
-      context.access.Admit(caller, request.model(), AdapterNames(request.conditioning()), tokens);
+      context.access.Admit(caller, request.model(), EntriesOf(request.conditioning()), tokens);
   for (auto& [name, value] : context.access.RateLimitHeaders(caller)) {
     out.AddHeader(std::move(name), std::move(value));
   }

@@ -61,7 +61,7 @@ absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& c
   access_->Update([&facts](AccessFacts& known) { known.model = facts.pick.model; });
   RETURN_IF_ERROR(CheckChoices(facts.choices, front_.context.config.limits().max_choices()));
   absl::StatusOr<Admission> admission =
-      access.Admit(caller, facts.pick.model, facts.adapters, facts.tokens);
+      access.Admit(caller, facts.pick.model, facts.pick.entries, facts.tokens);
   AddLimits(access.RateLimitHeaders(caller), admission.status(), server_context_);
   RETURN_IF_ERROR(admission.status());
   admission_ = *std::move(admission);

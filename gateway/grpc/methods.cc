@@ -16,7 +16,6 @@ absl::StatusOr<RequestFacts> ReadGenerate(const grpc::ByteBuffer& bytes) {
   ASSIGN_OR_RETURN(const v1::GenerateRequest request, ParseBytes<v1::GenerateRequest>(bytes));
   RequestFacts facts;
   facts.pick = PickRequestFor(request, "");
-  facts.adapters = AdapterNames(request.conditioning());
   facts.tokens = EstimateTokens(request);
   facts.prompt_tokens = EstimateTokens(request.prompt());
   facts.choices = std::max(1u, request.n());
@@ -27,8 +26,7 @@ absl::StatusOr<RequestFacts> ReadScore(const grpc::ByteBuffer& bytes) {
   ASSIGN_OR_RETURN(const v1::ScoreRequest request, ParseBytes<v1::ScoreRequest>(bytes));
   RequestFacts facts;
   facts.pick.model = request.model();
-  facts.adapters = AdapterNames(request.conditioning());
-  facts.pick.entries = facts.adapters;
+  facts.pick.entries = EntriesOf(request.conditioning());
   facts.prompt_tokens = EstimateTokens(request.prompt());
   facts.tokens = facts.prompt_tokens;
   return facts;

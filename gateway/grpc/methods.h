@@ -17,9 +17,8 @@ namespace skein {
 // What of a request decides where it goes and whether it may.
 struct RequestFacts {
   PickRequest pick;
-  std::vector<std::string> adapters;  // and states, by name
-  uint64_t tokens = 0;                // that it will use, at a guess
-  uint64_t prompt_tokens = 0;         // of these
+  uint64_t tokens = 0;         // that it will use, at a guess
+  uint64_t prompt_tokens = 0;  // of these
   uint32_t choices = 1;
 };
 

@@ -14,18 +14,6 @@
 namespace skein {
 namespace {
 
-// All workers that are ready now.
-absl::StatusOr<std::vector<WorkerHandle>> PickAll(WorkerPool& pool, PickRequest pick) {
-  ASSIGN_OR_RETURN(WorkerHandle first, pool.Pick(pick));
-  std::vector<WorkerHandle> workers = {std::move(first)};
-  while (true) {
-    pick.avoid.push_back(workers.back().address);
-    absl::StatusOr<WorkerHandle> next = pool.Pick(pick);
-    if (!next.ok()) return workers;
-    workers.push_back(*std::move(next));
-  }
-}
-
 std::string Describe(const WorkerOutcome& outcome) {
   if (outcome.status.ok()) return absl::StrCat(outcome.worker, " took it");
   return absl::StrCat(
@@ -63,9 +51,9 @@ RegistryChange* RegistryChange::Begin(Front& front, const RpcMethod& method,
 }
 
 absl::Status RegistryChange::Start(const grpc::ByteBuffer& request) {
-  ASSIGN_OR_RETURN(RequestFacts facts, call_.Enter(shared_from_this(), request));
+  ASSIGN_OR_RETURN(const RequestFacts facts, call_.Enter(shared_from_this(), request));
   ASSIGN_OR_RETURN(const std::vector<WorkerHandle> workers,
-                   PickAll(call_.context().workers, std::move(facts.pick)));
+                   call_.context().workers.PickAll(facts.pick.model));
   for (const WorkerHandle& worker : workers) outcomes_.push_back({worker.address, {}});
   num_open_ = workers.size();
   for (size_t i = 0; i < workers.size(); ++i) {

@@ -46,6 +46,9 @@ uint64_t HashPrompt(const v1::Prompt& prompt, uint64_t hash) {
   return hash;
 }
 
+}  // namespace
+
+// An adapter without a name is none that a key may use, nor one that a worker has.
 std::vector<std::string> EntriesOf(const v1::Conditioning& conditioning) {
   std::vector<std::string> entries;
   if (!conditioning.entry().empty()) entries.push_back(conditioning.entry());
@@ -53,12 +56,10 @@ std::vector<std::string> EntriesOf(const v1::Conditioning& conditioning) {
     if (!state.name().empty()) entries.push_back(state.name());
   }
   for (const v1::AdapterWeight& adapter : conditioning.adapters()) {
-    if (!adapter.name().empty()) entries.push_back(adapter.name());
+    entries.push_back(adapter.name());
   }
   return entries;
 }
-
-}  // namespace
 
 PickRequest PickRequestFor(const v1::GenerateRequest& request, absl::string_view key) {
   PickRequest pick;

@@ -127,6 +127,22 @@ absl::StatusOr<PickedWorker> RoutingTable::Pick(const PickRequest& request) {
                          /*probe=*/false, now);
 }
 
+absl::StatusOr<std::vector<PickedWorker>> RoutingTable::PickAll(const std::string& name) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  std::string model = name;
+  if (model.empty()) {
+    ASSIGN_OR_RETURN(model, OnlyModel(workers_));
+  }
+  const absl::Time now = options_.clock->Now();
+  std::vector<PickedWorker> picked;
+  for (auto& [number, worker] : workers_) {
+    if (!worker.IsReady() || !worker.Serves(model)) continue;
+    picked.push_back(BeginCallLocked(worker, /*sequences=*/0, /*probe=*/false, now));
+  }
+  if (picked.empty()) return WhyNobodyServes(workers_, model, {});
+  return picked;
+}
+
 RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
                                                 const PickRequest& request, absl::Time now) {
   Usable usable;

@@ -61,6 +61,8 @@ class RoutingTable {
 
   // As WorkerPool::Pick.
   absl::StatusOr<PickedWorker> Pick(const PickRequest& request);
+  // As WorkerPool::PickAll.
+  absl::StatusOr<std::vector<PickedWorker>> PickAll(const std::string& model);
   // The call has brought its first message.
   void Answered(uint64_t call);
   // The call has ended; without an outcome if nothing is known of how. Later ones are ignored.

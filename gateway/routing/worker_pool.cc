@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -116,6 +117,18 @@ class WorkerPool::Impl {
     return worker;
   }
 
+  absl::StatusOr<std::vector<WorkerHandle>> PickAll(const std::string& model) {
+    ASSIGN_OR_RETURN(const std::vector<PickedWorker> all, table_->PickAll(model));
+    std::vector<WorkerHandle> workers;
+    for (const PickedWorker& picked : all) {
+      if (std::optional<WorkerHandle> handle = HandleOf(picked)) {
+        workers.push_back(*std::move(handle));
+      }
+    }
+    if (workers.empty()) return absl::UnavailableError("no worker is connected");
+    return workers;
+  }
+
   const RoutingTable& table() const { return *table_; }
 
  private:
@@ -127,13 +140,18 @@ class WorkerPool::Impl {
   absl::StatusOr<WorkerHandle> PickOne(const PickRequest& request) {
     while (true) {
       ASSIGN_OR_RETURN(const PickedWorker picked, table_->Pick(request));
-      auto lease = std::make_shared<WorkerLease>(table_, picked.call);
-      const std::lock_guard<std::mutex> lock(mu_);
-      const auto member = members_.find(picked.address);
-      // Else it has just been removed.
-      if (member == members_.end() || member->second.number != picked.worker) continue;
-      return WorkerHandle{picked.address, member->second.watch->channel(), std::move(lease)};
+      std::optional<WorkerHandle> handle = HandleOf(picked);
+      if (handle.has_value()) return *std::move(handle);
     }
+  }
+
+  // None if the worker has just been removed.
+  std::optional<WorkerHandle> HandleOf(const PickedWorker& picked) {
+    auto lease = std::make_shared<WorkerLease>(table_, picked.call);
+    const std::lock_guard<std::mutex> lock(mu_);
+    const auto member = members_.find(picked.address);
+    if (member == members_.end() || member->second.number != picked.worker) return std::nullopt;
+    return WorkerHandle{picked.address, member->second.watch->channel(), std::move(lease)};
   }
 
   void CountRetry(const char* outcome) {
@@ -269,6 +287,10 @@ absl::StatusOr<WorkerHandle> WorkerPool::Pick(const PickRequest& request) {
 
 absl::StatusOr<WorkerHandle> WorkerPool::PickAgain(const PickRequest& request) {
   return impl_->PickAgain(request);
+}
+
+absl::StatusOr<std::vector<WorkerHandle>> WorkerPool::PickAll(const std::string& model) {
+  return impl_->PickAll(model);
 }
 
 std::vector<v1::ModelInfo> WorkerPool::Models() const { return impl_->table().Models(); }

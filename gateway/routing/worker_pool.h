@@ -66,6 +66,10 @@ class WorkerPool {
   // For a call that failed at the last of `request.avoid`. ResourceExhausted if the budget of
   // retries is spent; else as Pick.
   absl::StatusOr<WorkerHandle> PickAgain(const PickRequest& request);
+  // Every ready worker of `model`, ejected ones too, for a call to each that takes no step; by when
+  // they were found. Nothing is chosen: no probes, and nothing that the budget of retries counts.
+  // Errors as of Pick.
+  absl::StatusOr<std::vector<WorkerHandle>> PickAll(const std::string& model);
   // Ready models over all workers, each once, by name.
   std::vector<v1::ModelInfo> Models() const;
   // At least one worker is ready to serve a model.

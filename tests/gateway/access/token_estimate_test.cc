@@ -22,16 +22,6 @@ TEST(TokenEstimateTest, CountsThePromptAndWhatMayBeDrawn) {
             2u);
 }
 
-TEST(TokenEstimateTest, NamesAdaptersAndStates) {
-  EXPECT_EQ(AdapterNames(
-                Request("conditioning { entry: 'poet' adapters { name: 'law' } }").conditioning()),
-            (std::vector<std::string>{"poet", "law"}));
-  EXPECT_EQ(
-      AdapterNames(Request("conditioning { mix { states { name: '' } states { name: 'x' } } }")
-                       .conditioning()),
-      (std::vector<std::string>{"x"}));
-}
-
 class TokenMeterTest : public testing::Test {
  protected:
   TokenMeterTest() {

@@ -86,6 +86,7 @@ TEST(AffinityTest, ReadsModelChoicesAndEntries) {
   request.mutable_conditioning()->mutable_mix()->add_states();  // the zero state
   EXPECT_THAT(PickRequestFor(request, "").entries, ElementsAre("part", "one", "two"));
   EXPECT_EQ(PickRequestFor(Text("a"), "").sequences, 1);
+  EXPECT_THAT(EntriesOf(WithAdapter(Text("a"), "").conditioning()), ElementsAre(""));
 }
 
 TEST(AffinityTest, TheHashIsTheSameEverywhere) {

@@ -232,6 +232,23 @@ TEST_F(RoutingTableTest, LeavesOutAWorkerThatKeepsFailingUntilAProbeSucceeds) {
   EXPECT_THAT(registry_.Text(), HasSubstr(R"(picks_total{choice="probe"} 2)"));
 }
 
+TEST_F(RoutingTableTest, AllWorkersOfAModelAreListedWithoutChoosing) {
+  Begin({kM, kM, kDrainingM});
+  CallOn("a", absl::InternalError("broken"), 2);
+  clock_.Advance(absl::Seconds(5));  // a probe is due, and not this
+  const std::string before = registry_.Text();
+  const auto all = table_->PickAll("m");
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ(all->at(0).address, "a");
+  EXPECT_EQ(all->at(1).address, "b");
+  EXPECT_EQ(registry_.Text(), before);
+  for (const PickedWorker& picked : *all) table_->End(picked.call, nullptr);
+  EXPECT_EQ(MustPick({.model = "m"}).address, "a");  // the probe
+  EXPECT_EQ(table_->PickAll("")->size(), 2u);        // the only model
+  EXPECT_TRUE(absl::IsNotFound(table_->PickAll("other").status()));
+}
+
 TEST_F(RoutingTableTest, AProbeWithoutAVerdictIsRepeated) {
   Begin({kM, kM});
   CallOn("a", absl::InternalError("broken"), 2);

@@ -54,6 +54,21 @@ TEST(WorkerPoolTest, FindsAWorkerAndItsModels) {
   EXPECT_EQ(pool.Models()[0].max_prompt_tokens(), 4096u);
 }
 
+TEST(WorkerPoolTest, ListsAllWorkersOfAModel) {
+  FakeWorker a("fake"), b("fake"), c("other");
+  WorkerPool pool({a.address(), b.address(), c.address()}, QuickOptions());
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 3; }));
+  const auto all = pool.PickAll("fake");
+  ASSERT_TRUE(all.ok()) << all.status();
+  std::set<std::string> addresses;
+  for (const WorkerHandle& worker : *all) {
+    addresses.insert(worker.address);
+    EXPECT_NE(worker.channel, nullptr);
+  }
+  EXPECT_EQ(addresses, (std::set<std::string>{a.address(), b.address()}));
+  EXPECT_TRUE(absl::IsInvalidArgument(pool.PickAll("").status()));
+}
+
 TEST(WorkerPoolTest, IsUnavailableWithoutAWorker) {
   WorkerPool pool({"127.0.0.1:1"}, QuickOptions());
   EXPECT_TRUE(absl::IsUnavailable(pool.Pick({.model = "fake"}).status()));
