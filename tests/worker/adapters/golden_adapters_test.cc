@@ -1,4 +1,5 @@
-// Every case of tests/golden/adapters/linear: files in, merged weights and products out.
+// Every case of tests/golden/adapters/linear: files in, merged weights out, and products with them
+// and with the adapter beside the weight.
 #include <memory>
 #include <optional>
 #include <set>
@@ -6,12 +7,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "tests/testing/golden.h"
 #include "tests/testing/safetensors.h"
 #include "tests/worker/adapters/adapter_fixture.h"
+#include "tests/worker/adapters/unmerged.h"
 #include "tests/worker/weights/checkpoint_writer.h"
 #include "worker/adapters/load_adapter.h"
 #include "worker/adapters/merge.h"
@@ -65,21 +68,15 @@ class GoldenAdaptersTest : public testing::Test {
     return adapter.ok() ? *std::move(adapter) : Adapter();
   }
 
-  // x W'^T
-  std::vector<float> Product(const std::vector<float>& weight, const Shape& shape) {
-    const std::vector<float> x = inputs_.Floats(absl::StrCat("x.", shape[1]));
-    const int64_t rows = static_cast<int64_t>(x.size()) / shape[1];
-    std::vector<float> y(rows * shape[0]);
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t m = 0; m < shape[0]; ++m) {
-        double sum = 0;
-        for (int64_t k = 0; k < shape[1]; ++k) {
-          sum += static_cast<double>(weight[m * shape[1] + k]) * x[i * shape[1] + k];
-        }
-        y[i * shape[0] + m] = static_cast<float>(sum);
-      }
-    }
-    return y;
+  // With the adapter beside the weight.
+  std::vector<float> Unmerged(const Adapter& adapter, absl::string_view name, const Shape& shape,
+                              const std::vector<float>& x) {
+    std::vector<float> weight(NumElements(shape));
+    EXPECT_TRUE(ReadUnderAdapter(adapter, name, base_, 0, shape[0], weight.data()).ok());
+    const AdaptedLinear* linear = adapter.FindLinear(absl::StripSuffix(name, ".weight"));
+    const AdapterModule none;
+    return UnmergedProduct(linear == nullptr ? none : linear->hooks,
+                           AsMatrix(weight, shape[0], shape[1]), x, threads_);
   }
 
   void CheckExpected(const Adapter& adapter, const std::string& name) {
@@ -96,8 +93,12 @@ class GoldenAdaptersTest : public testing::Test {
         EXPECT_LE(LargestError(*merged, expected.Floats(merged_key)), kMergedTolerance);
       }
       if (expected.Has(product_key)) {
-        EXPECT_LE(LargestError(Product(*merged, entry.shape), expected.Floats(product_key)),
-                  kProductTolerance);
+        const std::vector<float> x = inputs_.Floats(absl::StrCat("x.", entry.shape[1]));
+        const std::vector<float> y = expected.Floats(product_key);
+        EXPECT_LE(LargestError(ExactProduct(*merged, entry.shape[1], x), y), kProductTolerance);
+        if (adapter.unmerged()) {
+          EXPECT_LE(LargestError(Unmerged(adapter, key, entry.shape, x), y), kProductTolerance);
+        }
       }
     }
     EXPECT_GT(checked, 0);
