@@ -59,6 +59,7 @@ void FillEngineDefaults(EngineConfig& engine, bool has_cuda) {
   // A small max_rows_per_step alone asks for small steps: it is no contradiction.
   engine.set_prefill_chunk(
       OrDefault(engine.prefill_chunk(), std::min(cuda ? 2048u : 256u, engine.max_rows_per_step())));
+  engine.set_prefill_target_ms(OrDefault(engine.prefill_target_ms(), cuda ? 50u : 500u));
   engine.set_page_tokens(OrDefault(engine.page_tokens(), 16u));
   engine.set_kv_bytes(OrDefault(engine.kv_bytes(), uint64_t{1} << 30));
   engine.set_max_prompt_tokens(OrDefault(engine.max_prompt_tokens(), 32768u));
@@ -108,6 +109,7 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
       CheckRange("engine.max_queue_tokens", engine.max_queue_tokens(), 1, uint64_t{1} << 31));
   RETURN_IF_ERROR(CheckRange("engine.stall_s", engine.stall_s(), 1, 86400));
   RETURN_IF_ERROR(CheckRange("engine.max_rows_per_step", engine.max_rows_per_step(), 2, 65536));
+  RETURN_IF_ERROR(CheckRange("engine.prefill_target_ms", engine.prefill_target_ms(), 1, 600000));
   RETURN_IF_ERROR(
       CheckRange("engine.prefill_chunk", engine.prefill_chunk(), 1, engine.max_rows_per_step()));
   RETURN_IF_ERROR(CheckRange("engine.page_tokens", engine.page_tokens(), 1, 1024));

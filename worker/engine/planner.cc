@@ -3,12 +3,25 @@
 #include <algorithm>
 
 namespace skein {
+namespace {
 
-std::vector<PlannedRows> Planner::Plan(std::span<const PlanItem> items) const {
+// Rows of one token of the first prompt; 0 without prompts.
+int FirstPrompt(std::span<const PlanItem> items) {
+  for (const PlanItem& item : items) {
+    if (item.remaining > 1) return item.branches;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::vector<PlannedRows> Planner::Plan(std::span<const PlanItem> items, int prefill_rows) const {
   std::vector<PlannedRows> plan;
   plan.reserve(items.size());
-  const int decodes = PlanDecodes(items, limits_.max_rows - PrefillShare(items), plan);
-  PlanPrefills(items, limits_.max_rows - decodes, plan);
+  const int most = std::max(prefill_rows, FirstPrompt(items));
+  const int decodes = PlanDecodes(items, limits_.max_rows - PrefillShare(items, most), plan);
+  const int room = limits_.max_rows - decodes;
+  PlanPrefills(items, decodes > 0 ? std::min(room, most) : room, plan);
   std::sort(plan.begin(), plan.end(),
             [](const PlannedRows& a, const PlannedRows& b) { return a.item < b.item; });
   return plan;
@@ -19,8 +32,8 @@ int64_t Planner::Chunk(const PlanItem& item) const {
   return std::min<int64_t>(item.remaining, std::max(1, limits_.prefill_chunk / item.branches));
 }
 
-int Planner::PrefillShare(std::span<const PlanItem> items) const {
-  const int64_t most = std::max(1, limits_.max_rows / 4);
+int Planner::PrefillShare(std::span<const PlanItem> items, int prefill_rows) const {
+  const int64_t most = std::min(std::max(1, limits_.max_rows / 4), prefill_rows);
   int64_t wanted = 0;
   for (const PlanItem& item : items) {
     if (item.remaining > 1) wanted = std::min(most, wanted + Chunk(item) * item.branches);

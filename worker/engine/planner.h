@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -41,12 +42,14 @@ class Planner {
     return std::min(limits_.max_scored_rows, std::max(1, limits_.max_rows / 4));
   }
 
-  // `items` in order of age, oldest first; the plan is in the same order.
-  std::vector<PlannedRows> Plan(std::span<const PlanItem> items) const;
+  // `items` in order of age, oldest first; the plan is in the same order. Beside decodes there are
+  // at most `prefill_rows` rows of prompts, or one token of the first.
+  std::vector<PlannedRows> Plan(std::span<const PlanItem> items,
+                                int prefill_rows = std::numeric_limits<int>::max()) const;
 
  private:
   int64_t Chunk(const PlanItem& item) const;
-  int PrefillShare(std::span<const PlanItem> items) const;
+  int PrefillShare(std::span<const PlanItem> items, int prefill_rows) const;
   int PlanDecodes(std::span<const PlanItem> items, int budget,
                   std::vector<PlannedRows>& plan) const;
   void PlanPrefills(std::span<const PlanItem> items, int budget,

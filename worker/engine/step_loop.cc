@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "worker/engine/inbox.h"
 #include "worker/engine/outbox.h"
 #include "worker/engine/planner.h"
+#include "worker/engine/prefill_pace.h"
 #include "worker/engine/request_checks.h"
 #include "worker/engine/sequence_set.h"
 #include "worker/engine/service_pace.h"
@@ -28,6 +30,8 @@ namespace {
 
 // Rows of scored prompts in one step: bounds the logits that are held at once.
 constexpr int kMaxScoredRows = 64;
+// Prompts get so many beside decodes, however slow the model is.
+constexpr int kFewestPromptRows = 16;
 
 }  // namespace
 
@@ -55,6 +59,8 @@ class StepLoop::Impl {
         planner_({.max_rows = options_.limits.max_rows_per_step,
                   .prefill_chunk = options_.limits.prefill_chunk,
                   .max_scored_rows = kMaxScoredRows}),
+        prefill_pace_(options_.limits.prefill_target, kFewestPromptRows,
+                      options_.limits.max_rows_per_step),
         builder_(description().vocab_size, vocabulary_),
         committer_(&sequences_, &outbox_, parts_.tokenizer.get(), options_.clock,
                    options_.metrics) {
@@ -202,7 +208,20 @@ class StepLoop::Impl {
                         .scored = sequence->request->wants_prompt_scores(),
                         .waited = step_ - sequence->last_step});
     }
-    return builder_.Build(planner_.Plan(items_), runnable_);
+    const std::vector<PlannedRows> planned = planner_.Plan(items_, prefill_pace_.rows());
+    CountPromptRows(planned);
+    return builder_.Build(planned, runnable_);
+  }
+
+  void CountPromptRows(std::span<const PlannedRows> planned) {
+    bool decodes = false;
+    prompt_rows_ = 0;
+    for (const PlannedRows& rows : planned) {
+      const PlanItem& item = items_[rows.item];
+      decodes = decodes || item.remaining == 1;
+      if (item.remaining > 1) prompt_rows_ += rows.rows * item.branches;
+    }
+    if (!decodes) prompt_rows_ = 0;
   }
 
   void Commit(const BatchPlan& plan, const StepResult& result) {
@@ -294,9 +313,11 @@ class StepLoop::Impl {
   }
 
   void Observe(const BatchPlan& plan, absl::Time begin) {
+    const absl::Duration time = options_.clock->Now() - begin;
+    prefill_pace_.Observe(prompt_rows_, time);
     if (options_.metrics == nullptr) return;
     options_.metrics->steps.Increment();
-    options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(options_.clock->Now() - begin));
+    options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(time));
     options_.metrics->step_rows.Observe(static_cast<double>(plan.num_rows()));
     options_.metrics->mixture_rows.Increment(static_cast<double>(plan.mixture_rows));
   }
@@ -311,6 +332,8 @@ class StepLoop::Impl {
   // Owned by the loop.
   SequenceSet sequences_;
   const Planner planner_;
+  PrefillPace prefill_pace_;
+  int prompt_rows_ = 0;  // of the step, beside decodes
   BatchBuilder builder_;
   Outbox outbox_;
   Committer committer_;

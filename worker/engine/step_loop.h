@@ -25,6 +25,8 @@ struct EngineLimits {
   int64_t max_queue_tokens = 1 << 20;  // their prompt tokens together, unless it is one request
   int max_rows_per_step = 512;         // decode and prefill rows together
   int prefill_chunk = 256;             // rows of one prompt in one step
+  // A step in which prompts are fed beside decodes should take no longer.
+  absl::Duration prefill_target = absl::InfiniteDuration();
   int page_tokens = 16;
   int64_t kv_bytes = int64_t{1} << 30;  // for all KV pages; unused without attention layers
 };

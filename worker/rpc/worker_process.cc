@@ -63,6 +63,7 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.limits.max_queue_tokens = engine.max_queue_tokens();
   options.limits.max_rows_per_step = static_cast<int>(engine.max_rows_per_step());
   options.limits.prefill_chunk = static_cast<int>(engine.prefill_chunk());
+  options.limits.prefill_target = absl::Milliseconds(engine.prefill_target_ms());
   options.limits.page_tokens = static_cast<int>(engine.page_tokens());
   options.limits.kv_bytes = static_cast<int64_t>(engine.kv_bytes());
   options.max_prompt_tokens = engine.max_prompt_tokens();

@@ -38,6 +38,7 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.engine().state_dtype(), "fp32");
   EXPECT_EQ(config.engine().max_rows_per_step(), 512u);
   EXPECT_EQ(config.engine().prefill_chunk(), 256u);
+  EXPECT_EQ(config.engine().prefill_target_ms(), 500u);
   EXPECT_EQ(config.engine().page_tokens(), 16u);
   EXPECT_EQ(config.engine().kv_bytes(), uint64_t{1} << 30);
   EXPECT_EQ(config.engine().max_prompt_tokens(), 32768u);
@@ -58,6 +59,7 @@ TEST(WorkerConfigTest, TheDeviceDecidesHowLargeStepsAre) {
   EXPECT_EQ(Config("", true).engine().max_sequences(), 256u);
   EXPECT_EQ(Config("", true).engine().max_rows_per_step(), 2048u);
   EXPECT_EQ(Config("", true).engine().prefill_chunk(), 2048u);
+  EXPECT_EQ(Config("", true).engine().prefill_target_ms(), 50u);
   EXPECT_EQ(Config("engine { device: 'cpu' }", true).engine().max_sequences(), 64u);
   EXPECT_EQ(Config("engine { device: 'cpu' }", true).engine().max_rows_per_step(), 512u);
   EXPECT_TRUE(Validate(Config("model { path: 'm' }", true), true).ok());
@@ -126,6 +128,8 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } engine { max_rows_per_step: 1 }",
                 "engine.max_rows_per_step: 1, expected 2"},
            Case{"model { path: 'm' } engine { prefill_chunk: 513 }", "engine.prefill_chunk: 513"},
+           Case{"model { path: 'm' } engine { prefill_target_ms: 700000 }",
+                "engine.prefill_target_ms: 700000"},
            Case{"model { path: 'm' } engine { page_tokens: 3 }",
                 "engine.page_tokens: 3, expected a"},
            Case{"model { path: 'm' } engine { kv_bytes: 99999999999999999 }", "engine.kv_bytes"},

@@ -51,6 +51,25 @@ TEST(PlannerTest, DecodesComeFirstAndPromptsShareTheRest) {
   }
 }
 
+TEST(PlannerTest, PromptsBesideDecodesKeepToTheirRows) {
+  const Planner planner({.max_rows = 64, .prefill_chunk = 32});
+  const std::vector<PlanItem> mixed = {{.remaining = 1}, {.remaining = 50}, {.remaining = 50}};
+  EXPECT_THAT(planner.Plan(mixed, 40),
+              testing::ElementsAre(PlannedRows{0, 1}, PlannedRows{1, 32}, PlannedRows{2, 8}));
+  EXPECT_THAT(planner.Plan(mixed, 5), testing::ElementsAre(PlannedRows{0, 1}, PlannedRows{1, 5}));
+  // Alone they keep nobody waiting.
+  const std::vector<PlanItem> prompts = {{.remaining = 50}, {.remaining = 50}};
+  EXPECT_THAT(planner.Plan(prompts, 5),
+              testing::ElementsAre(PlannedRows{0, 32}, PlannedRows{1, 32}));
+  // A token of the first prompt always goes, with all its branches.
+  const std::vector<PlanItem> wide = {{.remaining = 1}, {.remaining = 50, .branches = 12}};
+  EXPECT_THAT(planner.Plan(wide, 5), testing::ElementsAre(PlannedRows{0, 1}, PlannedRows{1, 1}));
+  // What prompts may not use is the decodes'.
+  std::vector<PlanItem> many(63, {.remaining = 1});
+  many.push_back({.remaining = 50});
+  EXPECT_EQ(planner.Plan(many, 1).size(), 64u);
+}
+
 TEST(PlannerTest, DecodesThatWaitedLongestGoFirst) {
   const std::vector<PlanItem> items = {{.remaining = 1, .waited = 1},
                                        {.remaining = 1, .waited = 3},

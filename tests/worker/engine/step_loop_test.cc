@@ -1,8 +1,15 @@
 // Whatever runs beside a request, and however its prompt is cut, its tokens are its own.
 #include "worker/engine/step_loop.h"
 
+#include <algorithm>
+#include <mutex>
+#include <random>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
 
 #include "tests/worker/engine/engine_harness.h"
 
@@ -48,6 +55,33 @@ TEST(StepLoopTest, ModelsWithoutAttentionRunWithoutPages) {
   EXPECT_EQ(harness.loop().kv_bytes_per_token(), 0);
   const GenerationRequest request = MakeRequest({1, 2, 3}, 9);
   ExpectReference(request, *harness.Start(request), harness.model());
+}
+
+TEST(StepLoopTest, PromptsGetFewerRowsWhileTheyKeepStreamsWaiting) {
+  std::mutex mu;
+  std::vector<int64_t> mixed;  // rows of steps with a decode and a prompt
+  EngineHarness::Config config;
+  config.limits.max_rows_per_step = 64;
+  config.limits.prefill_chunk = 64;
+  config.limits.prefill_target = absl::Milliseconds(1);
+  config.model.on_forward = [&](const ModelBatch& batch) {
+    absl::SleepFor(absl::Milliseconds(2));
+    const std::lock_guard<std::mutex> lock(mu);
+    if (batch.num_sequences() == 2 && batch.num_rows() > 2) mixed.push_back(batch.num_rows());
+    return absl::OkStatus();
+  };
+  EngineHarness engine(config);
+  const GenerationRequest stream = MakeRequest({1, 2, 3}, 60);
+  const GenerationRequest prompt = MakeRequest(std::vector<int32_t>(300, 4), 3);
+  const auto reader = engine.Start(stream);
+  const auto other = engine.Start(prompt);
+  ExpectReference(stream, *reader, engine.model());
+  ExpectReference(prompt, *other, engine.model());
+  const std::lock_guard<std::mutex> lock(mu);
+  ASSERT_GT(mixed.size(), 4u);
+  // The target can't be met: from half to half down to the fewest.
+  EXPECT_LE(*std::max_element(mixed.begin() + 3, mixed.end()), 17);
+  EXPECT_GE(mixed[3], 16);
 }
 
 }  // namespace
