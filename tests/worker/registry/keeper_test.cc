@@ -1,0 +1,216 @@
+#include "worker/registry/keeper.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "common/config/text_proto.h"
+#include "tests/worker/registry/test_states.h"
+
+namespace skein {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+// A state file is text, which becomes the content's hash; "bad" is damaged.
+absl::StatusOr<TunedState> LoadText(const std::string& path, TunedStateLayout) {
+  std::ifstream file(path);
+  if (!file) return absl::NotFoundError("no such file");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (text == "bad") return absl::DataLossError("damaged");
+  TunedState loaded;
+  loaded.state = MakeState(text);
+  return loaded;
+}
+
+class KeeperTest : public ::testing::Test {
+ protected:
+  KeeperTest() {
+    for (const std::string name : {"a", "b", "c"}) {
+      folder_.Write("root/" + name, "content of " + name);
+    }
+    folder_.Write("root/damaged", "bad");
+  }
+
+  // As when a worker starts.
+  absl::Status Start() {
+    registry_ = std::make_unique<Registry>();
+    auto keeper = RegistryKeeper::Create({.model = "demo",
+                                          .roots = {folder_ / "root"},
+                                          .manifest = manifest_,
+                                          .kept = folder_ / "kept.txtpb",
+                                          .max_mix_states = 4});
+    if (!keeper.ok()) return keeper.status();
+    keeper_ = *std::move(keeper);
+    return keeper_->Restore(target());
+  }
+  void WriteManifest(const std::string& text) {
+    folder_.Write("manifest/m.txtpb", text);
+    manifest_ = folder_ / "manifest/m.txtpb";
+  }
+  RegistryTarget target() { return {*registry_, LoadText}; }
+  absl::Status Load(const std::string& name, const std::string& path) {
+    v1::LoadStateRequest request;
+    request.set_model("demo");
+    request.set_name(name);
+    request.set_path(path);
+    return keeper_->LoadState(target(), request).status();
+  }
+  absl::Status Define(const std::string& text) {
+    v1::DefineMixtureRequest request;
+    EXPECT_TRUE(ParseTextProto(text, "test", request).ok());
+    return keeper_->DefineMixture(target(), request).status();
+  }
+  absl::Status Remove(const std::string& name, v1::EntryKind kind = v1::ENTRY_KIND_UNSPECIFIED) {
+    v1::RemoveRequest request;
+    request.set_name(name);
+    request.set_kind(kind);
+    return keeper_->Remove(target(), request);
+  }
+  // Names, with the content of states.
+  std::map<std::string, std::string> Entries() const {
+    std::map<std::string, std::string> all;
+    for (const auto& [name, entry] : registry_->snapshot()->entries) {
+      all[name] = entry->state != nullptr ? entry->state->content_hash : "mixture";
+    }
+    return all;
+  }
+
+  TestFolder folder_;
+  std::string manifest_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<RegistryKeeper> keeper_;
+};
+
+constexpr char kMixtureOfX[] =
+    "name: 'm' mix { states { name: 'x' weight: 1 } states { weight: 3 } } defaults { top_p: 0.5 }";
+
+TEST_F(KeeperTest, WhatClientsRegisterIsThereAfterARestart) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("x", "a").ok());
+  ASSERT_TRUE(Load("y", "b").ok());
+  ASSERT_TRUE(Define(kMixtureOfX).ok());
+  ASSERT_TRUE(Load("x", "c").ok());  // the same name replaces
+  ASSERT_TRUE(Remove("y").ok());
+  EXPECT_EQ(registry_->snapshot()->revision, 6u);
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("m", "mixture"), Pair("x", "content of c")));
+  const auto entry = registry_->snapshot()->entries.at("m");
+  EXPECT_EQ(entry->mix.parts[1].weight, 3);
+  EXPECT_EQ(entry->defaults.top_p, 0.5f);
+  EXPECT_EQ(registry_->snapshot()->entries.at("x")->path, "c");
+}
+
+TEST_F(KeeperTest, WhatCannotBeRestoredIsNotForgotten) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("x", "a").ok());
+  ASSERT_TRUE(Load("y", "b").ok());
+  ASSERT_TRUE(Define(kMixtureOfX).ok());
+  std::filesystem::rename(folder_ / "root/a", folder_ / "a");
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("y", "content of b")));
+  ASSERT_TRUE(Load("z", "c").ok());
+  std::filesystem::rename(folder_ / "a", folder_ / "root/a");
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("m", "mixture"), Pair("x", "content of a"),
+                                     Pair("y", "content of b"), Pair("z", "content of c")));
+}
+
+TEST_F(KeeperTest, AChangeThatFailsChangesNothing) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("x", "a").ok());
+  ASSERT_TRUE(Define(kMixtureOfX).ok());
+  const auto before = registry_->snapshot();
+  EXPECT_EQ(Load("x", "damaged").code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Load("x", "none").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Load("x", "../a").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Load(" x", "a").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Load("m", "a").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Define("name: 'x' mix { states { weight: 1 } }").code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Define("name: 'n' mix { states { name: 'q' weight: 1 } }").code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Define("name: 'n' mix { states { name: 'm' weight: 1 } }").code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Remove("q").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Remove("x", v1::ENTRY_KIND_MIXTURE).code(), absl::StatusCode::kNotFound);
+  const absl::Status needed = Remove("x");
+  EXPECT_EQ(needed.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(needed.message()), HasSubstr("mixture \"m\": needs the state \"x\""));
+  std::filesystem::create_directory(folder_ / "kept.txtpb.new");  // the file cannot be written
+  EXPECT_EQ(Load("y", "b").code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(registry_->snapshot(), before);
+}
+
+TEST_F(KeeperTest, TheManifestWinsForItsNames) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("x", "a").ok());
+  ASSERT_TRUE(Load("y", "b").ok());
+  WriteManifest(
+      "state { name: 'x' path: '../root/c' } "
+      "mixture { name: 'm' mix { states { name: 'x' weight: 1 } } }");
+  const auto with_manifest =
+      ElementsAre(Pair("m", "mixture"), Pair("x", "content of c"), Pair("y", "content of b"));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), with_manifest);
+  ASSERT_TRUE(Load("x", "b").ok());
+  ASSERT_TRUE(Remove("m").ok());
+  const auto replaced = registry_->snapshot()->entries.at("x");
+  ASSERT_EQ(replaced->warnings.size(), 1u);
+  EXPECT_THAT(replaced->warnings[0], HasSubstr("manifest"));
+  EXPECT_THAT(Entries(), ElementsAre(Pair("x", "content of b"), Pair("y", "content of b")));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), with_manifest);
+}
+
+TEST_F(KeeperTest, AReloadAddsReplacesAndRemovesWhatTheManifestHeld) {
+  WriteManifest("state { name: 'x' path: '../root/a' } state { name: 'old' path: '../root/b' }");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("y", "b").ok());
+  ASSERT_TRUE(Load("n", "b").ok());
+  const auto state = registry_->snapshot()->entries.at("x")->state;
+  WriteManifest("state { name: 'x' path: '../root/a' } state { name: 'n' path: '../root/c' }");
+  ASSERT_TRUE(keeper_->Reload(target()).ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("n", "content of c"), Pair("x", "content of a"),
+                                     Pair("y", "content of b")));
+  EXPECT_EQ(registry_->snapshot()->entries.at("x")->state, state);  // no second copy
+  WriteManifest("");
+  ASSERT_TRUE(keeper_->Reload(target()).ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("y", "content of b")));
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("y", "content of b")));
+}
+
+TEST_F(KeeperTest, ABrokenManifestIsAnErrorAndAtAReloadChangesNothing) {
+  WriteManifest("state { name: 'x' path: '../root/a' }");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Define(kMixtureOfX).ok());
+  const auto before = registry_->snapshot();
+  for (const char* broken :
+       {"state {", "state { name: 'x' path: 'none' }",
+        "state { name: 'x' path: '../root/damaged' }",
+        "state { name: 'other' path: '../root/a' }"}) {  // a client's mixture needs x
+    SCOPED_TRACE(broken);
+    WriteManifest(broken);
+    EXPECT_FALSE(keeper_->Reload(target()).ok());
+    EXPECT_EQ(registry_->snapshot(), before);
+  }
+  std::filesystem::remove(folder_ / "kept.txtpb");
+  for (const char* broken : {"state {", "state { name: 'x' path: '../root/damaged' }"}) {
+    WriteManifest(broken);
+    const absl::Status status = Start();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(status.message()), HasSubstr(manifest_));
+  }
+}
+
+}  // namespace
+}  // namespace skein

@@ -1,0 +1,77 @@
+#include "worker/registry/manifest.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/worker/registry/test_states.h"
+
+namespace skein {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ManifestTest, StatesAndMixturesAreRead) {
+  TestFolder folder;
+  folder.Write("m.txtpb", R"(
+    state { name: "a" path: "a.pth" layout: STATE_LAYOUT_KEY_VALUE defaults { temperature: 0.5 } }
+    state { name: "b" path: "b.pth" model: "demo" }
+    mixture { name: "m" mix { states { name: "a" weight: 0.5 } states { weight: 0.5 } } })");
+  const auto manifest = ReadManifest(folder / "m.txtpb", "demo", 8);
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_EQ(manifest->state_size(), 2);
+  EXPECT_TRUE(Holds(*manifest, "m"));
+  EXPECT_FALSE(Holds(*manifest, "c"));
+}
+
+TEST(ManifestTest, MistakesAreNamedWithTheFile) {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  TestFolder folder;
+  for (const Case& c :
+       {Case{"state { nam: 'a' }", ":1:"}, Case{"state { name: 'a' }", "state \"a\": no path"},
+        Case{"state { name: '../a' path: 'p' }", "state: name: \"../a\""},
+        Case{"state { name: 'a' path: 'p' } state { name: 'a' path: 'q' }",
+             "\"a\": is there twice"},
+        Case{"state { name: 'a' path: 'p' } mixture { name: 'a' mix { states { weight: 1 } } }",
+             "\"a\": is there twice"},
+        Case{"state { name: 'a' path: 'p' model: 'other' }", "is for model \"other\""},
+        Case{"state { name: 'a' path: 'p' defaults { top_p: 2 } }", "defaults.top_p"},
+        Case{"mixture { name: 'm' mix { states { name: 'a' weight: 1 } } }",
+             "mixture \"m\": no state \"a\" in the same file"},
+        Case{"mixture { name: 'm' mix { states { weight: 0 } } }", "all weights are 0"},
+        Case{"mixture { name: 'm' }", "0 states, expected 1 to 8"}}) {
+    folder.Write("m.txtpb", c.text);
+    const absl::Status status = ReadManifest(folder / "m.txtpb", "demo", 8).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(folder / "m.txtpb"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+  }
+  EXPECT_EQ(ReadManifest(folder / "none", "demo", 8).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ManifestTest, WhatIsKeptComesBack) {
+  TestFolder folder;
+  const std::string path = folder / "kept.txtpb";
+  EXPECT_EQ(ReadKept(path)->state_size(), 0);
+  v1::RegistryManifest kept;
+  kept.add_state()->set_name("日本\n\"語");
+  kept.add_mixture()->set_name("m");
+  ASSERT_TRUE(WriteKept(path, kept).ok());
+  auto back = ReadKept(path);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->SerializeAsString(), kept.SerializeAsString());
+  Forget(*back, "m");
+  Forget(*back, "unknown");
+  EXPECT_EQ(back->mixture_size(), 0);
+  EXPECT_EQ(back->state_size(), 1);
+  folder.Write("kept.txtpb", "state {");
+  EXPECT_EQ(ReadKept(path).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(WriteKept(folder / "no/such/folder", kept).code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace skein

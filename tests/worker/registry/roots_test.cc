@@ -1,0 +1,91 @@
+#include "worker/registry/roots.h"
+
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/worker/registry/test_states.h"
+
+namespace skein {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class RootsTest : public ::testing::Test {
+ protected:
+  RootsTest() {
+    folder_.Write("one/a.pth", "a");
+    folder_.Write("one/deep/b.pth", "b");
+    folder_.Write("two/a.pth", "other a");
+    folder_.Write("two/c.pth", "c");
+    folder_.Write("one-too/d.pth", "a neighbour");
+    folder_.Write("secret/key.pth", "s");
+    fs::create_symlink(folder_ / "one/a.pth", folder_ / "one/inside.pth");
+    fs::create_symlink(folder_ / "secret/key.pth", folder_ / "one/out.pth");
+    fs::create_directory_symlink(folder_ / "secret", folder_ / "one/out");
+    fs::create_directory_symlink(folder_ / "one", folder_ / "alias");
+  }
+  RegistryRoots Roots() { return *RegistryRoots::Create({folder_ / "alias", folder_ / "two/"}); }
+
+  TestFolder folder_;
+};
+
+TEST_F(RootsTest, PathsAreRelativeToTheFirstRootThatHasThemOrAbsoluteInOne) {
+  struct Case {
+    std::string path, found, shown;
+  };
+  const RegistryRoots roots = Roots();
+  for (const Case& c :
+       {Case{"a.pth", "one/a.pth", "a.pth"}, Case{"c.pth", "two/c.pth", "c.pth"},
+        Case{"./deep//b.pth", "one/deep/b.pth", "deep/b.pth"},
+        Case{"inside.pth", "one/a.pth", "a.pth"}, Case{folder_ / "two/c.pth", "two/c.pth", "c.pth"},
+        Case{folder_ / "alias/a.pth", "one/a.pth", "a.pth"}}) {
+    const auto file = roots.Find(c.path);
+    ASSERT_TRUE(file.ok()) << c.path << ": " << file.status();
+    EXPECT_EQ(file->path, folder_ / c.found);
+    EXPECT_EQ(file->shown, c.shown);
+  }
+}
+
+TEST_F(RootsTest, NothingOutsideIsReachedAndNothingIsToldOfIt) {
+  struct Case {
+    std::string path;
+    absl::StatusCode code;
+  };
+  const RegistryRoots roots = Roots();
+  for (const Case& c : {Case{"", absl::StatusCode::kInvalidArgument},
+                        Case{std::string(5000, 'a'), absl::StatusCode::kInvalidArgument},
+                        Case{std::string("a.pth\0b", 7), absl::StatusCode::kInvalidArgument},
+                        Case{"../secret/key.pth", absl::StatusCode::kInvalidArgument},
+                        Case{"deep/../a.pth", absl::StatusCode::kInvalidArgument},
+                        Case{folder_ / "one/../secret/key.pth", absl::StatusCode::kInvalidArgument},
+                        Case{folder_ / "secret/key.pth", absl::StatusCode::kPermissionDenied},
+                        Case{folder_ / "secret/none.pth", absl::StatusCode::kPermissionDenied},
+                        Case{folder_ / "one-too/d.pth", absl::StatusCode::kPermissionDenied},
+                        Case{"/etc/passwd", absl::StatusCode::kPermissionDenied},
+                        Case{"out.pth", absl::StatusCode::kPermissionDenied},
+                        Case{"out/key.pth", absl::StatusCode::kPermissionDenied},
+                        Case{"out/none.pth", absl::StatusCode::kPermissionDenied},
+                        Case{"none.pth", absl::StatusCode::kNotFound},
+                        Case{folder_ / "two/none.pth", absl::StatusCode::kNotFound}}) {
+    const absl::Status status = roots.Find(c.path).status();
+    EXPECT_EQ(status.code(), c.code) << c.path << ": " << status;
+    if (fs::path(c.path).is_absolute()) continue;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr(folder_.path())));
+  }
+}
+
+TEST_F(RootsTest, WithoutRootsThereAreNoFiles) {
+  EXPECT_EQ(RegistryRoots().Find("a.pth").status().code(), absl::StatusCode::kFailedPrecondition);
+  for (const char* none : {"none", "one/a.pth"}) {
+    EXPECT_EQ(RegistryRoots::Create({folder_ / none}).status().code(), absl::StatusCode::kNotFound);
+  }
+}
+
+}  // namespace
+}  // namespace skein

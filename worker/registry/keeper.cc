@@ -1,0 +1,266 @@
+#include "worker/registry/keeper.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "worker/registry/conversion.h"
+#include "worker/registry/manifest.h"
+#include "worker/registry/mixture.h"
+
+namespace skein {
+namespace {
+
+namespace fs = std::filesystem;
+using EntryRef = RegistryKeeper::EntryRef;
+
+absl::Status InContext(const absl::Status& status, absl::string_view context) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(context, ": ", status.message()));
+}
+
+// What a request for a state says besides the file.
+absl::StatusOr<RegistryEntry> StateEntry(const v1::LoadStateRequest& request) {
+  RegistryEntry entry;
+  entry.kind = EntryKind::kState;
+  entry.name = request.name();
+  RETURN_IF_ERROR(CheckEntryName(entry.name));
+  ASSIGN_OR_RETURN(entry.defaults, ConvertDefaults(request.defaults()));
+  return entry;
+}
+
+absl::Status LoadInto(const RegistryTarget& target, const std::string& path, v1::StateLayout layout,
+                      RegistryEntry& entry) {
+  ASSIGN_OR_RETURN(const TunedStateLayout wanted, ConvertLayout(layout));
+  ASSIGN_OR_RETURN(TunedState loaded, target.load(path, wanted));
+  entry.state = std::move(loaded.state);
+  entry.layout = loaded.layout;
+  entry.bytes = loaded.bytes;
+  entry.warnings = std::move(loaded.warnings);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RegistryEntry> MixtureEntry(const v1::DefineMixtureRequest& request,
+                                           int max_mix_states) {
+  RegistryEntry entry;
+  entry.kind = EntryKind::kMixture;
+  entry.name = request.name();
+  RETURN_IF_ERROR(CheckEntryName(entry.name));
+  ASSIGN_OR_RETURN(entry.defaults, ConvertDefaults(request.defaults()));
+  entry.mix = ConvertMix(request.mix());
+  RETURN_IF_ERROR(NormaliseMix(entry.mix, max_mix_states).status());
+  return entry;
+}
+
+EntryRef Put(EntryMap& entries, RegistryEntry entry) {
+  const std::string name = entry.name;
+  return entries[name] = std::make_shared<const RegistryEntry>(std::move(entry));
+}
+
+absl::Status CheckKind(const EntryMap& entries, const std::string& name, EntryKind kind) {
+  const auto it = entries.find(name);
+  if (it == entries.end() || it->second->kind == kind) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat("name: \"", name, "\" is a ",
+                                               EntryKindName(it->second->kind),
+                                               ", expected another, or remove it first"));
+}
+
+bool IsOfKind(const RegistryEntry& entry, v1::EntryKind kind) {
+  return kind == v1::ENTRY_KIND_UNSPECIFIED ||
+         (kind == v1::ENTRY_KIND_STATE && entry.kind == EntryKind::kState) ||
+         (kind == v1::ENTRY_KIND_MIXTURE && entry.kind == EntryKind::kMixture);
+}
+
+void LogNotRestored(absl::string_view name, const absl::Status& status) {
+  LogError("a registered entry could not be restored",
+           {{"name", std::string(name)}, {"error", std::string(status.message())}});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RegistryKeeper>> RegistryKeeper::Create(Options options) {
+  ASSIGN_OR_RETURN(RegistryRoots roots, RegistryRoots::Create(options.roots));
+  v1::RegistryManifest manifest, kept;
+  if (!options.manifest.empty()) {
+    ASSIGN_OR_RETURN(manifest,
+                     ReadManifest(options.manifest, options.model, options.max_mix_states));
+  }
+  if (!options.kept.empty()) {
+    const fs::path folder = fs::absolute(options.kept).parent_path();
+    std::error_code error;
+    if (!fs::is_directory(folder, error)) {
+      return absl::NotFoundError(
+          absl::StrCat("registry.kept: ", folder.string(), ": no such directory"));
+    }
+    ASSIGN_OR_RETURN(kept, ReadKept(options.kept));
+  }
+  return std::unique_ptr<RegistryKeeper>(new RegistryKeeper(std::move(options), std::move(roots),
+                                                            std::move(manifest), std::move(kept)));
+}
+
+RegistryKeeper::RegistryKeeper(Options options, RegistryRoots roots, v1::RegistryManifest manifest,
+                               v1::RegistryManifest kept)
+    : options_(std::move(options)),
+      roots_(std::move(roots)),
+      manifest_(std::move(manifest)),
+      kept_(std::move(kept)) {}
+
+absl::Status RegistryKeeper::Restore(const RegistryTarget& target) {
+  EntryMap entries;
+  RETURN_IF_ERROR(LoadManifest(target, manifest_, entries));
+  LoadKept(target, entries);
+  return target.registry.Publish(std::move(entries));
+}
+
+absl::Status RegistryKeeper::Reload(const RegistryTarget& target) {
+  ASSIGN_OR_RETURN(v1::RegistryManifest manifest,
+                   ReadManifest(options_.manifest, options_.model, options_.max_mix_states));
+  EntryMap entries = target.registry.snapshot()->entries;
+  std::erase_if(entries, [](const auto& item) { return item.second->from_manifest; });
+  RETURN_IF_ERROR(LoadManifest(target, manifest, entries));
+  v1::RegistryManifest kept = kept_;
+  for (const auto& state : manifest.state()) Forget(kept, state.name());
+  for (const auto& mixture : manifest.mixture()) Forget(kept, mixture.name());
+  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest));
+  manifest_ = std::move(manifest);
+  return absl::OkStatus();
+}
+
+absl::Status RegistryKeeper::LoadManifest(const RegistryTarget& target,
+                                          const v1::RegistryManifest& manifest,
+                                          EntryMap& entries) const {
+  const fs::path folder = fs::path(options_.manifest).parent_path();
+  const std::shared_ptr<const RegistrySnapshot> before = target.registry.snapshot();
+  for (const v1::LoadStateRequest& request : manifest.state()) {
+    ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
+    entry.from_manifest = true;
+    entry.path = request.path();
+    RETURN_IF_ERROR(
+        InContext(LoadInto(target, (folder / request.path()).string(), request.layout(), entry),
+                  absl::StrCat(options_.manifest, ": state \"", request.name(), "\"")));
+    const auto old = before->entries.find(entry.name);
+    if (old != before->entries.end() && old->second->state != nullptr &&
+        old->second->state->content_hash == entry.state->content_hash) {
+      entry.state = old->second->state;  // one copy in memory
+    }
+    Put(entries, std::move(entry));
+  }
+  for (const v1::DefineMixtureRequest& request : manifest.mixture()) {
+    ASSIGN_OR_RETURN(RegistryEntry entry, MixtureEntry(request, options_.max_mix_states));
+    entry.from_manifest = true;
+    Put(entries, std::move(entry));
+  }
+  return absl::OkStatus();
+}
+
+void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) const {
+  const EntryMap held = entries;
+  for (const v1::LoadStateRequest& request : kept_.state()) {
+    if (held.contains(request.name())) continue;
+    absl::StatusOr<RegistryEntry> entry = StateEntry(request);
+    absl::Status status = entry.status();
+    if (status.ok()) {
+      const absl::StatusOr<RegistryRoots::File> file = roots_.Find(request.path());
+      status = file.status();
+      if (file.ok()) {
+        entry->path = file->shown;
+        status = LoadInto(target, file->path, request.layout(), *entry);
+      }
+    }
+    if (status.ok()) {
+      Put(entries, *std::move(entry));
+    } else {
+      LogNotRestored(request.name(), status);
+    }
+  }
+  for (const v1::DefineMixtureRequest& request : kept_.mixture()) {
+    if (held.contains(request.name())) continue;
+    absl::StatusOr<RegistryEntry> entry = MixtureEntry(request, options_.max_mix_states);
+    absl::Status status = entry.status();
+    if (status.ok()) {
+      EntryMap with_it = entries;
+      Put(with_it, *std::move(entry));
+      status = CheckMixtures(with_it);
+      if (status.ok()) entries = std::move(with_it);
+    }
+    if (!status.ok()) LogNotRestored(request.name(), status);
+  }
+}
+
+absl::StatusOr<EntryRef> RegistryKeeper::LoadState(const RegistryTarget& target,
+                                                   const v1::LoadStateRequest& request) {
+  ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
+  EntryMap entries = target.registry.snapshot()->entries;
+  RETURN_IF_ERROR(CheckKind(entries, entry.name, EntryKind::kState));
+  ASSIGN_OR_RETURN(RegistryRoots::File file, roots_.Find(request.path()));
+  RETURN_IF_ERROR(LoadInto(target, file.path, request.layout(), entry));
+  entry.path = std::move(file.shown);
+  WarnIfManifestHolds(entry);
+  v1::RegistryManifest kept = kept_;
+  Forget(kept, entry.name);
+  v1::LoadStateRequest& again = *kept.add_state();
+  again = request;
+  again.clear_model();
+  EntryRef registered = Put(entries, std::move(entry));
+  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
+  return registered;
+}
+
+absl::StatusOr<EntryRef> RegistryKeeper::DefineMixture(const RegistryTarget& target,
+                                                       const v1::DefineMixtureRequest& request) {
+  ASSIGN_OR_RETURN(RegistryEntry entry, MixtureEntry(request, options_.max_mix_states));
+  EntryMap entries = target.registry.snapshot()->entries;
+  RETURN_IF_ERROR(CheckKind(entries, entry.name, EntryKind::kMixture));
+  RETURN_IF_ERROR(target.registry.Resolve(entry.mix).status());
+  WarnIfManifestHolds(entry);
+  v1::RegistryManifest kept = kept_;
+  Forget(kept, entry.name);
+  v1::DefineMixtureRequest& again = *kept.add_mixture();
+  again = request;
+  again.clear_model();
+  EntryRef registered = Put(entries, std::move(entry));
+  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
+  return registered;
+}
+
+absl::Status RegistryKeeper::Remove(const RegistryTarget& target,
+                                    const v1::RemoveRequest& request) {
+  EntryMap entries = target.registry.snapshot()->entries;
+  const auto it = entries.find(request.name());
+  if (it == entries.end() || !IsOfKind(*it->second, request.kind())) {
+    return absl::NotFoundError(absl::StrCat("name: \"", absl::Utf8SafeCHexEscape(request.name()),
+                                            "\" is not registered",
+                                            it == entries.end() ? "" : " as that kind"));
+  }
+  entries.erase(it);
+  v1::RegistryManifest kept = kept_;
+  Forget(kept, request.name());
+  return InContext(Commit(target.registry, std::move(entries), std::move(kept), manifest_),
+                   absl::StrCat("\"", request.name(), "\" cannot be removed"));
+}
+
+absl::Status RegistryKeeper::Commit(Registry& registry, EntryMap entries, v1::RegistryManifest kept,
+                                    const v1::RegistryManifest& manifest) {
+  RETURN_IF_ERROR(CheckMixtures(entries));
+  if (!options_.kept.empty()) {
+    v1::RegistryManifest written = kept;
+    for (const auto& state : manifest.state()) Forget(written, state.name());
+    for (const auto& mixture : manifest.mixture()) Forget(written, mixture.name());
+    RETURN_IF_ERROR(WriteKept(options_.kept, written));
+  }
+  kept_ = std::move(kept);
+  return registry.Publish(std::move(entries));
+}
+
+void RegistryKeeper::WarnIfManifestHolds(RegistryEntry& entry) const {
+  if (!Holds(manifest_, entry.name)) return;
+  entry.warnings.push_back(
+      "the worker's manifest has this name: its entry comes back at the next start or reload");
+}
+
+}  // namespace skein
