@@ -68,6 +68,9 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
       registered_states(AddRegistryGauge(registry, model, "state")),
       registered_mixtures(AddRegistryGauge(registry, model, "mixture")),
       registered_adapters(AddRegistryGauge(registry, model, "adapter")),
+      states_in_use(registry.AddGauge("skein_worker_states_in_use",
+                                      "Tuned states that running or waiting requests hold.",
+                                      {{"model", model}})),
       finished_by_stop(AddFinishCounter(registry, model, "stop")),
       finished_by_length(AddFinishCounter(registry, model, "length")),
       registry_(registry),
@@ -77,12 +80,18 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
                 {{"model", model}, {"version", SKEIN_VERSION}, {"cuda", SKEIN_CUDA ? "1" : "0"}})
       .Set(1);
   for (const std::string& outcome : StatusLabels()) Requests(outcome);
+  for (const std::string& outcome : StatusLabels()) StateLoads(outcome);
   for (const char* reason : kRejections) Rejections(reason);
 }
 
 prometheus::Counter& WorkerMetrics::Requests(const std::string& outcome) {
   return registry_.AddCounter("skein_worker_requests_total", "Ended requests by outcome.",
                               {{"model", model_}, {"outcome", outcome}});
+}
+
+prometheus::Counter& WorkerMetrics::StateLoads(const std::string& outcome) {
+  return registry_.AddCounter("skein_worker_registry_loads_total", "Files read for the registry.",
+                              {{"model", model_}, {"kind", "state"}, {"outcome", outcome}});
 }
 
 prometheus::Counter& WorkerMetrics::Rejections(const std::string& reason) {
@@ -96,6 +105,10 @@ void WorkerMetrics::CountRequest(const absl::Status& outcome) {
 }
 
 void WorkerMetrics::CountRejected(const std::string& reason) { Rejections(reason).Increment(); }
+
+void WorkerMetrics::CountStateLoad(const absl::Status& outcome) {
+  StateLoads(StatusLabel(outcome)).Increment();
+}
 
 void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,
                           const std::string& certificate, double unix_seconds) {

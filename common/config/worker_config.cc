@@ -134,6 +134,8 @@ void FillDefaults(WorkerConfig& config, bool has_cuda) {
   config.set_drain_timeout_s(OrDefault(config.drain_timeout_s(), 30u));
   FillModelDefaults(*config.mutable_model());
   FillEngineDefaults(*config.mutable_engine(), has_cuda);
+  config::v1::RegistryConfig& registry = *config.mutable_registry();
+  registry.set_max_mixture_states(OrDefault(registry.max_mixture_states(), 8u));
 }
 
 absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
@@ -149,6 +151,8 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
   RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
   RETURN_IF_ERROR(ValidateModel(config.model()));
+  RETURN_IF_ERROR(
+      CheckRange("registry.max_mixture_states", config.registry().max_mixture_states(), 1, 1024));
   return ValidateEngine(config.engine(), has_cuda);
 }
 

@@ -29,6 +29,7 @@ Examples:
 
 constexpr char kUsageTail[] = R"(
 SIGTERM and SIGINT let running requests finish; a second one quits at once.
+SIGHUP reads the registry's manifest again.
 The configuration file can set more: proto/skein/config/v1/worker.proto lists it all.
 )";
 
@@ -80,6 +81,22 @@ FlagGroup ServingFlags(WorkerConfig& config) {
           config.set_reflection(true);
           return absl::OkStatus();
         }}}};
+}
+
+// Each asks for the sub-message when it is given: asking makes it present.
+FlagGroup RegistryFlags(WorkerConfig& config) {
+  return {
+      "Tuned states",
+      {{"registry-root", "DIR",
+        "directory that the files which clients name may come from;\nmay be given again (default: "
+        "none)",
+        SetText([&](const std::string& v) { config.mutable_registry()->add_root(v); })},
+       {"registry-manifest", "FILE",
+        "states and mixtures to have from the start; read again after\nSIGHUP (default: none)",
+        SetText([&](const std::string& v) { config.mutable_registry()->set_manifest(v); })},
+       {"registry-kept", "FILE",
+        "where what clients register is kept for the next start\n(default: nowhere)",
+        SetText([&](const std::string& v) { config.mutable_registry()->set_kept(v); })}}};
 }
 
 FlagGroup EngineFlags(WorkerConfig& config) {
@@ -142,8 +159,8 @@ FlagGroup ProcessFlags(WorkerConfig& config, std::string& config_path, WorkerCom
 
 std::vector<FlagGroup> AllFlags(WorkerConfig& config, std::string& config_path,
                                 WorkerCommandLine& line) {
-  return {ModelFlags(config), ServingFlags(config), AccessFlags(config), EngineFlags(config),
-          ProcessFlags(config, config_path, line)};
+  return {ModelFlags(config),    ServingFlags(config), AccessFlags(config),
+          RegistryFlags(config), EngineFlags(config),  ProcessFlags(config, config_path, line)};
 }
 
 }  // namespace
@@ -157,7 +174,9 @@ absl::StatusOr<WorkerCommandLine> ParseWorkerCommandLine(const std::vector<std::
   if (!config_path.empty()) {
     ASSIGN_OR_RETURN(line.config, ReadTextProto<WorkerConfig>(config_path));
   }
-  line.config.MergeFrom(from_flags);  // flags set singular fields only, so they replace
+  // Merging would add the entries of both.
+  if (!from_flags.registry().root().empty()) line.config.mutable_registry()->clear_root();
+  line.config.MergeFrom(from_flags);
   return line;
 }
 

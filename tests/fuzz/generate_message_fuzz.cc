@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   skein::v1::GenerateRequest message;
   if (!message.ParseFromArray(data, static_cast<int>(size))) return 0;
   for (const skein::ModelProfile& model : models) {
-    const auto converted = skein::ConvertGenerate(message, model, kSeed);
+    const auto converted = skein::ConvertGenerate(message, model, skein::Registry(), kSeed);
     if (converted.ok()) {
       CheckEngineRequest(converted->engine, model);
     } else {

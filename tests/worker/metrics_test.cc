@@ -16,6 +16,7 @@ TEST(WorkerMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   metrics.CountRequest(absl::OkStatus());
   SetCertificateExpiry(registry, "m", "server", 0);
   metrics.CountRejected("draining");
+  metrics.CountStateLoad(absl::OkStatus());
   EXPECT_EQ(RegisteredMetrics(registry), DocumentedMetrics("skein_worker_"));
 }
 

@@ -194,6 +194,7 @@ absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
                               std::unique_ptr<Device> device) {
   ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served,
                    MakeServed(std::move(model), std::move(text), std::move(device)));
+  if (options_.prepare) RETURN_IF_ERROR(options_.prepare(*served));
   const LoadSnapshot load = served->loop->Load();
   const std::lock_guard<std::mutex> lock(mu_);
   if (status_.state != ModelState::kLoading) {
@@ -211,6 +212,11 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_p
                                                                    std::unique_ptr<Device> device) {
   auto served = std::make_shared<ServedModel>();
   served->device = std::move(device);
+  served->registry = std::make_unique<Registry>(Registry::Options{
+      .max_mix_states = options_.max_mix_states,
+      // So that it does not begin anew with each process.
+      .first_revision = static_cast<uint64_t>(absl::ToUnixMillis(options_.clock->Now())),
+      .on_change = [this](const auto& registry) { OnRegistryChange(registry); }});
   StepLoop::Options loop;
   loop.limits = options_.limits;
   loop.clock = options_.clock;
@@ -256,6 +262,20 @@ void ModelHost::CountRefused(const absl::Status& status) {
   }
 }
 
+void ModelHost::CountStateLoad(const absl::Status& status) {
+  if (metrics_) metrics_->CountStateLoad(status);
+}
+
+void ModelHost::ReportStatesInUse() {
+  std::shared_ptr<ServedModel> served;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    served = served_;
+  }
+  if (served == nullptr || !metrics_) return;
+  metrics_->states_in_use.Set(served->registry->NumStatesInUse());
+}
+
 absl::Duration ModelHost::StalledFor() const {
   std::shared_ptr<ServedModel> served;
   {
@@ -299,6 +319,20 @@ void ModelHost::OnLoadChange(const LoadSnapshot& load) {
     }
   }
   if (just_failed) ReportFailure(absl::InternalError("the model failed while it served"));
+}
+
+void ModelHost::OnRegistryChange(const std::shared_ptr<const RegistrySnapshot>& registry) {
+  if (metrics_) {
+    const auto states =
+        std::count_if(registry->entries.begin(), registry->entries.end(),
+                      [](const auto& item) { return item.second->kind == EntryKind::kState; });
+    metrics_->registered_states.Set(static_cast<double>(states));
+    metrics_->registered_mixtures.Set(static_cast<double>(registry->entries.size()) -
+                                      static_cast<double>(states));
+  }
+  const std::lock_guard<std::mutex> lock(mu_);
+  status_.registry = registry;
+  NotifyLocked();
 }
 
 void ModelHost::ReportFailure(const absl::Status& status) const {

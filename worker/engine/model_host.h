@@ -26,6 +26,7 @@
 #include "worker/metrics.h"
 #include "worker/models/model.h"
 #include "worker/models/registry.h"
+#include "worker/registry/registry.h"
 
 namespace skein {
 
@@ -52,7 +53,8 @@ struct ModelProfile {
 // let go.
 struct ServedModel {
   ModelProfile profile;
-  std::unique_ptr<Device> device;  // used by `loop`
+  std::unique_ptr<Device> device;      // used by `loop`
+  std::unique_ptr<Registry> registry;  // changed by a RegistryKeeper alone
   std::unique_ptr<StepLoop> loop;
 };
 
@@ -66,6 +68,7 @@ struct LoadedModel {
 struct HostStatus {
   ModelState state = ModelState::kLoading;
   LoadSnapshot load;
+  std::shared_ptr<const RegistrySnapshot> registry;  // null until there was a change
 };
 
 // Thread-safe. What Find returned and what Subscribe was given must be gone before the host is.
@@ -89,6 +92,10 @@ class ModelHost {
     DType state_dtype = DType::kF32;  // of the WKV states on CUDA: kF32 or kF16
     const Clock* clock = &Clock::Real();
     MetricsRegistry* metrics = nullptr;  // may be null
+    int max_mix_states = 8;
+    // Called with a loaded model before it is ready, such as to fill its registry; an error fails
+    // the load. May be null.
+    std::function<absl::Status(ServedModel&)> prepare;
     // What StartLoading serves in place of the files at `path`, if set. Runs on the loader thread.
     std::function<absl::StatusOr<LoadedModel>()> load;
     // Called once if the model cannot be loaded, or fails while it serves; by the thread that saw
@@ -116,6 +123,9 @@ class ModelHost {
   const std::string& name() const { return options_.name; }
   // For the metrics: a request that ended before the step loop took it, rejected or at fault.
   void CountRefused(const absl::Status& status);
+  void CountStateLoad(const absl::Status& status);
+  // For the metrics: what requests hold of the registry right now.
+  void ReportStatesInUse();
   HostStatus status() const;
   // How long nothing has come of work that there is: the steps of a model that serves, the bytes of
   // one that loads.
@@ -142,6 +152,7 @@ class ModelHost {
                                                           ModelText text,
                                                           std::unique_ptr<Device> device);
   void OnLoadChange(const LoadSnapshot& load);
+  void OnRegistryChange(const std::shared_ptr<const RegistrySnapshot>& registry);
   void StartDrainLocked();
   void FinishDrain();
   void ReportFailure(const absl::Status& status) const;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "worker/rpc/conditioning_conversion.h"
 #include "worker/rpc/prompt_conversion.h"
 
 namespace skein {
@@ -17,16 +18,7 @@ absl::Status OutOfRange(absl::string_view field, int64_t value, int64_t least, i
       absl::StrCat(field, ": ", value, ", expected ", least, " to ", most));
 }
 
-absl::Status CheckConditioning(const v1::Conditioning& conditioning) {
-  if (conditioning.state_case() == v1::Conditioning::STATE_NOT_SET &&
-      conditioning.adapters().empty()) {
-    return absl::OkStatus();
-  }
-  return absl::UnimplementedError("conditioning: states and adapters are not supported");
-}
-
 absl::Status CheckReserved(const v1::GenerateRequest& request) {
-  RETURN_IF_ERROR(CheckConditioning(request.conditioning()));
   if (request.priority() != 0) {
     return absl::UnimplementedError("priority: not supported, expected 0");
   }
@@ -55,7 +47,10 @@ absl::StatusOr<SamplingOrder> ConvertOrder(v1::SamplingOrder order, const ModelP
 }
 
 // The numbers that are copied when they are there.
-void ConvertScalars(const v1::Sampling& from, SamplingParams& to) {
+void ConvertScalars(const v1::Sampling& from, const SamplingDefaults& defaults,
+                    SamplingParams& to) {
+  to.temperature = defaults.temperature.value_or(to.temperature);
+  to.top_p = defaults.top_p.value_or(to.top_p);
   if (from.has_temperature()) to.temperature = from.temperature();
   if (from.has_top_k()) to.top_k = from.top_k();
   if (from.has_top_p()) to.top_p = from.top_p();
@@ -69,10 +64,11 @@ void ConvertScalars(const v1::Sampling& from, SamplingParams& to) {
 }
 
 absl::StatusOr<SamplingParams> ConvertSampling(const v1::Sampling& from, const ModelProfile& model,
+                                               const SamplingDefaults& defaults,
                                                uint64_t random_seed) {
   const int64_t vocab_size = model.description.vocab_size;
   SamplingParams to;
-  ConvertScalars(from, to);
+  ConvertScalars(from, defaults, to);
   to.seed = from.has_seed() ? from.seed() : random_seed;
   ASSIGN_OR_RETURN(to.order, ConvertOrder(from.order(), model));
   ASSIGN_OR_RETURN(
@@ -183,8 +179,11 @@ absl::StatusOr<LogprobsParams> ConvertLogprobs(const v1::LogprobsOptions& from) 
 }  // namespace
 
 absl::StatusOr<ConvertedGenerate> ConvertGenerate(const v1::GenerateRequest& request,
-                                                  const ModelProfile& model, uint64_t random_seed) {
+                                                  const ModelProfile& model,
+                                                  const Registry& registry, uint64_t random_seed) {
   RETURN_IF_ERROR(CheckReserved(request));
+  ASSIGN_OR_RETURN(ConvertedConditioning conditioning,
+                   ConvertConditioning(request.conditioning(), registry));
   ConvertedGenerate converted;
   GenerationRequest& engine = converted.engine;
   if (request.n() > static_cast<uint32_t>(model.max_sequences)) {
@@ -194,7 +193,8 @@ absl::StatusOr<ConvertedGenerate> ConvertGenerate(const v1::GenerateRequest& req
   if (request.has_logprobs()) {
     ASSIGN_OR_RETURN(engine.logprobs, ConvertLogprobs(request.logprobs()));
   }
-  ASSIGN_OR_RETURN(engine.sampling, ConvertSampling(request.sampling(), model, random_seed));
+  ASSIGN_OR_RETURN(engine.sampling,
+                   ConvertSampling(request.sampling(), model, conditioning.defaults, random_seed));
   ASSIGN_OR_RETURN(ConvertedPrompt prompt, ConvertPrompt(request.prompt(), model));
   RETURN_IF_ERROR(ConvertStopping(request.stopping(), model, prompt, engine));
   if (request.echo() && model.text.tokenizer == nullptr) {
@@ -203,19 +203,23 @@ absl::StatusOr<ConvertedGenerate> ConvertGenerate(const v1::GenerateRequest& req
   }
   engine.strip_leading_space = prompt.is_chat && model.text.chat->strip_leading_space;
   engine.prompt = std::move(prompt.tokens);
+  engine.conditioning = std::move(conditioning.engine);
   if (request.echo()) converted.echo = std::move(prompt.text);
   return converted;
 }
 
 absl::StatusOr<GenerationRequest> ConvertScore(const v1::ScoreRequest& request,
-                                               const ModelProfile& model) {
-  RETURN_IF_ERROR(CheckConditioning(request.conditioning()));
+                                               const ModelProfile& model,
+                                               const Registry& registry) {
+  ASSIGN_OR_RETURN(ConvertedConditioning conditioning,
+                   ConvertConditioning(request.conditioning(), registry));
   if (request.top() > kMaxTopLogprobs) return OutOfRange("top", request.top(), 0, kMaxTopLogprobs);
   ASSIGN_OR_RETURN(ConvertedPrompt prompt, ConvertPrompt(request.prompt(), model));
   RETURN_IF_ERROR(CheckPromptLength(static_cast<int64_t>(prompt.tokens.size()), 0, model));
   GenerationRequest engine;
   engine.prompt = std::move(prompt.tokens);
   engine.logprobs = LogprobsParams{static_cast<int>(request.top()), /*prompt=*/true, false};
+  engine.conditioning = std::move(conditioning.engine);
   return engine;
 }
 

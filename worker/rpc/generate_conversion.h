@@ -9,6 +9,7 @@
 #include "skein/v1/inference.pb.h"
 #include "worker/engine/generation_request.h"
 #include "worker/engine/model_host.h"
+#include "worker/registry/registry.h"
 
 namespace skein {
 
@@ -22,13 +23,14 @@ struct ConvertedGenerate {
 };
 
 // Fills the defaults of what was left out; `random_seed` is taken if no seed was given.
-// InvalidArgument or, for parts that are reserved, Unimplemented; the message starts with the
-// field's name.
+// InvalidArgument, NotFound for a state that is not registered or, for parts that are reserved,
+// Unimplemented; the message starts with the field's name.
 absl::StatusOr<ConvertedGenerate> ConvertGenerate(const v1::GenerateRequest& request,
-                                                  const ModelProfile& model, uint64_t random_seed);
+                                                  const ModelProfile& model,
+                                                  const Registry& registry, uint64_t random_seed);
 
 // A request that draws nothing and reports the log-probabilities of its prompt. Errors as above.
 absl::StatusOr<GenerationRequest> ConvertScore(const v1::ScoreRequest& request,
-                                               const ModelProfile& model);
+                                               const ModelProfile& model, const Registry& registry);
 
 }  // namespace skein

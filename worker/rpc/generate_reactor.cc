@@ -42,7 +42,7 @@ absl::Status GenerateReactor::Submit(ModelHost& host, const v1::GenerateRequest&
   ASSIGN_OR_RETURN(model_, host.Find(request.model()));
   RETURN_IF_ERROR(model_->loop->CheckRoom());  // before tokenising costs what shall not be spent
   ASSIGN_OR_RETURN(ConvertedGenerate converted,
-                   ConvertGenerate(request, model_->profile, RandomSeed()));
+                   ConvertGenerate(request, model_->profile, *model_->registry, RandomSeed()));
   echo_ = std::move(converted.echo);
   num_choices_ = converted.engine.num_choices;
   converted.engine.request_id = call_.request_id;

@@ -2,38 +2,12 @@
 // UNIMPLEMENTED.
 #pragma once
 
-#include "skein/v1/registry.grpc.pb.h"
 #include "skein/v1/states.grpc.pb.h"
 #include "worker/rpc/refusal.h"
 
 namespace skein {
 
-inline constexpr char kNoRegistry[] = "tuned states and adapters are not supported";
 inline constexpr char kNoStates[] = "saved states are not supported";
-
-class RefusingRegistryService final : public v1::RegistryService::CallbackService {
- public:
-  grpc::ServerUnaryReactor* LoadState(grpc::CallbackServerContext* context,
-                                      const v1::LoadStateRequest*, v1::Entry*) override {
-    return RefuseUnary(*context, kNoRegistry);
-  }
-  grpc::ServerUnaryReactor* DefineMixture(grpc::CallbackServerContext* context,
-                                          const v1::DefineMixtureRequest*, v1::Entry*) override {
-    return RefuseUnary(*context, kNoRegistry);
-  }
-  grpc::ServerUnaryReactor* LoadAdapter(grpc::CallbackServerContext* context,
-                                        const v1::LoadAdapterRequest*, v1::Entry*) override {
-    return RefuseUnary(*context, kNoRegistry);
-  }
-  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const v1::RemoveRequest*,
-                                   v1::RemoveResponse*) override {
-    return RefuseUnary(*context, kNoRegistry);
-  }
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListRequest*,
-                                 v1::ListResponse*) override {
-    return RefuseUnary(*context, kNoRegistry);
-  }
-};
 
 class RefusingStateService final : public v1::StateService::CallbackService {
  public:

@@ -100,6 +100,11 @@ v1::WorkerLoad ConvertLoad(const std::string& model, const HostStatus& from) {
   to.set_steps(from.load.steps);
   to.set_draining(from.state == ModelState::kDraining || from.state == ModelState::kGone);
   if (from.state == ModelState::kReady) to.add_ready_models(model);
+  if (from.registry == nullptr) return to;
+  to.set_registry_revision(from.registry->revision);
+  for (const auto& [name, entry] : from.registry->entries) {
+    if (entry->kind == EntryKind::kState) to.add_resident(name);
+  }
   return to;
 }
 

@@ -35,12 +35,16 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> BuildAndStart(
 
 }  // namespace
 
-RpcServer::RpcServer(ModelHost& host, bool access_log)
-    : host_(host), inference_(host, access_log), worker_(host) {}
+RpcServer::RpcServer(ModelHost& host, RegistryKeeper& keeper, bool access_log)
+    : host_(host),
+      inference_(host, access_log),
+      worker_(host),
+      changes_(host, keeper),
+      registry_(host, changes_) {}
 
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host,
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host, RegistryKeeper& keeper,
                                                             const Options& options) {
-  std::unique_ptr<RpcServer> server(new RpcServer(host, options.access_log));
+  std::unique_ptr<RpcServer> server(new RpcServer(host, keeper, options.access_log));
   grpc::ServerBuilder builder;
   SetServerOptions({.reflection = options.reflection}, builder);
   builder.RegisterService(&server->inference_);

@@ -15,6 +15,8 @@
 #include "worker/engine/model_host.h"
 #include "worker/rpc/inference_service.h"
 #include "worker/rpc/refusing_services.h"
+#include "worker/rpc/registry_changes.h"
+#include "worker/rpc/registry_service.h"
 #include "worker/rpc/worker_service.h"
 
 namespace skein {
@@ -33,9 +35,10 @@ class RpcServer {
     bool access_log = true;          // a log line for each Generate and Score call
   };
 
-  // `host` must outlive the server. InvalidArgument for a bad address, Unavailable if it cannot be
-  // listened on.
-  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(ModelHost& host, const Options& options);
+  // `host` and `keeper` must outlive the server. InvalidArgument for a bad address, Unavailable if
+  // it cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(ModelHost& host, RegistryKeeper& keeper,
+                                                          const Options& options);
   ~RpcServer();  // Stop without grace
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
@@ -47,12 +50,15 @@ class RpcServer {
 
   void SetAlive(bool alive);
 
+  // Reads the registry's manifest again, beside all else.
+  void ReloadRegistry() { changes_.Reload(); }
+
   // No calls are accepted any more; those that run after `grace` are cancelled. Returns when all
   // have ended.
   void Stop(absl::Duration grace);
 
  private:
-  RpcServer(ModelHost& host, bool access_log);
+  RpcServer(ModelHost& host, RegistryKeeper& keeper, bool access_log);
   absl::Status StartHealth(const std::string& listen);
   void SetHealth(const std::string& service, bool serving);
   void OnHostStatus(const HostStatus& status);
@@ -60,7 +66,8 @@ class RpcServer {
   ModelHost& host_;
   InferenceServiceImpl inference_;
   WorkerServiceImpl worker_;
-  RefusingRegistryService registry_;
+  RegistryChanges changes_;
+  RegistryServiceImpl registry_;
   RefusingStateService states_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;  // null once stopped

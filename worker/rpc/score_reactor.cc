@@ -26,7 +26,8 @@ grpc::ServerUnaryReactor* ScoreReactor::Begin(ModelHost& host, CallInfo call,
 absl::Status ScoreReactor::Submit(ModelHost& host, const v1::ScoreRequest& request) {
   ASSIGN_OR_RETURN(model_, host.Find(request.model()));
   RETURN_IF_ERROR(model_->loop->CheckRoom());
-  ASSIGN_OR_RETURN(GenerationRequest engine, ConvertScore(request, model_->profile));
+  ASSIGN_OR_RETURN(GenerationRequest engine,
+                   ConvertScore(request, model_->profile, *model_->registry));
   engine.request_id = call_.request_id;
   engine.deadline = call_.deadline;
   engine.sink = self_;

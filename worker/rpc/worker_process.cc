@@ -1,5 +1,6 @@
 #include "worker/rpc/worker_process.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -29,6 +30,8 @@
 #include "common/tls/certificate_monitor.h"
 #include "worker/engine/model_host.h"
 #include "worker/metrics.h"
+#include "worker/registry/keeper.h"
+#include "worker/rpc/registry_changes.h"
 #include "worker/rpc/rpc_server.h"
 #include "worker/rpc/watchdog.h"
 #include "worker/vllm_metrics.h"
@@ -66,6 +69,7 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.limits.prefill_target = absl::Milliseconds(engine.prefill_target_ms());
   options.limits.page_tokens = static_cast<int>(engine.page_tokens());
   options.limits.kv_bytes = static_cast<int64_t>(engine.kv_bytes());
+  options.max_mix_states = static_cast<int>(config.registry().max_mixture_states());
   options.max_prompt_tokens = engine.max_prompt_tokens();
   options.max_tokens = engine.max_tokens();
   options.num_threads = static_cast<int>(engine.threads());
@@ -131,16 +135,17 @@ void LogFromGrpc(gpr_log_func_args* message) {
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
+  sigaddset(&signals, SIGHUP);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
-// True if a signal came within `timeout`.
-bool WaitForSignal(const sigset_t& signals, absl::Duration timeout) {
+// The signal that came within `timeout`, else 0.
+int WaitForSignal(const sigset_t& signals, absl::Duration timeout) {
   const timespec wait = absl::ToTimespec(timeout);
-  return sigtimedwait(&signals, nullptr, &wait) > 0;
+  return std::max(sigtimedwait(&signals, nullptr, &wait), 0);
 }
 
 [[noreturn]] void QuitAtOnce(int code) {
@@ -155,7 +160,8 @@ void DrainUntilGone(ModelHost& host, Watchdog& watchdog, const sigset_t& signals
   host.Drain();
   const absl::Time deadline = absl::Now() + timeout;
   while (!host.WaitGone(absl::ZeroDuration())) {
-    if (WaitForSignal(signals, kSignalPoll)) QuitAtOnce(1);
+    const int signal = WaitForSignal(signals, kSignalPoll);
+    if (signal != 0 && signal != SIGHUP) QuitAtOnce(1);
     watchdog.Poll();
     if (absl::Now() >= deadline) {
       LogWarning("drain timed out", {{"running", absl::StrCat(host.status().load.running)},
@@ -163,6 +169,28 @@ void DrainUntilGone(ModelHost& host, Watchdog& watchdog, const sigset_t& signals
       if (host.StalledFor() >= kHopeless) QuitAtOnce(1);
       return;
     }
+  }
+}
+
+absl::StatusOr<std::unique_ptr<RegistryKeeper>> MakeKeeper(const WorkerConfig& config) {
+  RegistryKeeper::Options options;
+  options.model = config.model().name();
+  options.roots = {config.registry().root().begin(), config.registry().root().end()};
+  options.manifest = config.registry().manifest();
+  options.kept = config.registry().kept();
+  options.max_mix_states = static_cast<int>(config.registry().max_mixture_states());
+  return RegistryKeeper::Create(std::move(options));
+}
+
+// Until a signal asks for the end.
+void ServeUntilTold(ModelHost& host, RpcServer& server, Watchdog& watchdog,
+                    const sigset_t& signals) {
+  while (true) {
+    const int signal = WaitForSignal(signals, kWatchdogPoll);
+    if (signal == SIGHUP) server.ReloadRegistry();
+    if (signal != 0 && signal != SIGHUP) return;
+    watchdog.Poll();
+    host.ReportStatesInUse();
   }
 }
 
@@ -175,6 +203,7 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
                    StartExposer(config.metrics_listen(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
                    WatchCertificates(config, metrics));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RegistryKeeper> keeper, MakeKeeper(config));
   ModelHost::Options options = HostOptions(config, metrics);
   options.load = std::move(load);
   options.on_failure = [&failed, name = options.name](const absl::Status& status) {
@@ -182,13 +211,17 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
     failed = true;
     kill(getpid(), SIGTERM);  // wakes the main thread
   };
+  ModelHost* loading = nullptr;
+  options.prepare = [&](ServedModel& model) { return keeper->Restore(TargetOf(*loading, model)); };
   ModelHost host(std::move(options));
+  loading = &host;
   ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                   RpcServer::Start(host, {.listen = config.listen(),
-                                           .reflection = config.reflection(),
-                                           .tls = config.tls(),
-                                           .health_listen = config.health_listen(),
-                                           .access_log = config.access_log()}));
+                   RpcServer::Start(host, *keeper,
+                                    {.listen = config.listen(),
+                                     .reflection = config.reflection(),
+                                     .tls = config.tls(),
+                                     .health_listen = config.health_listen(),
+                                     .access_log = config.access_log()}));
   if (!server->health_address().empty()) {
     LogInfo("health listening", {{"address", server->health_address()}});
   }
@@ -196,7 +229,7 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   host.StartLoading();
   Watchdog watchdog(host, absl::Seconds(config.engine().stall_s()),
                     [&server](bool alive) { server->SetAlive(alive); });
-  while (!WaitForSignal(signals, kWatchdogPoll)) watchdog.Poll();
+  ServeUntilTold(host, *server, watchdog, signals);
   if (!failed) DrainUntilGone(host, watchdog, signals, absl::Seconds(config.drain_timeout_s()));
   server->Stop(kStopGrace);
   return absl::OkStatus();

@@ -43,6 +43,7 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.engine().kv_bytes(), uint64_t{1} << 30);
   EXPECT_EQ(config.engine().max_prompt_tokens(), 32768u);
   EXPECT_EQ(config.engine().max_tokens(), 4096u);
+  EXPECT_EQ(config.registry().max_mixture_states(), 8u);
 }
 
 TEST(WorkerConfigTest, WhatIsGivenStays) {
@@ -108,6 +109,8 @@ TEST(WorkerConfigTest, ErrorsStartWithTheField) {
            Case{"model { path: 'm' } log_format: 'xml'", "log_format: \"xml\", expected text"},
            Case{"model { path: 'm' } log_level: 'loud'", "log_level: \"loud\", expected debug"},
            Case{"model { path: 'm' } drain_timeout_s: 90000", "drain_timeout_s: 90000"},
+           Case{"model { path: 'm' } registry { max_mixture_states: 2000 }",
+                "registry.max_mixture_states: 2000"},
            Case{"model { path: 'm' rope_theta: 0 }", "model.rope_theta: 0"},
            Case{"model { path: 'm' rms_norm_eps: nan }", "model.rms_norm_eps: nan"},
            Case{"model { path: 'm' } engine { device: 'tpu' }", "engine.device: \"tpu\""},

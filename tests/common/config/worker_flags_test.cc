@@ -67,6 +67,19 @@ TEST(WorkerFlagsTest, FlagsOverrideTheFileWhereverTheyStand) {
   EXPECT_EQ(line->config.model().stop_size(), 1);
 }
 
+TEST(WorkerFlagsTest, RootsOfTheRegistryReplaceThoseOfTheFile) {
+  const std::string path = ::testing::TempDir() + "/worker_flags_roots_test.conf";
+  std::ofstream(path) << "registry { root: '/file' manifest: 'from-file' }";
+  const std::vector<std::string> args = {
+      "--config",        path, "--registry-root",     "/a", "--registry-root", "/b",
+      "--registry-kept", "k",  "--registry-manifest", "m"};
+  const absl::StatusOr<WorkerCommandLine> line = ParseWorkerCommandLine(args);
+  std::remove(path.c_str());
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.registry().ShortDebugString(),
+            "root: \"/a\" root: \"/b\" manifest: \"m\" kept: \"k\"");
+}
+
 TEST(WorkerFlagsTest, HelpNeedsNothingElse) {
   const absl::StatusOr<WorkerCommandLine> line =
       ParseWorkerCommandLine({"--config", "/nowhere", "--help"});

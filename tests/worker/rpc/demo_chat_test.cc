@@ -37,7 +37,8 @@ class DemoChatTest : public ::testing::Test {
     options.name = "demo";
     options.path = SourcePath("deploy/demo-model");
     host_ = std::make_unique<ModelHost>(std::move(options));
-    auto server = RpcServer::Start(*host_, {"127.0.0.1:0", false});
+    keeper_ = *RegistryKeeper::Create({});
+    auto server = RpcServer::Start(*host_, *keeper_, {"127.0.0.1:0", false});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     host_->StartLoading();
@@ -58,6 +59,7 @@ class DemoChatTest : public ::testing::Test {
     return got.Text();
   }
 
+  std::unique_ptr<RegistryKeeper> keeper_;
   std::unique_ptr<ModelHost> host_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<v1::InferenceService::Stub> stub_;

@@ -29,7 +29,7 @@ Message Parse(const std::string& text) {
 
 ConvertedGenerate Convert(const std::string& text, const ModelProfile& model = TestProfile()) {
   absl::StatusOr<ConvertedGenerate> converted =
-      ConvertGenerate(Parse<v1::GenerateRequest>(text), model, kRandomSeed);
+      ConvertGenerate(Parse<v1::GenerateRequest>(text), model, Registry(), kRandomSeed);
   EXPECT_TRUE(converted.ok()) << converted.status();
   return converted.ok() ? *std::move(converted) : ConvertedGenerate();
 }
@@ -180,9 +180,11 @@ TEST(GenerateConversionTest, EveryBadFieldIsNamed) {
       {"prompt { chat { turns { role: 'robot' content: 'a' } } }", "prompt.chat: "},
       {"prompt { chat { turns { role: 'user' } thinking: true } }",
        "prompt.chat.thinking: ", kUnimplemented},
-      {a + "conditioning { entry: 's' }", "conditioning: ", kUnimplemented},
-      {a + "conditioning { mix {} }", "conditioning: ", kUnimplemented},
-      {a + "conditioning { adapters { name: 'l' } }", "conditioning: ", kUnimplemented},
+      {a + "conditioning { entry: 's' }", "state \"s\": not registered",
+       absl::StatusCode::kNotFound},
+      {a + "conditioning { entry: '' }", "state \"\": not registered", absl::StatusCode::kNotFound},
+      {a + "conditioning { mix {} }", "mix: 0 states, expected 1 to 8"},
+      {a + "conditioning { adapters { name: 'l' } }", "conditioning.adapters: ", kUnimplemented},
       {a + "priority: -1", "priority: ", kUnimplemented},
       {a + "from_session: 's'", "from_session: ", kUnimplemented},
       {a + "save_session: 's'", "save_session: ", kUnimplemented},
@@ -219,7 +221,8 @@ TEST(GenerateConversionTest, EveryBadFieldIsNamed) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.request);
     const absl::Status status =
-        ConvertGenerate(Parse<v1::GenerateRequest>(c.request), TestProfile(), 0).status();
+        ConvertGenerate(Parse<v1::GenerateRequest>(c.request), TestProfile(), Registry(), 0)
+            .status();
     EXPECT_EQ(status.code(), c.code);
     EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
   }
@@ -244,7 +247,7 @@ TEST(GenerateConversionTest, WhatAModelLacksIsRefused) {
              "echo: model m has no"}}) {
     SCOPED_TRACE(c.request);
     const absl::Status status =
-        ConvertGenerate(Parse<v1::GenerateRequest>(c.request), c.model, 0).status();
+        ConvertGenerate(Parse<v1::GenerateRequest>(c.request), c.model, Registry(), 0).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
   }
@@ -253,13 +256,13 @@ TEST(GenerateConversionTest, WhatAModelLacksIsRefused) {
 TEST(GenerateConversionTest, AnOrderThatDoesNotExistIsRefused) {
   v1::GenerateRequest request = Parse<v1::GenerateRequest>("prompt { text: 'a' }");
   request.mutable_sampling()->set_order(static_cast<v1::SamplingOrder>(9));
-  const absl::Status status = ConvertGenerate(request, TestProfile(), 0).status();
+  const absl::Status status = ConvertGenerate(request, TestProfile(), Registry(), 0).status();
   EXPECT_THAT(std::string(status.message()), StartsWith("order: 9"));
 }
 
 TEST(ScoreConversionTest, NothingIsDrawnAndThePromptIsReported) {
-  const absl::StatusOr<GenerationRequest> engine =
-      ConvertScore(Parse<v1::ScoreRequest>("prompt { text: 'a' } top: 3"), TestProfile());
+  const absl::StatusOr<GenerationRequest> engine = ConvertScore(
+      Parse<v1::ScoreRequest>("prompt { text: 'a' } top: 3"), TestProfile(), Registry());
   ASSERT_TRUE(engine.ok()) << engine.status();
   EXPECT_THAT(engine->prompt, ElementsAre(ByteTokenizer::kEnd, 'a'));
   EXPECT_EQ(engine->stopping.max_tokens, 0);
@@ -275,11 +278,11 @@ TEST(ScoreConversionTest, EveryBadFieldIsNamed) {
   for (const Case& c :
        {Case{"", "prompt: missing"}, Case{"prompt { tokens {} }", "prompt: no tokens"},
         Case{"prompt { text: 'a' } top: 21", "top: 21, expected 0 to 20"},
-        Case{"prompt { text: 'a' } conditioning { entry: 's' }", "conditioning: "},
+        Case{"prompt { text: 'a' } conditioning { entry: 's' }", "state "},
         Case{"prompt { text: '" + std::string(100, 'a') + "' }", "prompt: 101 tokens"}}) {
     SCOPED_TRACE(c.request);
     const absl::Status status =
-        ConvertScore(Parse<v1::ScoreRequest>(c.request), TestProfile()).status();
+        ConvertScore(Parse<v1::ScoreRequest>(c.request), TestProfile(), Registry()).status();
     EXPECT_THAT(std::string(status.message()), StartsWith(c.error));
   }
 }

@@ -156,7 +156,7 @@ TEST(GenerateReactorTest, RefusalsHaveTheirStatus) {
   for (const Case& c :
        {Case{unknown, grpc::StatusCode::NOT_FOUND, "model \"other\": not served here"},
         Case{hot, grpc::StatusCode::INVALID_ARGUMENT, "temperature: "},
-        Case{conditioned, grpc::StatusCode::UNIMPLEMENTED, "conditioning: "},
+        Case{conditioned, grpc::StatusCode::NOT_FOUND, "state \"tuned\": not registered"},
         Case{GreedyRequest(std::string(1000, 'a'), 1), grpc::StatusCode::INVALID_ARGUMENT,
              "prompt: 1001 tokens, expected at most 1000"}}) {
     SCOPED_TRACE(c.message);

@@ -162,14 +162,17 @@ TEST(RpcServerTest, ReflectionIsThereOnRequest) {
 TEST(RpcServerTest, AnAddressInUseIsAnError) {
   TestWorker worker;
   ModelHost other(ModelHost::Options{});
-  const absl::Status status = RpcServer::Start(other, {worker.server().address(), false}).status();
+  const auto keeper = *RegistryKeeper::Create({});
+  const absl::Status status =
+      RpcServer::Start(other, *keeper, {worker.server().address(), false}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("cannot listen on 127.0.0.1:"));
 }
 
 TEST(RpcServerTest, ABadAddressIsAnError) {
   ModelHost host(ModelHost::Options{});
-  EXPECT_EQ(RpcServer::Start(host, {"nowhere", false}).status().code(),
+  const auto keeper = *RegistryKeeper::Create({});
+  EXPECT_EQ(RpcServer::Start(host, *keeper, {"nowhere", false}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 

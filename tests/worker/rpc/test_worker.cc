@@ -22,19 +22,32 @@ ModelHost::Options HostOptions(const TestWorker::Options& options, MetricsRegist
   return host;
 }
 
+std::unique_ptr<RegistryKeeper> MakeKeeper(const TestWorker::Options& options) {
+  auto keeper = RegistryKeeper::Create({.model = "alphabet",
+                                        .roots = options.roots,
+                                        .manifest = "",
+                                        .kept = "",
+                                        .max_mix_states = 8});
+  SKEIN_CHECK(keeper.ok());
+  return *std::move(keeper);
+}
+
 }  // namespace
 
 TestWorker::TestWorker(const Options& options)
     : options_(options),
       pace_(std::make_shared<PacedModel::Pace>()),
+      keeper_(MakeKeeper(options)),
       host_(HostOptions(options, metrics_)) {
   absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(
-      host_, {"127.0.0.1:0", options.reflection, {}, options.health_listener ? "127.0.0.1:0" : ""});
+      host_, *keeper_,
+      {"127.0.0.1:0", options.reflection, {}, options.health_listener ? "127.0.0.1:0" : ""});
   SKEIN_CHECK(server.ok());
   server_ = *std::move(server);
   channel_ = NewChannel();
   inference_ = v1::InferenceService::NewStub(channel_);
   worker_ = v1::WorkerService::NewStub(channel_);
+  registry_ = v1::RegistryService::NewStub(channel_);
   if (options.loaded) Load();
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/metrics/metrics.h"
 #include "skein/v1/inference.grpc.pb.h"
+#include "skein/v1/registry.grpc.pb.h"
 #include "skein/v1/workers.grpc.pb.h"
 #include "tests/worker/rpc/paced_model.h"
 #include "worker/engine/model_host.h"
@@ -30,6 +31,7 @@ class TestWorker {
     bool reflection = false;
     bool health_listener = false;
     bool chat = true;
+    std::vector<std::string> roots = {};  // of the registry
   };
   TestWorker() : TestWorker(Options()) {}
   explicit TestWorker(const Options& options);
@@ -41,6 +43,7 @@ class TestWorker {
   std::shared_ptr<grpc::Channel> NewChannel(bool small_window = false) const;
   v1::InferenceService::Stub& inference() { return *inference_; }
   v1::WorkerService::Stub& worker() { return *worker_; }
+  v1::RegistryService::Stub& registry() { return *registry_; }
   ModelHost& host() { return host_; }
   RpcServer& server() { return *server_; }
   PacedModel::Pace& pace() { return *pace_; }
@@ -53,11 +56,13 @@ class TestWorker {
   const Options options_;
   std::shared_ptr<PacedModel::Pace> pace_;
   MetricsRegistry metrics_;
+  const std::unique_ptr<RegistryKeeper> keeper_;
   ModelHost host_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::InferenceService::Stub> inference_;
   std::unique_ptr<v1::WorkerService::Stub> worker_;
+  std::unique_ptr<v1::RegistryService::Stub> registry_;
 };
 
 // Greedy, `max_tokens` of output, of a plain text.

@@ -1,0 +1,21 @@
+// From a request's conditioning to states of the registry.
+#pragma once
+
+#include "absl/status/statusor.h"
+
+#include "skein/v1/inference.pb.h"
+#include "worker/engine/conditioning.h"
+#include "worker/registry/registry.h"
+
+namespace skein {
+
+struct ConvertedConditioning {
+  Conditioning engine;
+  SamplingDefaults defaults;  // of the entry that was named
+};
+
+// Errors as Registry::Resolve has them; Unimplemented for adapters.
+absl::StatusOr<ConvertedConditioning> ConvertConditioning(const v1::Conditioning& from,
+                                                          const Registry& registry);
+
+}  // namespace skein
