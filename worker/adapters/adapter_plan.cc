@@ -6,13 +6,13 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
 #include "worker/adapters/adapter_name.h"
 #include "worker/adapters/linear_plan.h"
 #include "worker/adapters/mole_plan.h"
+#include "worker/adapters/plan_problems.h"
 
 namespace skein {
 namespace {
@@ -64,7 +64,7 @@ class Planner {
  private:
   void Sort(const NamedTensor& tensor) {
     AdapterKey key = ParseAdapterKey(tensor.name);
-    const std::string name = absl::Utf8SafeCEscape(tensor.name);
+    const std::string name = PrintableName(tensor.name);
     if (!IsWeightType(tensor.entry.dtype)) {
       problems_.Add(absl::StrCat(name, ": type ", DTypeName(tensor.entry.dtype),
                                  ", expected F32, BF16, F16 or F64"));

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace skein {
@@ -17,7 +16,7 @@ class LinearPlanner {
  public:
   LinearPlanner(const std::string& module, const LinearParts& parts, const Shape& weight,
                 const PlanContext& context)
-      : name_(absl::Utf8SafeCEscape(module)), parts_(parts), context_(context) {
+      : name_(PrintableName(module)), parts_(parts), context_(context) {
     plan_.module = module;
     plan_.outputs = weight[0];
     plan_.inputs = weight[1];
@@ -224,7 +223,7 @@ const TensorEntry* LinearParts::Find(AdapterKey::Part part) const {
 
 std::optional<LinearPlan> PlanLinear(const std::string& module, const LinearParts& parts,
                                      const PlanContext& context) {
-  const std::string name = absl::Utf8SafeCEscape(module);
+  const std::string name = PrintableName(module);
   if (module == "emb" || parts.Has(Part::kEmbeddingLora)) {
     context.problems.Add(absl::StrCat(name, ": LoRA of the embedding cannot be applied"));
     return std::nullopt;

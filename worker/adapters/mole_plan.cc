@@ -3,7 +3,6 @@
 #include <cmath>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace skein {
@@ -22,7 +21,7 @@ bool Set(std::optional<TensorEntry>& slot, const TensorEntry& entry) {
 class MolePlanner {
  public:
   MolePlanner(const std::string& module, const MoleParts& parts, const PlanContext& context)
-      : module_(module), name_(absl::Utf8SafeCEscape(module)), parts_(parts), context_(context) {}
+      : module_(module), name_(PrintableName(module)), parts_(parts), context_(context) {}
 
   std::optional<MolePlan> Run() {
     plan_.module = module_;

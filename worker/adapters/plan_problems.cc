@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -9,6 +10,7 @@ namespace skein {
 namespace {
 
 constexpr size_t kMaxListed = 8;
+constexpr size_t kMaxNameBytes = 100;
 
 std::string Listed(const std::vector<std::string>& items, absl::string_view separator) {
   const size_t listed = std::min(items.size(), kMaxListed);
@@ -19,6 +21,11 @@ std::string Listed(const std::vector<std::string>& items, absl::string_view sepa
 }
 
 }  // namespace
+
+std::string PrintableName(absl::string_view name) {
+  if (name.size() <= kMaxNameBytes) return absl::Utf8SafeCEscape(name);
+  return absl::StrCat(absl::CHexEscape(name.substr(0, kMaxNameBytes)), "...");
+}
 
 void PlanProblems::AddUnsupported(std::string problem) {
   ++unsupported_;

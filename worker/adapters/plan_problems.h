@@ -11,6 +11,9 @@
 
 namespace skein {
 
+// A name of a file as messages show it: printable, and not longer than a line.
+std::string PrintableName(absl::string_view name);
+
 class PlanProblems {
  public:
   void Add(std::string problem) { problems_.push_back(std::move(problem)); }

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "worker/adapters/plan_problems.h"
 #include "worker/weights/content_hash.h"
 #include "worker/weights/model_files.h"
 
@@ -88,7 +88,7 @@ absl::Status TensorPacker::Fill(const Piece& piece, void* data, uint64_t* hash) 
   for (size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     return absl::DataLossError(
-        absl::StrCat(absl::Utf8SafeCEscape(piece.name), ": value ", i, " is not finite"));
+        absl::StrCat(PrintableName(piece.name), ": value ", i, " is not finite"));
   }
   *hash = ContentHash(piece.name, *hash);
   *hash = ContentHash(ShapeString(piece.shape), *hash);

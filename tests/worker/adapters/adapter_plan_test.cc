@@ -223,6 +223,14 @@ TEST_F(AdapterPlanTest, AllProblemsAreNamedAtOnceUpToALimit) {
                              HasSubstr("stranger7 and 4 more")));
 }
 
+TEST_F(AdapterPlanTest, NamesInMessagesAreShort) {
+  FakeFile file;
+  for (int i = 0; i < 8; ++i) file.Add(std::string(50'000, static_cast<char>('a' + i)), {1});
+  for (int i = 0; i < 8; ++i)
+    file.AddLora(std::string(50'000, static_cast<char>('a' + i)), 1, 1, 1);
+  EXPECT_LT(Load(file, base_).status().message().size(), 4096u);
+}
+
 TEST_F(AdapterPlanTest, ScalingComesFromWhoSaysIt) {
   const auto scale = [&](const AdapterOptions& options, const std::optional<PeftConfig>& peft) {
     return Load(Lora(), base_, options, peft)->linears[0].hooks.scale;
