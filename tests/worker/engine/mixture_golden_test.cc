@@ -38,7 +38,7 @@ class ToyModel final : public Model {
   absl::Status Forward(const ModelBatch& batch, const Stream&) override {
     int64_t output = 0;
     for (int64_t i = 0; i < batch.num_sequences(); ++i) {
-      float* const s = static_cast<float*>(batch.state.base) + batch.slots[i] * kWidth;
+      float* const s = static_cast<float*>(batch.state.base) + int64_t{batch.slots[i]} * kWidth;
       for (int32_t row = batch.row_begin[i]; row < batch.row_begin[i + 1]; ++row) {
         Feed(batch.tokens[row], s);
         if (output == batch.logit_rows.dim(0) || batch.logit_rows[output] != row) continue;
