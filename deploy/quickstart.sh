@@ -156,6 +156,15 @@ curl -N $url/v1/chat/completions -H 'Content-Type: application/json' \\
   -d '{"model": "$model", "stream": true, "temperature": 0, "messages": [{"role": "user", "content": "$question"}]}'
 
 END
+say 'and from a tuned state, one of three that come with the model (skeinctl states lists them):'
+cat <<END
+
+$build_dir/tools/skeinctl/skeinctl chat --url $url --state pirate --temperature 0 '$question'
+
+curl $url/v1/chat/completions -H 'Content-Type: application/json' \\
+  -d '{"model": "$model", "state": "pirate", "temperature": 0, "messages": [{"role": "user", "content": "$question"}]}'
+
+END
 "$once" && exit 0
 echo "Serving until Ctrl-C. Talk to it: $build_dir/tools/skeinctl/skeinctl chat --url $url"
 trap 'exit 0' INT TERM

@@ -88,6 +88,7 @@ json::object ToJson(const GenerateCall& call) {
   if (call.max_tokens) body["max_tokens"] = *call.max_tokens;
   if (call.temperature) body["temperature"] = *call.temperature;
   if (call.top_p) body["top_p"] = *call.top_p;
+  if (!call.state.empty()) body["state"] = call.state;
   if (call.seed) body["seed"] = *call.seed;
   if (!call.stop.empty()) body["stop"] = json::value_from(call.stop);
   if (call.ignore_eos) body["ignore_eos"] = true;

@@ -31,6 +31,7 @@ struct GenerateCall {
   std::optional<int64_t> max_tokens;
   std::optional<double> temperature;
   std::optional<double> top_p;
+  std::string state;  // a registered state or mixture; empty: the model as it is
   std::optional<int64_t> seed;
   std::vector<std::string> stop;
   bool ignore_eos = false;

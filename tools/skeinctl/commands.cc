@@ -15,6 +15,8 @@ constexpr Command kCommands[] = {
     {"complete", "continue a text", RunComplete},
     {"models", "list the models that are served", RunModels},
     {"tokenize", "show the tokens of a text", RunTokenize},
+    {"states", "list, load and remove tuned states of a worker", RunStates},
+    {"mixtures", "list, define and remove mixtures of them", RunMixtures},
     {"keys", "make API keys, check files of them", RunKeys},
     {"bench", "put load on a server and measure latencies and throughput", RunBench},
 };

@@ -32,6 +32,8 @@ absl::Status RunChat(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunComplete(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunModels(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunTokenize(const std::vector<std::string>& args, Terminal& terminal);
+absl::Status RunStates(const std::vector<std::string>& args, Terminal& terminal);
+absl::Status RunMixtures(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunKeys(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunBench(const std::vector<std::string>& args, Terminal& terminal);
 

@@ -139,6 +139,7 @@ std::vector<Option> GenerateOptionTable(GenerateOptions& out) {
                    [&out](double value) { out.temperature = value; }),
       NumberOption("top-p", "P", "draw from the likeliest tokens that make up this probability", 0,
                    1, [&out](double value) { out.top_p = value; }),
+      TextOption("state", "NAME", "start from this tuned state, or mixture of them", &out.state),
       IntOption("max-tokens", "N", "stop after so many tokens", 1, 1 << 30,
                 [&out](int64_t value) { out.max_tokens = value; }),
       IntOption("seed", "N", "the same seed gives the same answer", 0, INT64_MAX,

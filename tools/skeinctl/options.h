@@ -54,6 +54,7 @@ std::vector<Option> ServerOptionTable(ServerOptions& out);
 struct GenerateOptions {
   std::optional<double> temperature;
   std::optional<double> top_p;
+  std::string state;
   std::optional<int64_t> max_tokens;
   std::optional<int64_t> seed;
 };

@@ -31,6 +31,7 @@ absl::Status Complete(const ServerOptions& server, const GenerateOptions& option
   call.prompt = prompt;
   call.temperature = options.temperature;
   call.top_p = options.top_p;
+  call.state = options.state;
   call.max_tokens = options.max_tokens;
   call.seed = options.seed;
   call.on_text = [&terminal](absl::string_view text) {

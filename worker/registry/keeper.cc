@@ -111,6 +111,10 @@ RegistryKeeper::RegistryKeeper(Options options, RegistryRoots roots, v1::Registr
       kept_(std::move(kept)) {}
 
 absl::Status RegistryKeeper::Restore(const RegistryTarget& target) {
+  if (has_manifest()) {  // again: a model may take long to load
+    ASSIGN_OR_RETURN(manifest_,
+                     ReadManifest(options_.manifest, options_.model, options_.max_mix_states));
+  }
   EntryMap entries;
   RETURN_IF_ERROR(LoadManifest(target, manifest_, entries));
   LoadKept(target, entries);

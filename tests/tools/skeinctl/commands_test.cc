@@ -194,6 +194,24 @@ TEST(SkeinctlTest, RefusesKeysThatMakeNoSense) {
   }
 }
 
+TEST(SkeinctlTest, RegistryCommandsKnowTheirArguments) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"states", "load", "a"},
+                                             {"states", "load", "a", "b", "c"},
+                                             {"states", "load", "a", "b", "--layout=xy"},
+                                             {"states", "remove"},
+                                             {"states", "list", "a"},
+                                             {"mixtures", "define", "m"},
+                                             {"mixtures", "define", "m", "a"},
+                                             {"mixtures", "define", "m", "a:much"},
+                                             {"mixtures", "load", "m", "p"}}) {
+    EXPECT_EQ(Skeinctl(args).exit_status, 2) << args.back();
+  }
+  const Outcome nobody = Skeinctl({"states", "--grpc=127.0.0.1:1"});
+  EXPECT_EQ(nobody.exit_status, 1);
+  EXPECT_FALSE(nobody.err.empty());
+}
+
 TEST(SkeinctlTest, SendsItsApiKey) {
   ScriptedServer server(Answer);
   EXPECT_EQ(Skeinctl({"models", "--url", server.url(), "--api-key=sk-one"}).exit_status, 0);
