@@ -4,9 +4,9 @@
 
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
-#include <grpcpp/generic/generic_stub.h>
 
 #include "tests/gateway/grpc/front_fixture.h"
+#include "tests/testing/reflection_status.h"
 
 namespace skein {
 namespace {
@@ -195,26 +195,6 @@ TEST_F(GrpcServerTest, CallsAreCounted) {
   ASSERT_TRUE(reader->Read(&message));
   context.TryCancel();
   EXPECT_TRUE(Eventually([&] { return Requests(route, 499) == 1; }));
-}
-
-// The answer to an opened call of the reflection service, whose messages this build has no classes
-// for.
-grpc::StatusCode ReflectionStatus(const std::shared_ptr<grpc::Channel>& channel) {
-  grpc::GenericStub stub(channel);
-  grpc::CompletionQueue queue;
-  grpc::ClientContext context;
-  const auto call = stub.PrepareCall(
-      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  grpc::Status status;
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  call->WritesDone(nullptr);
-  queue.Next(&tag, &ok);
-  call->Finish(&status, nullptr);
-  queue.Next(&tag, &ok);
-  return status.error_code();
 }
 
 TEST_F(GrpcServerTest, ReflectionIsOff) {

@@ -6,9 +6,9 @@
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 
+#include "tests/testing/reflection_status.h"
 #include "tests/worker/rpc/test_worker.h"
 #include "worker/rpc/health_check.h"
 #include "worker/rpc/watchdog.h"
@@ -130,33 +130,13 @@ TEST(RpcServerTest, WithoutAHealthListenerThereIsNoAddress) {
   EXPECT_EQ(worker.server().health_address(), "");
 }
 
-// The answer to an opened call of the reflection service, whose messages this build has no classes
-// for.
-grpc::StatusCode ReflectionStatus(TestWorker& worker) {
-  grpc::GenericStub stub(worker.NewChannel());
-  grpc::CompletionQueue queue;
-  grpc::ClientContext context;
-  const auto call = stub.PrepareCall(
-      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  grpc::Status status;
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
-  call->WritesDone(nullptr);
-  queue.Next(&tag, &ok);
-  call->Finish(&status, nullptr);
-  queue.Next(&tag, &ok);
-  return status.error_code();
-}
-
 TEST(RpcServerTest, ReflectionIsThereOnRequest) {
   {
     TestWorker worker;
-    EXPECT_EQ(ReflectionStatus(worker), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(ReflectionStatus(worker.NewChannel()), grpc::StatusCode::UNIMPLEMENTED);
   }
   TestWorker worker({.reflection = true});
-  EXPECT_EQ(ReflectionStatus(worker), grpc::StatusCode::OK);
+  EXPECT_EQ(ReflectionStatus(worker.NewChannel()), grpc::StatusCode::OK);
 }
 
 TEST(RpcServerTest, AnAddressInUseIsAnError) {
