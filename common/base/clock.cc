@@ -1,5 +1,7 @@
 #include "common/base/clock.h"
 
+#include <chrono>
+
 #include "absl/time/clock.h"
 
 namespace skein {
@@ -8,6 +10,10 @@ namespace {
 class RealClock final : public Clock {
  public:
   absl::Time Now() const override { return absl::Now(); }
+  absl::Time Steady() const override {
+    return absl::UnixEpoch() +
+           absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+  }
 };
 
 }  // namespace

@@ -78,7 +78,7 @@ class Admission::Charge {
   Charge(std::shared_ptr<KeyLimits> limits, int64_t reserved, const Clock& clock)
       : limits_(std::move(limits)), reserved_(reserved), clock_(clock) {}
 
-  ~Charge() { limits_->Finish(std::max<int64_t>(0, reserved_ - used_), clock_.Now()); }
+  ~Charge() { limits_->Finish(std::max<int64_t>(0, reserved_ - used_), clock_.Steady()); }
   Charge(const Charge&) = delete;
   Charge& operator=(const Charge&) = delete;
 
@@ -90,7 +90,7 @@ class Admission::Charge {
       used_ += tokens;
       more = std::max<int64_t>(0, used_ - charged);
     }
-    if (more > 0) limits_->TakeMore(more, clock_.Now());
+    if (more > 0) limits_->TakeMore(more, clock_.Steady());
   }
 
  private:
@@ -182,7 +182,7 @@ absl::StatusOr<Admission> AccessControl::Admit(const Caller& caller, absl::strin
   }
   const auto reserved =
       static_cast<int64_t>(std::min<uint64_t>(tokens, 2 * TokenBucket::kMaxLimit));
-  const KeyLimits::Decision decision = key.limits->Admit(reserved, clock_.Now());
+  const KeyLimits::Decision decision = key.limits->Admit(reserved, clock_.Steady());
   if (decision.outcome != KeyLimits::Outcome::kAdmitted) {
     Refusal refusal = RefusalOf(decision, tokens);
     return Refuse(refusal.reason, std::move(refusal.status));
@@ -197,7 +197,7 @@ bool AccessControl::MayUseModel(const Caller& caller, absl::string_view model) c
 
 HeaderList AccessControl::RateLimitHeaders(const Caller& caller) const {
   if (caller.key_ == nullptr) return {};
-  return caller.key_->limits->RateLimitHeaders(clock_.Now());
+  return caller.key_->limits->RateLimitHeaders(clock_.Steady());
 }
 
 absl::Status AccessControl::SetKeys(const config::v1::KeysFile& keys) {

@@ -109,10 +109,10 @@ void GrpcServer::Run() {
     const bool draining = draining_;
     lock.unlock();
     TellHealth(draining);
-    open_calls_.LookAfter(absl::Now());
+    open_calls_.LookAfter(context_.clock.Steady());
     lock.lock();
-    changed_.wait_until(lock, absl::ToChronoTime(absl::Now() + kTick),
-                        [&] { return stopping_ || draining_ != draining; });
+    changed_.wait_for(lock, absl::ToChronoMilliseconds(kTick),
+                      [&] { return stopping_ || draining_ != draining; });
   }
 }
 

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 namespace skein {
 
@@ -26,8 +25,8 @@ void OpenCalls::Leave(const OpenCall* call) {
 
 bool OpenCalls::WaitForNone(absl::Duration timeout) {
   std::unique_lock<std::mutex> lock(mu_);
-  return none_.wait_until(lock, absl::ToChronoTime(absl::Now() + timeout),
-                          [this] { return calls_.empty(); });
+  return none_.wait_for(lock, absl::ToChronoNanoseconds(timeout),
+                        [this] { return calls_.empty(); });
 }
 
 void OpenCalls::Drain() {

@@ -16,7 +16,8 @@ namespace skein {
 class OpenCall {
  public:
   virtual ~OpenCall() = default;
-  // Now and then, on the front's own thread: ends the call if its client does not read.
+  // Now and then, on the front's own thread: ends the call if its client does not read. `now` is of
+  // Clock::Steady.
   virtual void LookAfter(absl::Time) {}
 };
 

@@ -54,7 +54,7 @@ void StreamCall::OnMessage(grpc::ByteBuffer& message) {
   {
     const std::lock_guard<std::mutex> lock(mu_);
     writing_ = true;
-    write_begin_ = absl::Now();
+    write_begin_ = call_.context().clock.Steady();
   }
   call_.CountSent(message);
   message_.Swap(&message);

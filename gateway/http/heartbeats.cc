@@ -5,10 +5,10 @@
 namespace skein {
 
 Heartbeats::Pulse::Pulse(std::string name, const Clock& clock)
-    : name_(std::move(name)), clock_(clock), last_ns_(absl::ToUnixNanos(clock.Now())) {}
+    : name_(std::move(name)), clock_(clock), last_ns_(absl::ToUnixNanos(clock.Steady())) {}
 
 void Heartbeats::Pulse::Beat() {
-  last_ns_.store(absl::ToUnixNanos(clock_.Now()), std::memory_order_relaxed);
+  last_ns_.store(absl::ToUnixNanos(clock_.Steady()), std::memory_order_relaxed);
 }
 
 std::shared_ptr<Heartbeats::Pulse> Heartbeats::Add(const std::string& name) {
@@ -19,7 +19,7 @@ std::shared_ptr<Heartbeats::Pulse> Heartbeats::Add(const std::string& name) {
 }
 
 std::string Heartbeats::Silent(absl::Duration limit) const {
-  const int64_t oldest_ns = absl::ToUnixNanos(clock_.Now() - limit);
+  const int64_t oldest_ns = absl::ToUnixNanos(clock_.Steady() - limit);
   const std::lock_guard<std::mutex> lock(mu_);
   pulses_.remove_if([](const auto& pulse) { return pulse.expired(); });
   for (const auto& weak : pulses_) {

@@ -75,7 +75,7 @@ bool RoutingTable::Update(uint64_t worker, Change change) {
   const std::lock_guard<std::mutex> lock(mu_);
   KnownWorker* known = FindLocked(worker);
   if (known == nullptr) return false;
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = options_.clock->Steady();
   const WorkerState before = known->state(now);
   change(*known);
   return known->state(now) != before;
@@ -114,7 +114,7 @@ absl::StatusOr<PickedWorker> RoutingTable::Pick(const PickRequest& request) {
   if (model.empty()) {
     ASSIGN_OR_RETURN(model, OnlyModel(workers_));
   }
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = options_.clock->Steady();
   Usable usable = UsableLocked(model, request, now);
   // Only a request that shows whether steps work, has not failed yet, and can go on elsewhere.
   if (!usable.in.empty() && !usable.due.empty() && request.avoid.empty() && request.sequences > 0) {
@@ -133,7 +133,7 @@ absl::StatusOr<std::vector<PickedWorker>> RoutingTable::PickAll(const std::strin
   if (model.empty()) {
     ASSIGN_OR_RETURN(model, OnlyModel(workers_));
   }
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = options_.clock->Steady();
   std::vector<PickedWorker> picked;
   for (auto& [number, worker] : workers_) {
     if (!worker.IsReady() || !worker.Serves(model)) continue;
@@ -229,7 +229,7 @@ void RoutingTable::JudgeLocked(KnownWorker& worker, const Call& call, const absl
     options_.metrics->workers.CountRequest(
         worker.address, absl::AsciiStrToLower(absl::StatusCodeToString(outcome.code())));
   }
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = options_.clock->Steady();
   switch (Judge(outcome)) {
     case Verdict::kNothing:
       return;
@@ -280,7 +280,7 @@ std::map<WorkerState, int> RoutingTable::States() const {
   const std::lock_guard<std::mutex> lock(mu_);
   std::map<WorkerState, int> counts;
   for (const WorkerState state : kWorkerStates) counts[state] = 0;
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = options_.clock->Steady();
   for (const auto& [number, worker] : workers_) ++counts[worker.state(now)];
   return counts;
 }

@@ -10,7 +10,6 @@
 
 #include <pthread.h>
 
-#include "absl/time/clock.h"
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -61,6 +60,7 @@ RoutingTableOptions TableOptions(const WorkerPoolOptions& options) {
   table.load_bound = options.load_bound;
   table.ejection = options.ejection;
   table.stall_after = options.silence;
+  table.clock = options.clock;
   table.metrics = options.metrics;
   return table;
 }
@@ -209,13 +209,15 @@ class WorkerPool::Impl {
       lock.unlock();
       Apply(wanted);
       DropUnusedChannels();
-      absl::Time next = absl::Now() + WorkerWatch::kMaxPollWait;
+      const absl::Time now = options_.clock->Steady();
+      absl::Time next = now + WorkerWatch::kMaxPollWait;
       for (const auto& [address, member] : members_) {
-        next = std::min(next, member.watch->Poll(absl::Now()));
+        next = std::min(next, member.watch->Poll(options_.clock->Steady()));
       }
       ShowStates();  // time alone changes them, too
       lock.lock();
-      changed_.wait_until(lock, absl::ToChronoTime(next), [this] { return woken_ || stopping_; });
+      changed_.wait_for(lock, absl::ToChronoNanoseconds(next - now),
+                        [this] { return woken_ || stopping_; });
     }
   }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "common/base/clock.h"
 #include "gateway/metrics.h"
 #include "gateway/routing/ejection.h"
 #include "gateway/routing/known_worker.h"
@@ -40,6 +41,7 @@ struct WorkerPoolOptions {
   double load_bound = 1.25;
   EjectionPolicy ejection;
   uint32_t retry_budget_percent = 20;
+  const Clock* clock = &Clock::Real();
   GatewayMetrics* metrics = nullptr;  // may be null; outlives the pool
   // TLS to the workers; null: plain. The name to expect in their certificates, if it is not the one
   // in their addresses.

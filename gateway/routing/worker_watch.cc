@@ -1,10 +1,10 @@
 #include "gateway/routing/worker_watch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
@@ -134,7 +134,8 @@ void WorkerWatch::Stop() {
 }
 
 void WorkerWatch::AskForModels(const std::shared_ptr<ListCall>& call) {
-  call->context.set_deadline(absl::ToChronoTime(absl::Now() + options_.refresh));
+  call->context.set_deadline(std::chrono::system_clock::now() +
+                             absl::ToChronoMilliseconds(options_.refresh));
   stub_->async()->ListModels(&call->context, &call->request, &call->response,
                              [this, call](const grpc::Status& status) mutable {
                                OnModels(std::move(call), ToAbsl(status));
@@ -147,7 +148,7 @@ void WorkerWatch::OnLoad(const v1::WorkerLoad& load) {
   {
     const std::lock_guard<std::mutex> lock(mu_);
     if (stopping_) return;
-    last_load_ = absl::Now();
+    last_load_ = options_.clock->Steady();
     heartbeats_ = load.heartbeat_ms() > 0;
     first = !connected_;
     connected_ = true;
@@ -175,7 +176,7 @@ void WorkerWatch::OnStreamEnd(std::shared_ptr<LoadStream> stream, const absl::St
     connected_ = false;
     heartbeats_ = false;
     missed_lists_ = 0;
-    next_stream_ = absl::Now() + retry_delay_;
+    next_stream_ = options_.clock->Steady() + retry_delay_;
     retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
   }
   stream.reset();
@@ -189,7 +190,7 @@ void WorkerWatch::OnModels(std::shared_ptr<ListCall> call, const absl::Status& s
     const std::lock_guard<std::mutex> lock(mu_);
     const bool missed = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
     missed_lists_ = missed ? missed_lists_ + 1 : 0;
-    if (missed) next_list_ = absl::Now() + options_.first_retry;
+    if (missed) next_list_ = options_.clock->Steady() + options_.first_retry;
     if (missed_lists_ >= kMaxMissedLists && !stopping_) dead_stream = stream_;
     list_call_.reset();
   }

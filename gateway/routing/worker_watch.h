@@ -36,7 +36,7 @@ class WorkerWatch {
               const WorkerPoolOptions& options, WatchEvents events);
 
   // Starts what is due and returns when to call again at the latest, which is never later than
-  // kMaxPollWait.
+  // kMaxPollWait. All times are of Clock::Steady.
   absl::Time Poll(absl::Time now);
   // Cancels what runs and waits until gRPC has let go of it: no event comes afterwards.
   void Stop();

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "absl/strings/match.h"
-#include "absl/time/clock.h"
 
 #include "common/base/log.h"
 #include "common/base/retry_after.h"
@@ -117,8 +116,8 @@ RunningCall::~RunningCall() {
 
 bool WaitForCalls(absl::Duration timeout) {
   std::unique_lock<std::mutex> lock(Running().mu);
-  return Running().changed.wait_until(lock, absl::ToChronoTime(absl::Now() + timeout),
-                                      [] { return Running().count == 0; });
+  return Running().changed.wait_for(lock, absl::ToChronoNanoseconds(timeout),
+                                    [] { return Running().count == 0; });
 }
 
 }  // namespace skein

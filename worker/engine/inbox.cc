@@ -37,7 +37,7 @@ absl::StatusOr<uint64_t> Inbox::Submit(std::unique_ptr<ActiveRequest> request) {
   places_[id] = {tokens, deadline};
   queue_tokens_ += tokens;
   next_deadline_ = std::min(next_deadline_, deadline);
-  if (unended_++ == 0) last_step_ = clock_.Now();
+  if (unended_++ == 0) last_step_ = clock_.Steady();
   commands_.PushUrgent({.kind = Command::Kind::kSubmit, .id = id, .request = std::move(request)});
   return id;
 }
@@ -141,7 +141,7 @@ LoadSnapshot Inbox::Load() const {
 absl::Duration Inbox::StalledFor() const {
   const std::lock_guard<std::mutex> lock(mu_);
   if (unended_ == 0) return absl::ZeroDuration();
-  return std::max(absl::ZeroDuration(), clock_.Now() - last_step_);
+  return clock_.Steady() - last_step_;
 }
 
 void Inbox::LeftQueue(uint64_t id) {
@@ -169,7 +169,7 @@ void Inbox::Fail() {
 
 void Inbox::StepDone() {
   const std::lock_guard<std::mutex> lock(mu_);
-  last_step_ = clock_.Now();
+  last_step_ = clock_.Steady();
 }
 
 void Inbox::SetPace(absl::Duration per_request) {

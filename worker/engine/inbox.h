@@ -85,7 +85,7 @@ class Inbox {
   absl::Time next_deadline_ = absl::InfiniteFuture();  // no later than those of places_
   absl::Duration per_request_;
   int unended_ = 0;
-  absl::Time last_step_;  // ended then, or before it was nothing to do
+  absl::Time last_step_;  // by Steady; ended then, or before it was nothing to do
   bool draining_ = false;
   bool failed_ = false;
   bool stopped_ = false;

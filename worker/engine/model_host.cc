@@ -94,7 +94,7 @@ absl::string_view ModelStateName(ModelState state) {
 }
 
 ModelHost::ModelHost(Options options)
-    : options_(std::move(options)), last_load_progress_(options_.clock->Now()) {
+    : options_(std::move(options)), last_load_progress_(options_.clock->Steady()) {
   if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.name);
 }
 
@@ -174,7 +174,7 @@ absl::StatusOr<LoadedModel> ModelHost::LoadFiles() {
 
 void ModelHost::NoteLoadProgress() {
   const std::lock_guard<std::mutex> lock(mu_);
-  last_load_progress_ = options_.clock->Now();
+  last_load_progress_ = options_.clock->Steady();
 }
 
 absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) const {
@@ -281,7 +281,7 @@ absl::Duration ModelHost::StalledFor() const {
   {
     const std::lock_guard<std::mutex> lock(mu_);
     if (status_.state == ModelState::kLoading) {
-      return options_.clock->Now() - last_load_progress_;
+      return options_.clock->Steady() - last_load_progress_;
     }
     served = served_;
   }

@@ -169,7 +169,7 @@ class ModelHost {
   std::map<int64_t, Listener> listeners_;  // guarded by mu_
   int64_t next_listener_ = 0;              // guarded by mu_
   bool stopping_ = false;                  // guarded by mu_
-  absl::Time last_load_progress_;          // guarded by mu_
+  absl::Time last_load_progress_;          // guarded by mu_; by Steady
   std::thread loader_;
   std::thread drainer_;  // started under mu_
 };

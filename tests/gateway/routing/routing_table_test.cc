@@ -212,6 +212,9 @@ TEST_F(RoutingTableTest, LeavesOutAWorkerThatKeepsFailingUntilAProbeSucceeds) {
   EXPECT_EQ(Count(WorkerState::kEjected), 1);
   EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);
 
+  clock_.Set(absl::Hours(1));  // no time has passed
+  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);
+  clock_.Set(-absl::Hours(2));
   clock_.Advance(absl::Seconds(5));
   const PickedWorker probe = MustPick({.model = "m"});
   EXPECT_EQ(probe.address, "a");

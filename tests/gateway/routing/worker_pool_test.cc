@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
+#include "tests/testing/fake_clock.h"
 #include "tests/testing/fake_worker.h"
 
 namespace skein {
@@ -114,6 +115,32 @@ TEST(WorkerPoolTest, SpreadsRequestsAndSkipsWorkersThatAreGone) {
   b.Start();
   ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 3; }));
   EXPECT_TRUE(pool.Pick({.model = "fake", .avoid = {a.address(), c.address()}}).ok());
+}
+
+TEST(WorkerPoolTest, SettingTheClockEjectsNobody) {
+  FakeWorker worker("fake");
+  FakeClock clock;
+  MetricsRegistry registry;
+  GatewayMetrics metrics(registry);
+  WorkerPoolOptions options = QuickOptions();
+  options.clock = &clock;
+  options.metrics = &metrics;
+  options.silence = absl::Milliseconds(400);
+  const absl::Duration looked = absl::Milliseconds(600);  // by then the pool has, at least once
+  WorkerPool pool({worker.address()}, options);
+  ASSERT_TRUE(WaitUntil([&] { return NumReady(pool) == 1; }));
+  worker.SetSilent(true);
+  for (const int hours : {1, -3, 1}) {
+    clock.Set(absl::Hours(hours));
+    absl::SleepFor(looked);
+    EXPECT_EQ(NumReady(pool), 1) << hours;
+  }
+  for (int i = 0; i < 10 && NumReady(pool) == 1; ++i) {
+    clock.Advance(absl::Milliseconds(300));
+    absl::SleepFor(looked);
+  }
+  EXPECT_EQ(NumReady(pool), 0);
+  EXPECT_NE(registry.Text().find("ejections_total{reason=\"silence\"} 1"), std::string::npos);
 }
 
 TEST(WorkerPoolTest, ASilentWorkerIsOutUntilItSpeaksAgain) {

@@ -136,6 +136,7 @@ TEST(ModelHostTest, ALoadWithoutProgressIsAStall) {
   options.clock = &clock;
   ModelHost host(std::move(options));
   clock.Advance(absl::Seconds(7));
+  clock.Set(absl::Hours(1));
   EXPECT_EQ(host.StalledFor(), absl::Seconds(7));
   EXPECT_EQ(ReasonOf(host.Find("").status()), "loading");
   ASSERT_TRUE(AdoptFake(host).ok());

@@ -301,6 +301,10 @@ TEST_F(StepLoopLifecycleTest, AStepThatDoesNotComeBackIsAStall) {
   gate_.WaitHeld();
   clock_.Advance(absl::Seconds(10));
   EXPECT_EQ(loop().StalledFor(), absl::Seconds(10));
+  for (const int hours : {1, -2}) {  // which no step took
+    clock_.Set(absl::Hours(hours));
+    EXPECT_EQ(loop().StalledFor(), absl::Seconds(10));
+  }
   gate_.Next();
   EXPECT_EQ(loop().StalledFor(), absl::ZeroDuration());
   clock_.Advance(absl::Seconds(2));
