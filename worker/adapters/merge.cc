@@ -46,7 +46,7 @@ void Multiply(Floats& x, const Floats& w, Floats& out, ParallelFor& threads) {
 }
 
 // W_ab += W_ab T_b + T_b for all rows, block of inputs by block of inputs.
-void MergeInputBlocks(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void MergeInputBlocks(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                       ParallelFor& threads) {
   const int64_t r = module.rank, n = rows.dim(0);
   Floats part(n, r), product(n, r);
@@ -63,7 +63,7 @@ void MergeInputBlocks(const AdapterModule& module, int64_t begin, TensorView<flo
 }
 
 // W_ab += W_ab T_a + T_a: the blocks of a row are rows of one product.
-void MergeOutputBlocks(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void MergeOutputBlocks(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                        ParallelFor& threads) {
   const int64_t r = module.rank, n = rows.dim(0), groups = module.inputs / r;
   SKEIN_CHECK(begin % r == 0 && n % r == 0);
@@ -82,7 +82,7 @@ void MergeOutputBlocks(const AdapterModule& module, int64_t begin, TensorView<fl
 }
 
 // W[m, i] += D[i mod r, m]
-void MergeInputSums(const AdapterModule& module, int64_t begin, TensorView<float> rows) {
+void MergeInputSums(const AdapterModule& module, int64_t begin, const TensorView<float>& rows) {
   std::vector<float> column(module.rank);
   for (int64_t m = 0; m < rows.dim(0); ++m) {
     WeightRow(module.up, (begin + m) % module.up.rows, column.data());
@@ -98,7 +98,7 @@ int64_t MergeChunkRows(const AdapterModule& module) {
   return std::max<int64_t>(1, kChunkRows / module.rank) * module.rank;
 }
 
-void AddLowRankRows(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void AddLowRankRows(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                     ParallelFor& threads) {
   const int64_t n = rows.dim(0);
   Floats up = Widened(module.up, begin, n);
@@ -108,7 +108,7 @@ void AddLowRankRows(const AdapterModule& module, int64_t begin, TensorView<float
   for (int64_t i = 0; i < n * module.inputs; ++i) rows[i] += module.scale * product.values[i];
 }
 
-void MergeRows(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void MergeRows(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                ParallelFor& threads) {
   SKEIN_CHECK(rows.dim(1) == module.inputs);
   if (module.low_rank()) AddLowRankRows(module, begin, rows, threads);

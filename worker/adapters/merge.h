@@ -18,7 +18,7 @@ namespace skein {
 
 // Rows [begin, begin + rows.dim(0)) of W become those of W', in fp32 and in place. `rows` is [n,
 // K]. Blocks of outputs take whole blocks alone: begin and n are multiples of the rank there.
-void MergeRows(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void MergeRows(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                ParallelFor& threads);
 
 // The tensor `name` of the model (with ".weight" and all) under `adapter`: replaced if it says so,
@@ -33,7 +33,7 @@ absl::Status ReadUnderAdapter(const Adapter& adapter, absl::string_view name,
                               const BaseTensors& base, int64_t begin, int64_t count, float* out);
 
 // W + s B A, the same way as MergeRows: what the magnitudes of DoRA belong to.
-void AddLowRankRows(const AdapterModule& module, int64_t begin, TensorView<float> rows,
+void AddLowRankRows(const AdapterModule& module, int64_t begin, const TensorView<float>& rows,
                     ParallelFor& threads);
 
 // Rows that are merged at a time: enough for the products, few enough for the cache's sake.
