@@ -134,6 +134,7 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
                    WatchWorkerCertificates(config.worker_tls(), metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<AccessControl> access, MakeAccess(config, metrics));
   GatewayContext context{workers, metrics, registry, config, Clock::Real(), *access};
+  context.trusted_proxies = ToTrustedProxies(config);
   context.phase = GatewayPhase::kStarting;
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> probe_server,
                    StartProbeServer(config, context));

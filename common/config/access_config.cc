@@ -11,6 +11,7 @@
 
 #include "common/base/status_macros.h"
 #include "common/config/address.h"
+#include "common/config/ip_range.h"
 
 namespace skein {
 namespace {
@@ -62,6 +63,16 @@ absl::Status CheckOrigins(const GatewayConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckProxies(const GatewayConfig& config) {
+  for (const std::string& text : config.trusted_proxy()) {
+    const absl::StatusOr<IpRange> range = IpRange::Parse(text);
+    if (!range.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("trusted_proxy: ", range.status().message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPair(absl::string_view field, const std::string& certificate,
                        const std::string& key) {
   if (certificate.empty() == key.empty()) return absl::OkStatus();
@@ -97,6 +108,7 @@ absl::Status ValidateAccess(const GatewayConfig& config) {
   RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(Validate(config.worker_tls(), "worker_tls"));
   RETURN_IF_ERROR(CheckOrigins(config));
+  RETURN_IF_ERROR(CheckProxies(config));
   if (!config.keys_file().empty() || config.allow_no_keys()) return absl::OkStatus();
   RETURN_IF_ERROR(CheckKeysOrLoopback("listen", config.listen()));
   return CheckKeysOrLoopback("grpc_listen", config.grpc_listen());

@@ -51,6 +51,13 @@ std::vector<Flag> WorkerTlsFlags(GatewayConfig& config) {
   };
 }
 
+absl::Status AddProxies(const std::string& value, GatewayConfig& config) {
+  for (const absl::string_view range : absl::StrSplit(value, ',')) {
+    config.add_trusted_proxy(std::string(range));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AddOrigins(const std::string& value, GatewayConfig& config) {
   for (const absl::string_view origin : absl::StrSplit(value, ',')) {
     config.add_cors_origin(std::string(origin));
@@ -75,7 +82,12 @@ FlagGroup AccessFlags(GatewayConfig& config) {
           return absl::OkStatus();
         }},
        {"cors-origin", "ORIGIN", "let web pages of this origin call; again or with commas, or *",
-        [&](const std::string& v) { return AddOrigins(v, config); }}}};
+        [&](const std::string& v) { return AddOrigins(v, config); }},
+       {"trusted-proxy", "RANGE",
+        "ADDRESS or ADDRESS/BITS of proxies whose X-Forwarded-For says who the\nclient is; again "
+        "or "
+        "with commas (default: none)",
+        [&](const std::string& v) { return AddProxies(v, config); }}}};
   Append(ServerTlsFlags("HTTPS", [&] { return config.mutable_tls(); }), group.flags);
   Append(WorkerTlsFlags(config), group.flags);
   return group;

@@ -128,6 +128,7 @@ absl::StatusOr<GatewayCommandLine> ParseGatewayCommandLine(const std::vector<std
   // Merging would add the entries of both.
   if (!from_flags.worker().empty()) line.config.clear_worker();
   if (!from_flags.cors_origin().empty()) line.config.clear_cors_origin();
+  if (!from_flags.trusted_proxy().empty()) line.config.clear_trusted_proxy();
   line.config.MergeFrom(from_flags);
   return line;
 }

@@ -11,6 +11,7 @@
 #include "gateway/access/access_control.h"
 #include "gateway/http/heartbeats.h"
 #include "gateway/http/http_types.h"
+#include "gateway/http/trusted_proxies.h"
 #include "gateway/metrics.h"
 #include "gateway/routing/worker_pool.h"
 #include "skein/config/v1/gateway.pb.h"
@@ -31,6 +32,7 @@ struct GatewayContext {
   const Clock& clock;
   AccessControl& access;
   std::shared_ptr<Heartbeats> heartbeats = std::make_shared<Heartbeats>();  // of HTTP threads
+  TrustedProxies trusted_proxies = {};
   std::atomic<GatewayPhase> phase = GatewayPhase::kServing;
 };
 

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 
 #include "gateway/http/request_id.h"
 
@@ -14,6 +18,15 @@ std::string Value(const grpc::CallbackServerContext& context, const char* key) {
   return std::string(it->second.data(), it->second.size());
 }
 
+// gRPC writes ipv4:HOST:PORT, or ipv6:%5BHOST%5D:PORT.
+std::string PeerOf(const grpc::CallbackServerContext& context) {
+  std::string peer = absl::StrReplaceAll(context.peer(), {{"%5B", "["}, {"%5D", "]"}});
+  for (const char* kind : {"ipv4:", "ipv6:"}) {
+    if (absl::StartsWith(peer, kind)) return peer.substr(5);
+  }
+  return peer;
+}
+
 absl::Time Deadline(const grpc::CallbackServerContext& context) {
   const std::chrono::system_clock::time_point deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
@@ -21,6 +34,15 @@ absl::Time Deadline(const grpc::CallbackServerContext& context) {
 }
 
 }  // namespace
+
+ClientAddress ClientOf(const grpc::CallbackServerContext& context, const TrustedProxies& trusted) {
+  std::vector<absl::string_view> forwarded_for;
+  const auto [begin, end] = context.client_metadata().equal_range("x-forwarded-for");
+  for (auto it = begin; it != end; ++it) {
+    forwarded_for.emplace_back(it->second.data(), it->second.size());
+  }
+  return trusted.ClientOf(PeerOf(context), forwarded_for);
+}
 
 CallHead ReadCallHead(grpc::CallbackServerContext& context, absl::Time now,
                       absl::Duration max_time) {

@@ -7,6 +7,7 @@
 #include <grpcpp/server_context.h>
 
 #include "common/base/trace_context.h"
+#include "gateway/http/trusted_proxies.h"
 #include "gateway/rpc/inference_client.h"
 
 namespace skein {
@@ -16,6 +17,9 @@ struct CallHead {
   TraceContext trace;         // a span of ours in the client's trace, or in a new one
   std::string authorization;  // as it came, or empty
 };
+
+// Who called: HOST:PORT of the connection, or whom a trusted proxy's x-forwarded-for names.
+ClientAddress ClientOf(const grpc::CallbackServerContext& context, const TrustedProxies& trusted);
 
 // Reads the metadata of a call, and puts x-request-id and traceparent into the answer's initial
 // metadata. What is missing or cannot be passed on is replaced. The deadline is the client's, at

@@ -39,7 +39,7 @@ FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServer
     : front_(front),
       method_(method),
       server_context_(context),
-      client_(context.peer()),
+      client_(ClientOf(context, front.context.trusted_proxies)),
       received_(front.context.clock.Now()),
       head_(ReadCallHead(context, received_,
                          absl::Seconds(front.context.config.limits().request_timeout_s()))) {
@@ -80,7 +80,8 @@ void FrontCall::Ended(const grpc::Status& status, bool client_left) {
     LogAccess({.request_id = head_.options.request_id, .trace = head_.trace, .method = "gRPC"},
               access_->facts(),
               {.status = http_status,
-               .client = client_,
+               .client = client_.client,
+               .proxy = client_.proxy,
                .request_bytes = request_bytes_,
                .response_bytes = response_bytes_,
                .total = total});

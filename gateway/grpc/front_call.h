@@ -55,7 +55,7 @@ class FrontCall {
   Front& front_;
   const RpcMethod& method_;
   grpc::CallbackServerContext& server_context_;  // used by Enter alone
-  const std::string client_;                     // the peer's address, as gRPC writes it
+  const ClientAddress client_;
   const absl::Time received_;
   CallHead head_;  // constant after the constructor
   const std::shared_ptr<AccessRecord> access_ = std::make_shared<AccessRecord>();

@@ -54,10 +54,14 @@ LogLevel AccessLogLevel(const AccessFacts& facts, int status) {
 }
 
 LogFields AccessLogFields(const AccessHead& head, const AccessFacts& facts, const AccessEnd& end) {
-  LogFields fields = {{"request", head.request_id},    {"trace_id", head.trace.trace_id},
-                      {"span_id", head.trace.span_id}, {"client", end.client},
-                      {"method", head.method},         {"route", facts.route},
-                      {"status", end.status}};
+  LogFields fields = {{"request", head.request_id},
+                      {"trace_id", head.trace.trace_id},
+                      {"span_id", head.trace.span_id},
+                      {"client", end.client}};
+  AddIfKnown("proxy", std::string(end.proxy), fields);
+  fields.emplace_back("method", head.method);
+  fields.emplace_back("route", facts.route);
+  fields.emplace_back("status", end.status);
   if (facts.route == "other") {
     AddIfKnown("path", std::string(head.path.substr(0, kMaxPathBytes)), fields);
   }

@@ -24,8 +24,9 @@ struct AccessHead {
 struct AccessEnd {
   int status = 0;  // 499: the client left first
   absl::string_view client = "";
-  uint64_t request_bytes = 0;   // of the body
-  uint64_t response_bytes = 0;  // sent, head included
+  absl::string_view proxy = "";  // that told of the client
+  uint64_t request_bytes = 0;    // of the body
+  uint64_t response_bytes = 0;   // sent, head included
   absl::Duration total =
       absl::ZeroDuration();  // from the request's last byte to the end of the answer
 };

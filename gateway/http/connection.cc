@@ -45,7 +45,7 @@ std::string AddressOf(const asio::ip::tcp::socket& socket) {
 }  // namespace
 
 Connection::Connection(asio::ip::tcp::socket socket, const ConnectionContext& context)
-    : client_(AddressOf(socket)),
+    : peer_(AddressOf(socket)),
       stream_(std::move(socket), context.tls == nullptr ? nullptr : context.tls->current()),
       context_(context),
       signal_(stream_.executor(), Clock::time_point::max()) {}
@@ -367,8 +367,11 @@ void Connection::Report(const HttpRequest& request, int status, bool refused) co
   // What reaches the handler is counted there, by its route.
   if (refused) context_.metrics.CountRequest("other", status, absl::ToDoubleSeconds(total));
   if (!context_.options.access_log) return;
+  const ClientAddress from =
+      context_.options.trusted_proxies.ClientOf(peer_, request.HeadersOf("x-forwarded-for"));
   LogAccess(request, {.status = status,
-                      .client = client_,
+                      .client = from.client,
+                      .proxy = from.proxy,
                       .request_bytes = request.body.size(),
                       .response_bytes = sent_bytes_,
                       .total = total});

@@ -108,7 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Close();
   void Report(const HttpRequest& request, int status, bool refused) const;
 
-  const std::string client_;  // its address, for the access line
+  const std::string peer_;  // its address, for the access line
   ByteStream stream_;
   const ConnectionContext& context_;
   boost::asio::steady_timer signal_;  // never expires; cancelled to wake the answer

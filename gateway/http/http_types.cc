@@ -9,4 +9,12 @@ absl::string_view HttpRequest::Header(absl::string_view name) const {
   return "";
 }
 
+std::vector<absl::string_view> HttpRequest::HeadersOf(absl::string_view name) const {
+  std::vector<absl::string_view> values;
+  for (const auto& [key, value] : headers) {
+    if (key == name) values.push_back(value);
+  }
+  return values;
+}
+
 }  // namespace skein

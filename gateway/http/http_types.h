@@ -34,6 +34,8 @@ struct HttpRequest {
 
   // Value of a header by its lower-case name; empty if absent.
   absl::string_view Header(absl::string_view name) const;
+  // Those of all headers of that name, in their order.
+  std::vector<absl::string_view> HeadersOf(absl::string_view name) const;
 };
 
 struct HttpResponse {

@@ -1,5 +1,11 @@
 #include "gateway/http/server_options.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/check.h"
+
 namespace skein {
 namespace {
 
@@ -18,6 +24,7 @@ HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   options.max_header_bytes = limits.max_header_bytes();
   options.max_connections = static_cast<int>(limits.max_connections());
   options.access_log = config.access_log();
+  options.trusted_proxies = ToTrustedProxies(config);
   options.idle_timeout = absl::Seconds(limits.idle_timeout_s());
   options.read_timeout = absl::Seconds(limits.read_timeout_s());
   options.write_timeout = absl::Seconds(limits.write_timeout_s());
@@ -33,6 +40,16 @@ HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config) 
   options.max_connections = kMaxProbeConnections;
   options.max_body_bytes = kMaxProbeBodyBytes;
   return options;
+}
+
+TrustedProxies ToTrustedProxies(const config::v1::GatewayConfig& config) {
+  std::vector<IpRange> ranges;
+  for (const std::string& text : config.trusted_proxy()) {
+    const absl::StatusOr<IpRange> range = IpRange::Parse(text);
+    SKEIN_CHECK(range.ok());  // the configuration has been validated
+    ranges.push_back(*range);
+  }
+  return TrustedProxies(std::move(ranges));
 }
 
 }  // namespace skein

@@ -12,6 +12,7 @@
 
 #include "gateway/http/heartbeats.h"
 #include "gateway/http/http_types.h"
+#include "gateway/http/trusted_proxies.h"
 #include "skein/config/v1/gateway.pb.h"
 
 namespace skein {
@@ -33,6 +34,7 @@ struct HttpServerOptions {
   uint32_t max_header_bytes = 16 << 10;
   int max_connections = 10000;
   bool access_log = true;  // a log line for each request
+  TrustedProxies trusted_proxies;
   // An event stream that its client is so far behind of has no room: its source waits.
   size_t max_unsent_bytes = 64 << 10;
 
@@ -47,5 +49,6 @@ struct HttpServerOptions {
 // for probes and metrics.
 HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config);
 HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config);
+TrustedProxies ToTrustedProxies(const config::v1::GatewayConfig& config);
 
 }  // namespace skein

@@ -48,6 +48,12 @@ test('gateways look for the workers of every model, and for those that values ad
   assert.deepEqual(sources, [...expected, '10.0.0.5:50051', 'file:/etc/more/workers']);
 });
 
+test('proxies that values name are trusted, and no others', () => {
+  const proxies = (set) => [...only(named(set), 'r-skein-gateway').matchAll(/^trusted_proxy: "(.*)"$/gm)].map(([, range]) => range);
+  assert.deepEqual(proxies('everything'), ['10.244.3.0/24', 'fd00::/8']);
+  assert.deepEqual(proxies('minimal'), []);
+});
+
 test('workers have as many threads as their limit has cores', () => {
   const threads = (cpu) => only(named('minimal'), 'r-skein-worker-demo', '--set-string', `worker.resources.limits.cpu=${cpu}`).match(/threads: (\d+)/)[1];
   assert.deepEqual(['4', '3500m', '100m', '2.5'].map(threads), ['4', '4', '1', '3']);

@@ -4,7 +4,7 @@ import {repository} from './paths.mjs';
 
 // What the chart itself sets.
 const settled = {
-  GatewayConfig: ['listen', 'worker', 'grpc_listen', 'metrics_listen', 'keys_file', 'allow_no_keys', 'tls', 'worker_tls'],
+  GatewayConfig: ['listen', 'worker', 'grpc_listen', 'metrics_listen', 'keys_file', 'allow_no_keys', 'tls', 'worker_tls', 'trusted_proxy'],
   WorkerConfig: ['listen', 'metrics_listen', 'health_listen', 'tls'],
   ModelConfig: ['path', 'name'],
   EngineConfig: ['cache_dir'],

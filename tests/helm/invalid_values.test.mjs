@@ -75,6 +75,7 @@ const cases = [
   ['KEDA without Prometheus', 'models.demo.autoscaling.type=keda', 'models.demo.autoscaling.keda.serverAddress: empty, expected the address of Prometheus'],
   ['mutual TLS without certificates', 'mutualTls.enabled=true', 'mutualTls.worker.existingSecret: empty, expected the name of a Secret with tls.crt, tls.key and ca.crt'],
   ['an ingress without hosts', 'gateway.ingress.enabled=true', 'gateway.ingress.hosts: empty, expected at least one host'],
+  ['a proxy by name', 'gateway.trustedProxies={ingress}', "gateway.trustedProxies.0: Does not match pattern '^[0-9A-Fa-f.:]+", "at '/gateway/trustedProxies/0': 'ingress' does not match pattern"],
   ['a route without a Gateway', 'gateway.httpRoute.enabled=true', 'gateway.httpRoute.parentRefs: empty, expected the Gateway'],
   ['a route of gRPC without gRPC', 'gateway.grpcRoute.enabled=true', 'gateway.grpcRoute.enabled: true, expected gateway.grpc.enabled with it'],
 ];

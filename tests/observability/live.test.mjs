@@ -165,6 +165,16 @@ test('a request can be followed by its ids through the JSON logs of both process
   assert.ok(!JSON.stringify(skein.gateway.log.concat(skein.workers[0].log)).includes('secret words'));
 });
 
+test('the access line names the client that a trusted proxy tells of, whatever the client itself has claimed', async () => {
+  const headers = { 'x-request-id': 'from-afar', 'x-forwarded-for': '198.51.100.1, 203.0.113.7' };
+  const answer = await skein.ask('/v1/models', { headers });
+  assert.equal(answer.status, 200);
+  const find = () => skein.gateway.log.map((line) => JSON.parse(line)).find(({ request }) => request === 'from-afar');
+  for (let i = 0; i < 100 && !find(); ++i) await sleep(50);
+  assert.equal(find().client, '203.0.113.7');
+  assert.match(find().proxy, /^127\.0\.0\.1:\d+$/);
+});
+
 test('each line of the JSON logs is an object with time, level and event', () => {
   for (const line of [...skein.gateway.log, ...skein.workers[0].log]) {
     const { time, level, event } = JSON.parse(line);

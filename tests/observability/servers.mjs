@@ -39,6 +39,7 @@ async function startGateway(folder, workers) {
   write(folder, 'keys.txtpb', keyEntry('test', '') + keyEntry('few', 'requests_per_minute: 1'));
   const config = write(folder, 'gateway.txtpb', `
     listen: "127.0.0.1:0" metrics_listen: "127.0.0.1:0" log_format: "json" threads: 1 routing { silence_ms: 1500 }
+    trusted_proxy: "127.0.0.0/8"
     ${workers.map((worker) => `worker: "${worker.address('listening')}"`).join(' ')}
     keys_file: "${folder}/keys.txtpb"
     tls { certificate: "${folder}/certificate.pem" key: "${folder}/key.pem" }

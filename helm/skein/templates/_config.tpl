@@ -61,6 +61,7 @@
 {{- if $g.grpc.enabled }}{{ $_ := set $config "grpc_listen" (printf "%s:%v" .Values.bindAddress $ports.gatewayGrpc) }}{{ end -}}
 {{- if $g.keys.existingSecret }}{{ $_ := set $config "keys_file" (printf "/etc/skein/keys/%s" $g.keys.key) }}{{ end -}}
 {{- if $g.allowNoKeys }}{{ $_ := set $config "allow_no_keys" true }}{{ end -}}
+{{- with $g.trustedProxies }}{{ $_ := set $config "trusted_proxy" . }}{{ end -}}
 {{- with $g.tls -}}
 {{- if .existingSecret -}}
 {{- $tls := dict "certificate" (printf "/etc/skein/tls/%s" .certificate) "key" (printf "/etc/skein/tls/%s" .key) -}}

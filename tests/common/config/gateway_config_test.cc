@@ -136,6 +136,9 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"cors_origin: 'example.org'", "cors_origin: \"example.org\", expected"},
            Case{"cors_origin: 'https://example.org/'", "cors_origin: "},
            Case{"cors_origin: 'https://*.example.org'", "cors_origin: "},
+           Case{"trusted_proxy: '10.0.0/8'", "trusted_proxy: \"10.0.0/8\" is no range"},
+           Case{"trusted_proxy: '10.0.0.0/8' trusted_proxy: '::/0'",
+                "trusted_proxy: \"::/0\" holds every address"},
            Case{"cors_origin: ''", "cors_origin: \"\""},
            Case{"limits { max_body_bytes: 10 }", "limits.max_body_bytes: 10"},
            Case{"limits { max_header_bytes: 10 }", "limits.max_header_bytes: 10"},
@@ -172,7 +175,7 @@ TEST(GatewayConfigTest, TlsAndOriginsThatMakeSensePass) {
        {"tls { certificate: 'a' key: 'b' }", "tls { certificate: 'a' key: 'b' client_ca: 'c' }",
         "worker_tls { ca: 'a' }", "worker_tls { ca: 'a' certificate: 'b' key: 'c' }",
         "cors_origin: '*'", "cors_origin: 'https://a.b' cors_origin: 'http://localhost:3000'",
-        "cors_origin: 'tauri://localhost'"}) {
+        "cors_origin: 'tauri://localhost'", "trusted_proxy: '10.0.0.0/8' trusted_proxy: '::1'"}) {
     EXPECT_TRUE(Validate(Config(text)).ok()) << Validate(Config(text));
   }
 }

@@ -35,15 +35,33 @@ TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
 }
 
 TEST(GatewayFlagsTest, SetsWhoMayCallAndHow) {
-  const auto line = ParseGatewayCommandLine(
-      {"--keys", "k", "--allow-no-keys", "--cors-origin", "https://a,https://b",
-       "--tls-certificate", "c", "--tls-key", "d", "--tls-client-ca", "e", "--worker-ca", "f",
-       "--worker-certificate", "g", "--worker-key", "h", "--worker-server-name", "i"});
+  const auto line = ParseGatewayCommandLine({"--keys",
+                                             "k",
+                                             "--allow-no-keys",
+                                             "--cors-origin",
+                                             "https://a,https://b",
+                                             "--trusted-proxy",
+                                             "10.0.0.0/8,::1",
+                                             "--tls-certificate",
+                                             "c",
+                                             "--tls-key",
+                                             "d",
+                                             "--tls-client-ca",
+                                             "e",
+                                             "--worker-ca",
+                                             "f",
+                                             "--worker-certificate",
+                                             "g",
+                                             "--worker-key",
+                                             "h",
+                                             "--worker-server-name",
+                                             "i"});
   ASSERT_TRUE(line.ok()) << line.status();
   const auto& config = line->config;
   EXPECT_EQ(config.keys_file(), "k");
   EXPECT_TRUE(config.allow_no_keys());
   EXPECT_THAT(config.cors_origin(), ElementsAre("https://a", "https://b"));
+  EXPECT_THAT(config.trusted_proxy(), ElementsAre("10.0.0.0/8", "::1"));
   EXPECT_EQ(config.tls().certificate() + config.tls().key() + config.tls().client_ca(), "cde");
   EXPECT_EQ(config.worker_tls().ca() + config.worker_tls().certificate(), "fg");
   EXPECT_EQ(config.worker_tls().key() + config.worker_tls().server_name(), "hi");
@@ -98,6 +116,7 @@ TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
                            "--keys FILE",
                            "--allow-no-keys",
                            "--cors-origin ORIGIN",
+                           "--trusted-proxy RANGE",
                            "--tls-certificate FILE",
                            "--tls-key FILE",
                            "--tls-client-ca FILE",

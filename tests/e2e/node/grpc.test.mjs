@@ -69,6 +69,18 @@ test('text and tokens are changed into each other', async () => {
   assert.equal(text, 'What is 1 + 1?');
 });
 
+test('the access line names the client that a trusted proxy tells of, whatever the client itself has claimed', async () => {
+  const metadata = new grpc.Metadata();
+  metadata.set('x-request-id', 'from-afar');
+  metadata.set('x-forwarded-for', '198.51.100.1, 203.0.113.7');
+  await new Promise((resolve, reject) => {
+    inference.Tokenize({model, prompt: {text: '1'}}, metadata, (error) => (error ? reject(error) : resolve()));
+  });
+  const find = () => servers.gatewayLog.find((line) => line.includes('request=from-afar '));
+  await until('the access line', async () => find());
+  assert.match(find(), / client=203\.0\.113\.7 proxy="?127\.0\.0\.1:\d+"? method=gRPC /);
+});
+
 test('a cancelled generation frees its slot', async () => {
   const call = inference.Generate(endless);
   const ended = new Promise((resolve) => call.on('error', resolve));

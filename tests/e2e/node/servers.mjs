@@ -17,7 +17,8 @@ export async function startServers() {
   );
   const gateway = await start(
     SKEIN_GATEWAY,
-    ['--worker', worker.address('listening'), '--listen', '127.0.0.1:0', '--grpc-listen', '127.0.0.1:0'],
+    ['--worker', worker.address('listening'), '--listen', '127.0.0.1:0', '--grpc-listen', '127.0.0.1:0',
+      '--trusted-proxy', '127.0.0.1'],
     ['listening', 'grpc listening'],
   );
   const url = `http://${gateway.address('listening')}`;
@@ -25,6 +26,7 @@ export async function startServers() {
   const metricsUrl = `http://${worker.address('metrics listening')}/metrics`;
   return {
     url,
+    gatewayLog: gateway.log,
     grpcAddress: gateway.address('grpc listening'),
     client: new OpenAI({baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0}),
     gauge: async (name) => {

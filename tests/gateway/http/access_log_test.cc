@@ -53,6 +53,12 @@ TEST(AccessLogTest, WhatIsUnknownIsLeftOutAndForeignPathsAreCut) {
                 std::string(255, 'a') + " total_ms=1 request_bytes=0 response_bytes=0");
 }
 
+TEST(AccessLogTest, AProxyThatToldOfTheClientIsNamed) {
+  const std::string line =
+      Line(ChatRequest(), {.status = 200, .client = "203.0.113.7", .proxy = "10.0.0.1:5"});
+  EXPECT_NE(line.find(" client=203.0.113.7 proxy=10.0.0.1:5 method="), std::string::npos) << line;
+}
+
 TEST(AccessLogTest, AFailedGenerationIsNamed) {
   const HttpRequest request = ChatRequest();
   request.access->Update([](AccessFacts& facts) { facts.error = "unavailable"; });

@@ -16,7 +16,9 @@ TEST(ServerOptionsTest, TakesOverTheConfiguration) {
   config.mutable_limits()->set_read_timeout_s(14);
   config.mutable_limits()->set_write_timeout_s(15);
   config.mutable_limits()->set_keep_alive_ms(16);
+  config.add_trusted_proxy("10.0.0.0/8");
   const HttpServerOptions options = ToServerOptions(config);
+  EXPECT_EQ(options.trusted_proxies.ClientOf("10.0.0.1:5", {"192.0.2.1"}).client, "192.0.2.1");
   EXPECT_EQ(options.listen, "h:1");
   EXPECT_EQ(options.threads, 3);
   EXPECT_EQ(options.max_body_bytes, 10u);
