@@ -10,7 +10,7 @@ import {programs} from './pods.mjs';
 const configurations = ({file}, ...args) =>
   ofKind(render(4, file, ...args), 'ConfigMap')
     .flatMap(({metadata, data}) => Object.entries(data).map(([name, text]) => ({name: metadata.name, file: name, text})))
-    .filter(({file: name}) => name.endsWith('.txtpb'));
+    .filter(({file: name}) => ['gateway.txtpb', 'worker.txtpb'].includes(name));
 
 // Runs the program on the text; {status, stderr}.
 function check({file, text}) {
@@ -52,6 +52,15 @@ test('proxies that values name are trusted, and no others', () => {
   const proxies = (set) => [...only(named(set), 'r-skein-gateway').matchAll(/^trusted_proxy: "(.*)"$/gm)].map(([, range]) => range);
   assert.deepEqual(proxies('everything'), ['10.244.3.0/24', 'fd00::/8']);
   assert.deepEqual(proxies('minimal'), []);
+});
+
+test('workers are told of the registry that values describe', () => {
+  const registry = (set, model) => only(named(set), `r-skein-worker-${model}`).match(/^registry \{\n((?: .*\n)+)\}/m)?.[1].trim().split(/\n */);
+  assert.deepEqual(registry('secured', 'demo'),
+    ['kept: "/var/lib/skein/registry.txtpb"', 'manifest: "/etc/skein/config/registry.txtpb"', 'root: "/states"']);
+  assert.deepEqual(registry('everything', 'fetched'),
+    ['kept: "/var/lib/kept/registry.txtpb"', 'manifest: "/models/fetched/registry.txtpb"', 'root: "/srv/states"']);
+  assert.equal(registry('minimal', 'demo'), undefined);
 });
 
 test('workers have as many threads as their limit has cores', () => {

@@ -8,6 +8,7 @@ const settled = {
   WorkerConfig: ['listen', 'metrics_listen', 'health_listen', 'tls'],
   ModelConfig: ['path', 'name'],
   EngineConfig: ['cache_dir'],
+  RegistryConfig: ['root', 'manifest', 'kept'],
 };
 const roots = ['GatewayConfig', 'WorkerConfig'];
 

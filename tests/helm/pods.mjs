@@ -46,7 +46,8 @@ export class Pods {
     const listeners = container.ports.map(({containerPort}) => containerPort);
     const here = Object.fromEntries(listeners.map((port) => [`0.0.0.0:${port}"`, '127.0.0.1:0"']));
     const {data} = find(manifests, 'ConfigMap', name);
-    const config = Object.entries(data).map(([file, text]) => [file, replaceAll(text, {...here, ...places})]);
+    const own = {'/etc/skein/config': `${this.folder}/${name}`};
+    const config = Object.entries(data).map(([file, text]) => [file, replaceAll(text, {...here, ...own, ...places})]);
     const folder = this.mount(name, Object.fromEntries(config));
     const args = container.args.map((arg) => arg.replace('/etc/skein/config', folder));
     const wanted = Object.fromEntries(listeners.map((port) => [events[container.name][port], port]));

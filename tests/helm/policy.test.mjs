@@ -192,6 +192,39 @@ test('workers on GPUs may write where they keep their measurements, and nowhere 
   assert.deepEqual(look('hybrid-7b', '--set', 'models.hybrid-7b.gpu.count=0'), {writable: [], folder: undefined, volume: undefined});
 });
 
+test('the registry has its files, and a place for what clients register', () => {
+  const look = (set, kind, name) => {
+    const manifests = render(4, valueSets.find((each) => each.name === set).file);
+    const {spec} = find(manifests, kind, name);
+    const ours = ({name: volume}) => ['states', 'kept'].includes(volume);
+    return {
+      mounts: spec.template.spec.containers[0].volumeMounts.filter(ours),
+      volumes: spec.template.spec.volumes.filter(ours),
+      claims: (spec.volumeClaimTemplates ?? []).map(({metadata}) => metadata.name),
+    };
+  };
+  assert.deepEqual(look('secured', 'Deployment', 'r-skein-worker-demo'), {
+    mounts: [{name: 'states', mountPath: '/states', readOnly: true}, {name: 'kept', mountPath: '/var/lib/skein'}],
+    volumes: [{name: 'states', persistentVolumeClaim: {claimName: 'states', readOnly: true}}, {name: 'kept', emptyDir: {sizeLimit: '64Mi'}}],
+    claims: [],
+  });
+  assert.deepEqual(look('everything', 'StatefulSet', 'r-skein-worker-fetched'), {
+    mounts: [{name: 'states', mountPath: '/srv/states', readOnly: true, subPath: 'tuned'}, {name: 'kept', mountPath: '/var/lib/kept'}],
+    volumes: [{name: 'states', image: {reference: 'registry.example.com/states:1'}}],
+    claims: ['kept', 'model'],
+  });
+});
+
+test('a changed manifest of states replaces the pods', () => {
+  const {file} = valueSets.find(({name}) => name === 'secured');
+  const checksum = (...args) =>
+    find(render(4, file, ...args), 'Deployment', 'r-skein-worker-demo').spec.template.metadata.annotations['checksum/config'];
+  assert.notEqual(checksum(), checksum('--set', 'models.demo.registry.manifest='));
+  const other = 'models.demo.registry.manifest=state { name: "other" path: "/states/other.pth" }';
+  assert.notEqual(checksum(), checksum('--set', other));
+  assert.equal(checksum('--set', other), checksum('--set', other));
+});
+
 test('a changed configuration changes the checksum of its own pods alone', () => {
   const {file} = valueSets.find(({name}) => name === 'gpu');
   const checksums = (...args) =>

@@ -128,7 +128,11 @@ function mountSecrets(pods) {
       '/etc/skein/tls': pods.mount('server', server),
       '/etc/skein/worker-tls': pods.mount('client', client),
     },
-    worker: {'/etc/skein/tls': pods.mount('worker', worker)},
+    worker: {
+      '/etc/skein/tls': pods.mount('worker', worker),
+      '"/states"': `"${pods.mount('states', {})}"`,
+      '/var/lib/skein': pods.mount('kept', {}),
+    },
   };
 }
 
@@ -145,5 +149,8 @@ test('secured: pods serve those who have a key, over TLS, and workers only the g
       assert.equal(await grpcStatus(gateway.addresses[8081], ca, {}), '16');
       const direct = spawnSync(programs.worker, ['--health-check', worker.addresses[50051]], {encoding: 'utf8'});
       assert.notEqual(direct.status, 0);
+      const metrics = await (await fetch(`http://${worker.addresses[9091]}/metrics`)).text();
+      assert.match(metrics, /^skein_worker_registry_entries\{kind="state",model="demo"\} 2$/m);
+      assert.match(metrics, /^skein_worker_registry_entries\{kind="mixture",model="demo"\} 1$/m);
     },
   ));

@@ -98,6 +98,14 @@
     "metrics_listen" (printf "%s:%v" $bind $ports.metrics)
     "model" (dict "path" $path "name" ($w.name | default .key))
     "engine" $engine -}}
+{{- $registry := dict -}}
+{{- if $w.registry.manifest }}{{ $_ := set $registry "manifest" "/etc/skein/config/registry.txtpb" }}{{ end -}}
+{{- with $w.registry.manifestFile -}}
+{{- $_ := set $registry "manifest" (ternary . (printf "%s/%s" $w.volume.mountPath .) (hasPrefix "/" .)) -}}
+{{- end -}}
+{{- if $w.registry.files.source }}{{ $_ := set $registry "root" (list $w.registry.files.mountPath) }}{{ end -}}
+{{- if $w.registry.kept.enabled }}{{ $_ := set $registry "kept" (printf "%s/registry.txtpb" $w.registry.kept.mountPath) }}{{ end -}}
+{{- with $registry }}{{ $_ := set $config "registry" . }}{{ end -}}
 {{- if .root.Values.mutualTls.enabled -}}
 {{- $_ := set $config "health_listen" (printf "%s:%v" $bind $ports.workerHealth) -}}
 {{- $_ := set $config "tls" (dict

@@ -77,6 +77,15 @@
 {{- if gt (len $w.cache.source) 1 -}}
 {{- $errors = append $errors (printf "%s.cache.source: %d kinds of volumes, expected one" $path (len $w.cache.source)) -}}
 {{- end -}}
+{{- if gt (len $w.registry.files.source) 1 -}}
+{{- $errors = append $errors (printf "%s.registry.files.source: %d kinds of volumes, expected one" $path (len $w.registry.files.source)) -}}
+{{- end -}}
+{{- if and $w.registry.manifest $w.registry.manifestFile -}}
+{{- $errors = append $errors (printf "%s.registry.manifestFile: expected none with manifest" $path) -}}
+{{- end -}}
+{{- if and $w.registry.kept.enabled $w.registry.kept.claimTemplate (ne $w.kind "StatefulSet") -}}
+{{- $errors = append $errors (printf "%s.registry.kept.claimTemplate: expected kind: StatefulSet with it" $path) -}}
+{{- end -}}
 {{- if and (eq $w.autoscaling.type "keda") (not $w.autoscaling.keda.serverAddress) -}}
 {{- $errors = append $errors (printf "%s.autoscaling.keda.serverAddress: empty, expected the address of Prometheus" $path) -}}
 {{- end -}}

@@ -46,6 +46,19 @@
     {{- if gt (int $w.gpu.count) 0 }}
     - {name: cache, mountPath: {{ $w.cache.mountPath }}}
     {{- end }}
+    {{- with $w.registry.files }}
+    {{- if .source }}
+    - name: states
+      mountPath: {{ .mountPath }}
+      readOnly: true
+      {{- with .subPath }}
+      subPath: {{ . }}
+      {{- end }}
+    {{- end }}
+    {{- end }}
+    {{- if $w.registry.kept.enabled }}
+    - {name: kept, mountPath: {{ $w.registry.kept.mountPath }}}
+    {{- end }}
     {{- if .root.Values.mutualTls.enabled }}
     - {name: tls, mountPath: /etc/skein/tls, readOnly: true}
     {{- end }}
@@ -87,6 +100,14 @@
 {{- if .worker.fetch.image }}
 - name: fetch-tmp
   emptyDir: {}
+{{- end }}
+{{- with .worker.registry.files.source }}
+- name: states
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if and .worker.registry.kept.enabled (not .worker.registry.kept.claimTemplate) }}
+- name: kept
+  emptyDir: {sizeLimit: 64Mi}
 {{- end }}
 {{- if gt (int .worker.gpu.count) 0 }}
 - name: cache
