@@ -1,6 +1,7 @@
 // The files of deploy/prometheus and deploy/grafana by themselves: valid, tested, and about metrics that exist.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import test from 'node:test';
 
 import { dashboards, documentedMetrics, panelExpressions, path, read, runbookAnchors, variableExpressions } from './deploy.mjs';
@@ -62,6 +63,21 @@ test('dashboards can be imported: own ids, a data source to choose, a unit and a
       assert.ok(panel.targets.every(({ legendFormat }) => legendFormat), where);
     }
   }
+});
+
+// Of the programs' sources: the first argument of LogInfo("...") and its like, which may be in several pieces.
+function loggedEvents() {
+  const filesOf = (folder) => readdirSync(path(folder), { recursive: true }).map((name) => `${folder}/${name}`);
+  const files = ['common', 'gateway', 'kernels', 'worker'].flatMap(filesOf).filter((name) => /\.(cc|cu)$/.test(name));
+  const text = files.map(read).join('\n');
+  return all(text, /\bLog(?:Debug|Info|Warning|Error)\(\s*((?:"[^"]*"\s*)+)[,)]/g).map((pieces) => all(pieces, /"([^"]*)"/g).join(''));
+}
+
+test('every event of the logs is documented', () => {
+  const events = new Set(loggedEvents());
+  assert.ok(events.size > 50, `${events.size}`);
+  const table = read('docs/operations.md').split('### Every event')[1];
+  assert.deepEqual([...events].filter((event) => !table.includes(`\`${event}\``)), []);
 });
 
 test('every metric in dashboards is documented or recorded', () => {
