@@ -46,6 +46,27 @@ absl::StatusOr<RequestFacts> ReadModel(const grpc::ByteBuffer& bytes) {
   return facts;
 }
 
+// A change of the entry `name`: keys with a list of adapters change what is on it.
+template <typename Request>
+absl::StatusOr<RequestFacts> ReadChange(const grpc::ByteBuffer& bytes) {
+  ASSIGN_OR_RETURN(const Request request, ParseBytes<Request>(bytes));
+  RequestFacts facts;
+  facts.pick.model = request.model();
+  facts.pick.sequences = 0;
+  facts.pick.entries = {request.name()};
+  return facts;
+}
+
+// Of what a mixture is made, too: who may not use a state must not give it another name.
+absl::StatusOr<RequestFacts> ReadMixture(const grpc::ByteBuffer& bytes) {
+  ASSIGN_OR_RETURN(RequestFacts facts, ReadChange<v1::DefineMixtureRequest>(bytes));
+  ASSIGN_OR_RETURN(const auto request, ParseBytes<v1::DefineMixtureRequest>(bytes));
+  for (const v1::StateWeight& state : request.mix().states()) {
+    if (!state.name().empty()) facts.pick.entries.push_back(state.name());
+  }
+  return facts;
+}
+
 }  // namespace
 
 const RpcMethod kGenerate{"/skein.v1.InferenceService/Generate", Role::kInference, ReadGenerate};
@@ -57,13 +78,14 @@ const RpcMethod kDetokenize{"/skein.v1.InferenceService/Detokenize", Role::kInfe
                             ReadModel<v1::DetokenizeRequest>};
 
 const RpcMethod kLoadState{"/skein.v1.RegistryService/LoadState", Role::kAdmin,
-                           ReadModel<v1::LoadStateRequest>};
+                           ReadChange<v1::LoadStateRequest>};
 const RpcMethod kDefineMixture{"/skein.v1.RegistryService/DefineMixture", Role::kAdmin,
-                               ReadModel<v1::DefineMixtureRequest>};
+                               ReadMixture};
 const RpcMethod kLoadAdapter{"/skein.v1.RegistryService/LoadAdapter", Role::kAdmin,
-                             ReadModel<v1::LoadAdapterRequest>};
+                             ReadChange<v1::LoadAdapterRequest>};
 const RpcMethod kRemove{"/skein.v1.RegistryService/Remove", Role::kAdmin,
-                        ReadModel<v1::RemoveRequest>};
+                        ReadChange<v1::RemoveRequest>};
+// Clients see by it what they may ask for.
 const RpcMethod kList{"/skein.v1.RegistryService/List", Role::kInference,
                       ReadModel<v1::ListRequest>};
 

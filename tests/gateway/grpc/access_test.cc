@@ -116,6 +116,56 @@ TEST_F(GrpcAccessTest, AKeyMayBeForSomeModelsOnly) {
   EXPECT_TRUE(GenerateWith("beta").status.ok());
 }
 
+TEST_F(GrpcAccessTest, AKeyChangesTheEntriesOfItsListOnly) {
+  SetKeys(TestKey("alpha", "role: 'admin' adapter: 'poet*'") + TestKey("beta", "role: 'admin'"));
+  const auto registry = v1::RegistryService::NewStub(channel());
+  const auto codes = [&](const std::string& key, const std::string& name, const std::string& part) {
+    std::vector<grpc::StatusCode> found;
+    const auto with_key = [&](auto call) {
+      grpc::ClientContext context;
+      UseKey(key, context);
+      found.push_back(call(context).error_code());
+    };
+    v1::Entry entry;
+    with_key([&](grpc::ClientContext& context) {
+      v1::LoadStateRequest request;
+      request.set_model("fake");
+      request.set_name(name);
+      return registry->LoadState(&context, request, &entry);
+    });
+    with_key([&](grpc::ClientContext& context) {
+      v1::LoadAdapterRequest request;
+      request.set_model("fake");
+      request.set_name(name);
+      return registry->LoadAdapter(&context, request, &entry);
+    });
+    with_key([&](grpc::ClientContext& context) {
+      v1::DefineMixtureRequest request;
+      request.set_model("fake");
+      request.set_name(name);
+      request.mutable_mix()->add_states()->set_name(part);
+      request.mutable_mix()->add_states();  // zeros, which everybody may use
+      return registry->DefineMixture(&context, request, &entry);
+    });
+    with_key([&](grpc::ClientContext& context) {
+      v1::RemoveRequest request;
+      request.set_model("fake");
+      request.set_name(name);
+      v1::RemoveResponse response;
+      return registry->Remove(&context, request, &response);
+    });
+    return found;
+  };
+  constexpr auto kRefused = grpc::StatusCode::PERMISSION_DENIED;
+  constexpr auto kPassedOn = grpc::StatusCode::UNIMPLEMENTED;  // to workers without a registry
+  using Codes = std::vector<grpc::StatusCode>;
+  EXPECT_EQ(codes("alpha", "poet-2", "poet"), Codes(4, kPassedOn));
+  EXPECT_EQ(codes("alpha", "baker", "poet"), Codes(4, kRefused));
+  EXPECT_EQ(codes("alpha", "", "poet"), Codes(4, kRefused));
+  EXPECT_EQ(codes("alpha", "poet", "baker"), Codes({kPassedOn, kPassedOn, kRefused, kPassedOn}));
+  EXPECT_EQ(codes("beta", "baker", "any"), Codes(4, kPassedOn));
+}
+
 TEST_F(GrpcAccessTest, RequestsPerMinuteAreLimited) {
   SetKeys(TestKey("alpha", "role: 'inference' requests_per_minute: 1"));
   EXPECT_TRUE(GenerateWith("alpha").status.ok());
