@@ -22,7 +22,7 @@ constexpr int kTeamRows = 64;
 constexpr int kRows = kTeams * kTeamRows;
 constexpr int kTokens = 128;
 constexpr int kStages = 2;
-constexpr int kCopyRegisters = 56, kMultiplyRegisters = 224;
+[[maybe_unused]] constexpr int kCopyRegisters = 56, kMultiplyRegisters = 224;
 
 // 64 elements of kRows or kTokens rows, 128-byte swizzled.
 constexpr int kPanelElements = 64;
@@ -36,7 +36,7 @@ constexpr int kAlignment = 1024;
 template <int kN>
 constexpr int kSharedBytes = kAlignment + (1 + 2 * kStages) * kPlaneBytes<kN> + 4 * kStages * 8;
 
-__device__ inline uint32_t ChunkOffset(int row, int chunk) {
+[[maybe_unused]] __device__ inline uint32_t ChunkOffset(int row, int chunk) {
   return chunk / 8 * kPanelBytes + row * 128 + ((chunk % 8 ^ row % 8) << 4);
 }
 
