@@ -26,7 +26,7 @@ TEST(CommandsTest, AnswersWithStatusAndText) {
   };
   for (const Case& c : {
            Case{{}, 2, "", "usage: skein-eval COMMAND"},
-           Case{{"--help"}, 0, "make-model   write a model", ""},
+           Case{{"--help"}, 0, "make-model  write a model", ""},
            Case{{"fly"}, 2, "", "no command \"fly\""},
            Case{{"make-model", "--help"}, 0, "hybrid-8B    hybrid 36 layers of 4096", ""},
            Case{{"make-model"}, 2, "", "--shape and --out are needed"},
