@@ -9,8 +9,9 @@ namespace skein {
 StateMix ConvertMix(const v1::StateMix& from) {
   StateMix to;
   to.keep_sum = from.keep_sum();
-  for (const v1::StateWeight& part : from.states())
+  for (const v1::StateWeight& part : from.states()) {
     to.parts.push_back({part.name(), part.weight()});
+  }
   return to;
 }
 

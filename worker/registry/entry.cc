@@ -40,7 +40,7 @@ absl::Status CheckDefaults(const SamplingDefaults& defaults) {
   params.temperature = defaults.temperature.value_or(params.temperature);
   params.top_p = defaults.top_p.value_or(params.top_p);
   const absl::Status status = params.Validate(/*vocab_size=*/0);
-  if (status.ok()) return status;
+  if (status.ok()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("defaults.", status.message()));
 }
 

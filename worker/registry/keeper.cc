@@ -45,6 +45,16 @@ absl::Status LoadInto(const RegistryTarget& target, const std::string& path, v1:
   return absl::OkStatus();
 }
 
+// The state of a file that a client named.
+absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const RegistryRoots& roots,
+                                           const v1::LoadStateRequest& request) {
+  ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
+  ASSIGN_OR_RETURN(RegistryRoots::File file, roots.Find(request.path()));
+  RETURN_IF_ERROR(LoadInto(target, file.path, request.layout(), entry));
+  entry.path = std::move(file.shown);
+  return entry;
+}
+
 absl::StatusOr<RegistryEntry> MixtureEntry(const v1::DefineMixtureRequest& request,
                                            int max_mix_states) {
   RegistryEntry entry;
@@ -60,6 +70,17 @@ absl::StatusOr<RegistryEntry> MixtureEntry(const v1::DefineMixtureRequest& reque
 EntryRef Put(EntryMap& entries, RegistryEntry entry) {
   const std::string name = entry.name;
   return entries[name] = std::make_shared<const RegistryEntry>(std::move(entry));
+}
+
+// Nothing is added if a state is missing.
+absl::Status AddMixture(const v1::DefineMixtureRequest& request, int max_mix_states,
+                        EntryMap& entries) {
+  ASSIGN_OR_RETURN(RegistryEntry entry, MixtureEntry(request, max_mix_states));
+  EntryMap with_it = entries;
+  Put(with_it, std::move(entry));
+  RETURN_IF_ERROR(CheckMixtures(with_it));
+  entries = std::move(with_it);
+  return absl::OkStatus();
 }
 
 absl::Status CheckKind(const EntryMap& entries, const std::string& name, EntryKind kind) {
@@ -166,44 +187,25 @@ void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) c
   const EntryMap held = entries;
   for (const v1::LoadStateRequest& request : kept_.state()) {
     if (held.contains(request.name())) continue;
-    absl::StatusOr<RegistryEntry> entry = StateEntry(request);
-    absl::Status status = entry.status();
-    if (status.ok()) {
-      const absl::StatusOr<RegistryRoots::File> file = roots_.Find(request.path());
-      status = file.status();
-      if (file.ok()) {
-        entry->path = file->shown;
-        status = LoadInto(target, file->path, request.layout(), *entry);
-      }
-    }
-    if (status.ok()) {
+    absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
+    if (entry.ok()) {
       Put(entries, *std::move(entry));
     } else {
-      LogNotRestored(request.name(), status);
+      LogNotRestored(request.name(), entry.status());
     }
   }
   for (const v1::DefineMixtureRequest& request : kept_.mixture()) {
     if (held.contains(request.name())) continue;
-    absl::StatusOr<RegistryEntry> entry = MixtureEntry(request, options_.max_mix_states);
-    absl::Status status = entry.status();
-    if (status.ok()) {
-      EntryMap with_it = entries;
-      Put(with_it, *std::move(entry));
-      status = CheckMixtures(with_it);
-      if (status.ok()) entries = std::move(with_it);
-    }
+    const absl::Status status = AddMixture(request, options_.max_mix_states, entries);
     if (!status.ok()) LogNotRestored(request.name(), status);
   }
 }
 
 absl::StatusOr<EntryRef> RegistryKeeper::LoadState(const RegistryTarget& target,
                                                    const v1::LoadStateRequest& request) {
-  ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
   EntryMap entries = target.registry.snapshot()->entries;
-  RETURN_IF_ERROR(CheckKind(entries, entry.name, EntryKind::kState));
-  ASSIGN_OR_RETURN(RegistryRoots::File file, roots_.Find(request.path()));
-  RETURN_IF_ERROR(LoadInto(target, file.path, request.layout(), entry));
-  entry.path = std::move(file.shown);
+  RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kState));
+  ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
   WarnIfManifestHolds(entry);
   v1::RegistryManifest kept = kept_;
   Forget(kept, entry.name);

@@ -24,8 +24,9 @@ absl::Status CheckWeights(const StateMix& mix, int max_parts) {
     }
     all_zero = all_zero && part.weight == 0;
   }
-  if (all_zero)
+  if (all_zero) {
     return absl::InvalidArgumentError("mix: all weights are 0, expected one that is not");
+  }
   return absl::OkStatus();
 }
 

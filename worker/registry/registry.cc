@@ -38,6 +38,7 @@ absl::StatusOr<std::vector<WeightedState>> ResolveMix(const EntryMap& entries, c
                                                       int max_states) {
   ASSIGN_OR_RETURN(const std::vector<MixPart> parts, NormaliseMix(mix, max_states));
   std::vector<WeightedState> states;
+  states.reserve(parts.size());
   for (const MixPart& part : mix.parts) {  // those of weight 0 must exist too
     if (part.state.empty()) continue;
     ASSIGN_OR_RETURN(const RegistryEntry* entry, Find(entries, part.state));

@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -18,17 +17,17 @@ namespace skein {
 template <typename Request>
 grpc::ServerUnaryReactor* RegistryServiceImpl::Change(grpc::CallbackServerContext& context,
                                                       const char* method, const Request& request,
-                                                      RegistryChanges::Change change) {
+                                                      const RegistryChanges::Change& change) {
   const CallInfo call = BeginCall(context);
   grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
-  changes_.Post(request.model(), std::move(change),
+  changes_.Post(request.model(), change,
                 [reactor, method, name = request.name(), call](const absl::Status& status) {
                   LogFields fields = {{"request", call.request_id},
                                       {"method", method},
                                       {"name", name},
                                       {"outcome", StatusLabel(status)}};
                   if (!status.ok()) fields.emplace_back("error", std::string(status.message()));
-                  LogInfo("registry change", std::move(fields));
+                  LogInfo("registry change", fields);
                   reactor->Finish(ToGrpcStatus(status));
                 });
   return reactor;

@@ -34,7 +34,7 @@ class RegistryServiceImpl final : public v1::RegistryService::CallbackService {
  private:
   template <typename Request>
   grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext& context, const char* method,
-                                   const Request& request, RegistryChanges::Change change);
+                                   const Request& request, const RegistryChanges::Change& change);
 
   ModelHost& host_;
   RegistryChanges& changes_;

@@ -118,6 +118,7 @@ TEST(RegistryTest, ReadersSeeAWholeRegistryWhileItChanges) {
   std::atomic<bool> stop{false};
   std::atomic<int> wrong{0};
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       while (!stop) {

@@ -83,8 +83,9 @@ std::vector<DemoPrompt> DemoPrompts(const std::string& name) {
       ReadFileOrDie(SourcePath(absl::StrCat("tests/e2e/data/tuned/", name, ".jsonl")));
   for (const absl::string_view line : absl::StrSplit(file, '\n', absl::SkipEmpty())) {
     const boost::json::value row = boost::json::parse({line.data(), line.size()});
-    if (!row.at("base_ok").as_bool() || row.at("margin").to_number<double>() <= kSureMargin)
+    if (!row.at("base_ok").as_bool() || row.at("margin").to_number<double>() <= kSureMargin) {
       continue;
+    }
     DemoPrompt prompt;
     for (const boost::json::value& message : row.at("messages").as_array()) {
       v1::ChatTurn* turn = prompt.request.mutable_prompt()->mutable_chat()->add_turns();

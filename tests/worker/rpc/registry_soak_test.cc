@@ -121,8 +121,10 @@ TEST_F(RegistrySoakTest, NoRequestFailsNoTextIsWrongAndMemoryStaysFlat) {
 
   std::atomic<bool> stop{false};
   Faults faults;
+  const int num_streams = FromEnvironment("SKEIN_SOAK_STREAMS", 16);
   std::vector<std::thread> streams;
-  for (int i = 0; i < FromEnvironment("SKEIN_SOAK_STREAMS", 16); ++i) {
+  streams.reserve(num_streams);
+  for (int i = 0; i < num_streams; ++i) {
     streams.emplace_back([&, i] { Stream(i, texts, stop, faults); });
   }
   for (int i = 0; i < changes / 4 / 3 * 3; ++i) Change(i);  // ends with a removal
