@@ -83,8 +83,12 @@ struct Passes {
 SKEIN_SCAN_PASSES(Plain, )
 #if SKEIN_SCAN_X86
 SKEIN_SCAN_PASSES(Avx2, __attribute__((target("avx2,fma"))))
+#ifdef __clang__  // knows no preference in a target
+SKEIN_SCAN_PASSES(Avx512, __attribute__((target("avx512f,avx512bw,avx512vl"))))
+#else
 SKEIN_SCAN_PASSES(Avx512,
                   __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))))
+#endif
 #endif
 
 const Passes& Pick() {

@@ -47,7 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       CheckEngineRequest(converted->engine, model);
     } else {
       RequireFailure(converted.status(),
-                     {absl::StatusCode::kInvalidArgument, absl::StatusCode::kUnimplemented});
+                     {absl::StatusCode::kInvalidArgument, absl::StatusCode::kNotFound,
+                      absl::StatusCode::kUnimplemented});
     }
   }
   return 0;
