@@ -78,7 +78,7 @@ test('the worker on GPUs keeps its measurements in a folder that is its own', ()
   assert.match(stage.find(([keyword]) => keyword === 'ENV')[1], / XDG_CACHE_HOME=\/var\/cache$/);
   // The parser keeps flags apart from arguments.
   assert.match(readFileSync(dockerfile, 'utf8'), /^COPY --from=cache --chown=65532:65532 \/cache\/ \/var\/cache\/$/m);
-  assert.deepEqual(readStages().get('cache').at(-1), ['WORKDIR', '/cache/skein']);
+  assert.deepEqual(readStages().get('cache').at(-1), ['RUN', 'mkdir -p /cache/skein']);
 });
 
 test('the image is labelled with the version of the project', () => {
