@@ -9,38 +9,46 @@
 namespace skein {
 namespace {
 
-EmbeddingArgs Make(TestTensors& t, bool norm) {
+EmbeddingArgs Make(TestTensors& t, bool norm, int64_t width = 37) {
   EmbeddingArgs args;
   args.tokens = t.Ints({4, 0, 9, 4});
-  args.table = t.Matrix(10, 37, DType::kBF16);
+  args.table = t.Matrix(10, width, DType::kBF16);
   if (norm) {
-    args.norm_weight = t.Random({37});
-    args.norm_bias = t.Random({37});
+    args.norm_weight = t.Random({width});
+    args.norm_bias = t.Random({width});
   }
-  args.x = t.Output({4, 37});
+  args.x = t.Output({4, width});
   return args;
 }
 
 void Reference(const EmbeddingArgs& args) {
+  const int64_t width = args.x.dim(1);
   for (int64_t m = 0; m < 4; ++m) {
     float* x = args.x.row(m);
-    for (int64_t i = 0; i < 37; ++i) x[i] = WeightAt(args.table, args.tokens[m], i);
+    for (int64_t i = 0; i < width; ++i) x[i] = WeightAt(args.table, args.tokens[m], i);
     if (args.norm_weight.empty()) continue;
-    LayerNormRef(x, args.norm_weight.data(), args.norm_bias.data(), args.eps, 37, x);
+    LayerNormRef(x, args.norm_weight.data(), args.norm_bias.data(), args.eps, width, x);
   }
 }
 
 Outputs Written(const EmbeddingArgs& args) { return {args.x}; }
 
 TEST(EmbeddingTest, LooksUpRowsAndNormsThemWhereAsked) {
-  for (const bool norm : {false, true}) {
+  struct Case {
+    bool norm;
+    int64_t width;
+  };
+  for (const Case& c :
+       {Case{false, 37}, Case{true, 37}, Case{false, 56}, Case{true, 56}, Case{true, 512}}) {
+    SCOPED_TRACE(c.width);
+    const double tolerance = c.norm ? 1e-5 : 0.0;
     const std::function<EmbeddingArgs(TestTensors&)> make = [&](TestTensors& t) {
-      return Make(t, norm);
+      return Make(t, c.norm, c.width);
     };
-    ExpectNearReference<EmbeddingArgs>(make, EmbeddingCpu, Reference, Written, norm ? 1e-5 : 0.0);
+    ExpectNearReference<EmbeddingArgs>(make, EmbeddingCpu, Reference, Written, tolerance);
     ExpectSameBitsEverywhere<EmbeddingArgs>(make, EmbeddingCpu, Written);
     SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<EmbeddingArgs>(make, EmbeddingCuda, Reference,
-                                                             Written, norm ? 1e-5 : 0.0));
+                                                             Written, tolerance));
   }
 }
 
