@@ -70,6 +70,27 @@ __device__ inline void CopyBoxToAll(uint32_t to, const CUtensorMap* map, int col
       "l"(map), "r"(column), "r"(row), "r"(barrier), "h"(blocks), "l"(policy)
       : "memory");
 }
+// A box from shared memory to `map`, or added to what is there, an element at a time; elements
+// outside are left out. Copies of one thread form groups that end with CommitCopies.
+__device__ inline void StoreBox(const CUtensorMap* map, uint32_t from, int column, int row) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
+      "r"(column), "r"(row), "r"(from)
+      : "memory");
+}
+__device__ inline void AddBox(const CUtensorMap* map, uint32_t from, int column, int row) {
+  asm volatile(
+      "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%1, %2}], "
+      "[%3];" ::"l"(map),
+      "r"(column), "r"(row), "r"(from)
+      : "memory");
+}
+__device__ inline void CommitCopies() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+// All but the last kPending groups of this thread have read their shared memory.
+template <int kPending>
+__device__ void CopiesRead() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
+}
 __device__ inline void PrefetchMap(const CUtensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }

@@ -1,4 +1,5 @@
-// From the sums of a tile, in the registers of a warpgroup, to y.
+// From the sums of a tile, in the registers of two warpgroups, to y: by way of shared memory and bulk
+// copies, in chunks of 16 rows and 32 columns that a warp holds.
 #pragma once
 
 #include <cstdint>
@@ -27,119 +28,134 @@ __device__ inline uint32_t PackPair(float a, float b, __nv_bfloat16) {
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-// Lane t of four takes element t of each: word[i] becomes word[t] of lane i.
-__device__ inline void TransposeQuad(uint32_t (&word)[4]) {
-  const int t = threadIdx.x % 4;
-#pragma unroll
-  for (int bit = 1; bit <= 2; bit *= 2) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (i & bit) continue;
-      const bool odd = t & bit;
-      const uint32_t got = __shfl_xor_sync(~0u, odd ? word[i] : word[i + bit], bit);
-      (odd ? word[i] : word[i + bit]) = got;
-    }
-  }
-}
+// What finishing a tile takes from its problem, read before the tile is multiplied.
+struct TileOutput {
+  const CUtensorMap* y;
+  const float* bias;
+  int outputs;
+  int box_chunks;
+  bool f32, accumulate;
+  Activation activation;
 
-// Where the sums of a thread in one strip of 64 rows belong: rows `row` and `row` + 8 of y, of a
-// chunk of 32 columns the columns 2 t, 2 t + 1, 8 + 2 t, ... for lane t of four.
-struct StripPlace {
-  const TileProblem* problem;
-  void* y;  // at `row` and the tile's first column
-  int col;  // the tile's first
-  bool rows[2];
-
-  __device__ bool Has(int column) const { return col + column < problem->outputs; }
-  template <typename T>
-  __device__ T* At(int half, int column) const {
-    return static_cast<T*>(y) + (half ? 8 * problem->outputs : 0) + column;
-  }
+  __device__ explicit TileOutput(const TileProblem& p)
+      : y(&p.y),
+        bias(p.bias),
+        outputs(p.outputs),
+        box_chunks(p.box_chunks),
+        f32(p.f32),
+        accumulate(p.accumulate),
+        activation(p.activation) {}
 };
 
-template <typename S>
-__device__ StripPlace PlaceOfStrip(const TilePlace& at, int rows, int strip) {
-  const int group = threadIdx.x / 128, warp = threadIdx.x % 128 / kWarp;
-  const int row =
-      at.row + group * (S::kRows / 2) + strip * 64 + warp * 16 + threadIdx.x % kWarp / 4;
-  const int64_t element = static_cast<int64_t>(row) * at.problem->outputs + at.col;
-  char* y = static_cast<char*>(at.problem->y) + element * (at.problem->f32 ? 4 : 2);
-  return {at.problem, y, at.col, {row < rows, row + 8 < rows}};
+// A chunk: lane l has, for g in [0, 4) and h in [0, 2), elements 8 g + 2 (l % 4) and the next of
+// row 8 h + l / 4 in v[4 g + 2 h], v[4 g + 2 h + 1]. To a box in shared memory as the copy engine
+// reads it: rows of 128 bytes whose 16-byte pieces are swizzled.
+__device__ inline void StageFloats(uint32_t to, const float (&v)[16]) {
+  const int row = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const int piece = (i / 2 * 2 + t / 2) ^ row;
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to + (row + i % 2 * 8) * 128 +
+                                                          piece * 16 + t % 2 * 8),
+                 "f"(v[2 * i]), "f"(v[2 * i + 1])
+                 : "memory");
+  }
 }
 
+// The same of 16-bit elements: the left or right half of such rows, or rows of 64 bytes.
 template <typename T>
-__device__ void StoreHalves(const StripPlace& at, int chunk, const float (&v)[16]) {
-  const int t = threadIdx.x % 4;
+__device__ void StageHalves(uint32_t to, bool wide, bool right, const float (&v)[16]) {
+  const int lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    uint32_t word[4];
+    const int row = lane % 8 + half * 8;
+    const int offset = wide ? row * 128 + ((lane / 8 + (right ? 4 : 0)) ^ lane % 8) * 16
+                            : row * 64 + ((lane / 8) ^ (row / 2 % 4)) * 16;
+    uint32_t pair[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      word[i] = PackPair(v[4 * i + 2 * half], v[4 * i + 2 * half + 1], T());
+      pair[i] = PackPair(v[4 * i + 2 * half], v[4 * i + 2 * half + 1], T());
     }
-    TransposeQuad(word);
-    if (at.rows[half] && at.Has(chunk * 32 + 8 * t)) {
-      *reinterpret_cast<uint4*>(at.At<T>(half, chunk * 32 + 8 * t)) =
-          make_uint4(word[0], word[1], word[2], word[3]);
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to +
+                                                                                          offset),
+                 "r"(pair[0]), "r"(pair[1]), "r"(pair[2]), "r"(pair[3])
+                 : "memory");
+  }
+}
+
+// The lane's biases of the chunk at column `col`.
+__device__ inline void LoadBias(const TileOutput& p, int col, float2 (&bias)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int c = col + 8 * i + 2 * (threadIdx.x % 4);
+    bias[i] = make_float2(0, 0);
+    if (p.bias != nullptr && c < p.outputs) {
+      bias[i] = __ldg(reinterpret_cast<const float2*>(p.bias + c));
     }
   }
 }
 
-// What y holds before the sums are added.
-__device__ inline void LoadBefore(const StripPlace& at, int chunk, float2 (&before)[8]) {
+__device__ inline void Activate(const TileOutput& p, const float2 (&bias)[4], float (&v)[16]) {
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const int column = chunk * 32 + i / 2 * 8;
-    before[i] = make_float2(0, 0);
-    if (at.rows[i % 2] && at.Has(column)) {
-      before[i] =
-          *reinterpret_cast<const float2*>(at.At<float>(i % 2, column + 2 * (threadIdx.x % 4)));
-    }
-  }
-}
-
-__device__ inline void StoreFloats(const StripPlace& at, int chunk, const float (&v)[16]) {
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const int column = chunk * 32 + i / 2 * 8;
-    if (at.rows[i % 2] && at.Has(column)) {
-      *reinterpret_cast<float2*>(at.At<float>(i % 2, column + 2 * (threadIdx.x % 4))) =
-          make_float2(v[2 * i], v[2 * i + 1]);
-    }
-  }
-}
-
-template <typename T>
-__device__ void FinishChunk(const StripPlace& at, int chunk, float (&v)[16]) {
-  const TileProblem& p = *at.problem;
-  if (p.bias != nullptr) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int column = chunk * 32 + 8 * i;
-      if (!at.Has(column)) continue;
-      const float2 bias =
-          *reinterpret_cast<const float2*>(p.bias + at.col + column + 2 * (threadIdx.x % 4));
-      v[4 * i] += bias.x, v[4 * i + 1] += bias.y, v[4 * i + 2] += bias.x, v[4 * i + 3] += bias.y;
-    }
+  for (int i = 0; i < 4; ++i) {
+    v[4 * i] += bias[i].x, v[4 * i + 1] += bias[i].y;
+    v[4 * i + 2] += bias[i].x, v[4 * i + 3] += bias[i].y;
   }
   if (p.activation == Activation::kReluSquared) {
 #pragma unroll
-    for (int i = 0; i < 16; ++i) v[i] = v[i] > 0 ? v[i] * v[i] : 0.0f;
+    for (int i = 0; i < 16; ++i) {
+      const float positive = fmaxf(v[i], 0.0f);
+      v[i] = positive * positive;
+    }
   } else if (p.activation != Activation::kNone) {
 #pragma unroll
     for (int i = 0; i < 16; ++i) v[i] = Squashed(v[i], p.activation);
   }
-  if (p.f32) {
-    StoreFloats(at, chunk, v);
-  } else {
-    StoreHalves<T>(at, chunk, v);
-  }
 }
 
-__device__ inline void AddBefore(const float2 (&before)[8], float (&v)[16]) {
-#pragma unroll
-  for (int i = 0; i < 8; ++i) v[2 * i] += before[i].x, v[2 * i + 1] += before[i].y;
-}
+// By a warp: takes chunks of 16 rows from left to right and hands full boxes to the copy engine.
+template <typename S>
+class BoxWriter {
+ public:
+  // `buffers`: S::kBoxes boxes of this warp in shared memory.
+  __device__ BoxWriter(const TileOutput& output, uint32_t buffers)
+      : output_(output), buffers_(buffers) {
+    CopiesRead<0>();  // of the tile before, which may have ended with the box that this begins with
+  }
+
+  __device__ void Write(const float (&v)[16], int row, int col) {
+    const uint32_t box = buffers_ + index_ * S::kBoxBytes;
+    if (filled_ == 0) {
+      CopiesRead<S::kBoxes - 1>();  // what went out of this box before
+      __syncwarp();
+    }
+    if (output_.f32) {
+      StageFloats(box, v);
+    } else {
+      StageHalves<typename S::T>(box, output_.box_chunks == 2, filled_ == 1, v);
+    }
+    if (++filled_ == output_.box_chunks) Send(box, row, col - 32 * (filled_ - 1));
+  }
+
+ private:
+  __device__ void Send(uint32_t box, int row, int col) {
+    filled_ = 0;
+    index_ = S::kBoxes == 1 ? 0 : index_ ^ 1;
+    FenceForCopies();
+    __syncwarp();
+    if (threadIdx.x % kWarp != 0) return;
+    if (output_.accumulate) {
+      AddBox(output_.y, box, col, row);
+    } else {
+      StoreBox(output_.y, box, col, row);
+    }
+    CommitCopies();
+  }
+
+  const TileOutput& output_;
+  const uint32_t buffers_;
+  int index_ = 0, filled_ = 0;
+};
 
 #endif
 

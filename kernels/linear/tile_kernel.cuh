@@ -27,52 +27,105 @@ __device__ void ReleaseStage(uint32_t empty) {
   }
 }
 
-// The sums of a cluster's blocks, added up in the order of their inputs. Each block finishes every
-// split-th chunk.
+// Sixteen of a thread's sums; `chunk` is a constant after inlining.
 template <typename S>
-__device__ void ReduceAndFinish(const TileLaunch& launch, const TilePlace& at, int rank,
-                                const TileRing<S>& ring, float (&sum)[S::kStrips][S::kCols / 2]) {
-  const TileProblem& p = *at.problem;
-  const int thread = threadIdx.x;
-  const auto address = [&](int chunk, int quarter) {
-    return ring.stages + ((chunk * 4 + quarter) * kTileConsumers + thread) * 16;
-  };
+__device__ void CopyChunk(const float (&sum)[S::kStrips][S::kCols / 2], int chunk, float (&v)[16]) {
+  if (chunk >= S::kChunks) return;
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    v[i] = sum[chunk / S::kStripChunks][chunk % S::kStripChunks * 16 + i];
+  }
+}
+
+// The same for a chunk known at run time: so the code that finishes one is there once, and stays in
+// the instruction cache.
+template <typename S>
+__device__ void PickChunk(const float (&sum)[S::kStrips][S::kCols / 2], int chunk, float (&v)[16]) {
+  switch (chunk) {
+    case 0:
+      return CopyChunk<S>(sum, 0, v);
+    case 1:
+      return CopyChunk<S>(sum, 1, v);
+    case 2:
+      return CopyChunk<S>(sum, 2, v);
+    case 3:
+      return CopyChunk<S>(sum, 3, v);
+    case 4:
+      return CopyChunk<S>(sum, 4, v);
+    case 5:
+      return CopyChunk<S>(sum, 5, v);
+    case 6:
+      return CopyChunk<S>(sum, 6, v);
+    default:
+      return CopyChunk<S>(sum, 7, v);
+  }
+}
+
+// A thread's sums in shared memory, by quarters of a chunk.
+template <typename S>
+__device__ uint32_t SumAddress(const TileRing<S>& ring, int chunk, int quarter) {
+  return ring.stages + ((chunk * 4 + quarter) * kTileConsumers + threadIdx.x) * 16;
+}
+
+template <typename S>
+__device__ void ShareSums(const TileRing<S>& ring, const float (&sum)[S::kStrips][S::kCols / 2]) {
   NamedBarrier(1, kTileConsumers);  // both warpgroups are done with the stages
 #pragma unroll
   for (int i = 0; i < S::kChunks * 4; ++i) {
     const float* v = sum[i / (S::kCols / 8)] + i % (S::kCols / 8) * 4;
-    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address(i / 4, i % 4)), "f"(v[0]),
-                 "f"(v[1]), "f"(v[2]), "f"(v[3])
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(SumAddress(ring, i / 4, i % 4)),
+                 "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
                  : "memory");
   }
-  // The chunk of this block, and of each `split` further.
-  const auto strip = [&](int chunk) {
-    return PlaceOfStrip<S>(at, launch.rows, chunk / S::kStripChunks);
-  };
-  float2 before[8];
-  if (p.accumulate && rank < S::kChunks) {
-    LoadBefore(strip(rank), rank % S::kStripChunks, before);
-  }
-  ClusterSync();
-  for (int chunk = rank; chunk < S::kChunks; chunk += launch.split) {
-    float v[16] = {};
-    for (int block = 0; block < launch.split; ++block) {
+}
+
+// The sums of a cluster's blocks, added up in the order of their inputs.
+template <typename S>
+__device__ void AddShares(const TileRing<S>& ring, int chunk, int blocks, float (&v)[16]) {
 #pragma unroll
-      for (int quarter = 0; quarter < 4; ++quarter) {
-        const float4 part = LoadFrom(address(chunk, quarter), block);
-        v[4 * quarter] += part.x, v[4 * quarter + 1] += part.y;
-        v[4 * quarter + 2] += part.z, v[4 * quarter + 3] += part.w;
-      }
+  for (int i = 0; i < 16; ++i) v[i] = 0;
+#pragma unroll 2
+  for (int block = 0; block < blocks; ++block) {
+#pragma unroll
+    for (int quarter = 0; quarter < 4; ++quarter) {
+      const float4 part = LoadFrom(SumAddress(ring, chunk, quarter), block);
+      v[4 * quarter] += part.x, v[4 * quarter + 1] += part.y;
+      v[4 * quarter + 2] += part.z, v[4 * quarter + 3] += part.w;
     }
-    if (p.accumulate) {
-      AddBefore(before, v);
-      const int next = chunk + launch.split;
-      if (next < S::kChunks) LoadBefore(strip(next), next % S::kStripChunks, before);
-    }
-    FinishChunk<typename S::T>(strip(chunk), chunk % S::kStripChunks, v);
   }
-  FenceForCopies();
-  ClusterSync();
+}
+
+// All chunks of a tile, or a block's share of them where a cluster adds up its sums. `bias`: of the
+// first.
+template <typename S>
+__device__ void FinishTile(const TileLaunch& launch, const TilePlace& at, const TileOutput& output,
+                           int rank, const TileRing<S>& ring, float2 (&bias)[4],
+                           const float (&sum)[S::kStrips][S::kCols / 2]) {
+  const bool split = !S::kPair && launch.split > 1;
+  const int first = split ? rank : 0, stride = split ? launch.split : 1;
+  const int row = at.row + threadIdx.x / 128 * (S::kRows / 2) + threadIdx.x % 128 / kWarp * 16;
+  const auto col = [&](int chunk) { return at.col + chunk % S::kStripChunks * 32; };
+  if (split) {
+    ShareSums(ring, sum);
+    ClusterSync();
+  }
+  BoxWriter<S> writer(output, ring.out());
+#pragma unroll 1
+  for (int chunk = first; chunk < S::kChunks; chunk += stride) {
+    float v[16];
+    if (split) {
+      AddShares(ring, chunk, launch.split, v);
+    } else {
+      PickChunk<S>(sum, chunk, v);
+    }
+    Activate(output, bias, v);
+    if (chunk + stride < S::kChunks) LoadBias(output, col(chunk + stride), bias);
+    writer.Write(v, row + chunk / S::kStripChunks * 64, col(chunk));
+  }
+  if (split) {
+    FenceForCopies();
+    ClusterSync();
+  }
 }
 
 // By a warpgroup: the sums of one tile, from the stages as they come. Calls released(step) when it
@@ -112,44 +165,18 @@ __device__ void Multiply(const TilePlace& at, TileRing<S>& ring,
 template <typename S, typename Released>
 __device__ void Consume(const TileLaunch& launch, const TilePlace& at, int rank, TileRing<S>& ring,
                         Released released) {
-  const TileProblem& p = *at.problem;
-  const bool split = !S::kPair && launch.split > 1;
+  const TileOutput output(*at.problem);
+  float2 bias[4];
+  LoadBias(output, at.col + (!S::kPair && launch.split > 1 ? rank % S::kStripChunks * 32 : 0), bias);
   float sum[S::kStrips][S::kCols / 2];
   Multiply<S>(at, ring, sum, released);
-  StripPlace strips[S::kStrips];
-#pragma unroll
-  for (int i = 0; i < S::kStrips; ++i) strips[i] = PlaceOfStrip<S>(at, launch.rows, i);
-  float2 before[S::kAhead][8];
-  if (p.accumulate && !split) {
-#pragma unroll
-    for (int i = 0; i < S::kAhead; ++i) {
-      LoadBefore(strips[i / S::kStripChunks], i % S::kStripChunks, before[i]);
-    }
-  }
 #pragma unroll
   for (int i = 0; i < S::kChunks * 16; ++i) {  // nothing reads the sums before the wait
     asm volatile("" : "+f"(sum[i / (S::kCols / 2)][i % (S::kCols / 2)])::"memory");
   }
-  if (split) {
-    ReduceAndFinish<S>(launch, at, rank, ring, sum);
-    return;
-  }
-#pragma unroll
-  for (int chunk = 0; chunk < S::kChunks; ++chunk) {
-    constexpr int kStripChunks = S::kStripChunks;
-    float v[16];
-#pragma unroll
-    for (int i = 0; i < 16; ++i) v[i] = sum[chunk / kStripChunks][chunk % kStripChunks * 16 + i];
-    if (p.accumulate) {
-      AddBefore(before[chunk % S::kAhead], v);
-      const int next = chunk + S::kAhead;
-      if (next < S::kChunks) {
-        LoadBefore(strips[next / kStripChunks], next % kStripChunks, before[chunk % S::kAhead]);
-      }
-    }
-    FinishChunk<typename S::T>(strips[chunk / kStripChunks], chunk % kStripChunks, v);
-  }
+  FinishTile<S>(launch, at, output, rank, ring, bias, sum);
 }
+
 // By the warpgroup behind the ones that multiply.
 template <typename S>
 __device__ void Produce(const TileLaunch& launch, int cluster, int clusters, int rank,
@@ -158,12 +185,33 @@ __device__ void Produce(const TileLaunch& launch, int cluster, int clusters, int
     if (threadIdx.x == kTileConsumers) {
       const TilePlace at = PlaceOf<S>(launch, unit, rank);
       int step = at.begin;
-      if (unit == cluster) step += FillFirstStages<S>(launch, at, rank, ring);
+      if (unit == cluster) step += FillFirstRows<S>(at, ring);
       for (; step < at.end; ++step) FillStage<S>(launch, at, step, rank, ring);
     }
     if (!S::kPair && launch.split > 1) {  // the ring holds sums while they are added up
       ClusterSync();
       ClusterSync();
+    }
+  }
+}
+
+// Barriers, and the copies that wait for nothing.
+template <typename S>
+__device__ void Begin(const TileLaunch& launch, int cluster, int rank, const TileRing<S>& ring) {
+  constexpr int kFiller = S::kBlocks > 1 ? 0 : kTileConsumers;
+  if (threadIdx.x == kFiller) {
+    TileRing<S>(ring).Init();
+    if (!S::kPair) FillFirstWeights<S>(launch, PlaceOf<S>(launch, cluster, rank), rank, ring);
+  } else if (threadIdx.x == kWarp) {
+    const TileProblem& problem = *PlaceOf<S>(launch, cluster, rank).problem;
+    PrefetchMap(&problem.x);
+    PrefetchMap(&problem.y);
+  }
+  __syncthreads();
+  if constexpr (S::kPair) {
+    ClusterSync();  // the other block's barriers are there
+    if (threadIdx.x == kFiller) {
+      FillFirstWeights<S>(launch, PlaceOf<S>(launch, cluster, rank), rank, ring);
     }
   }
 }
@@ -178,7 +226,7 @@ __device__ void FillAndMultiply(const TileLaunch& launch, int cluster, int clust
     const TilePlace at = PlaceOf<S>(launch, unit, rank);
     if (threadIdx.x == 0) {
       int step = at.begin;
-      if (unit == cluster) step += FillFirstStages<S>(launch, at, rank, filled);
+      if (unit == cluster) step += FillFirstRows<S>(at, filled);
       for (; step < min(at.begin + S::kStages, at.end); ++step) {
         FillStage<S>(launch, at, step, rank, filled);
       }
@@ -198,15 +246,13 @@ template <typename S>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
     TileKernel(const __grid_constant__ TileLaunch launch) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ uint8_t shared[];
+  extern __shared__ __align__(1024) uint8_t shared[];
   TileRing<S> ring(shared);
   const int size = S::kPair ? 2 : launch.split;
   const int cluster = blockIdx.x / size, clusters = gridDim.x / size;
   const int rank = size > 1 ? ClusterRank() : 0;
-  if (threadIdx.x == 0) TileRing<S>(ring).Init();
-  __syncthreads();
-  if (S::kPair) ClusterSync();  // the other block's barriers are there
   ReleaseDependents();
+  Begin<S>(launch, cluster, rank, ring);
   if constexpr (S::kBlocks > 1) {
     FillAndMultiply<S>(launch, cluster, clusters, rank, ring);
   } else if (threadIdx.x >= kTileConsumers) {
@@ -219,6 +265,7 @@ __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
       Consume<S>(launch, PlaceOf<S>(launch, unit, rank), rank, ring, [](int) {});
     }
   }
+  if (threadIdx.x < kTileConsumers) CopiesRead<0>();
   if (S::kPair) ClusterSync();  // no block ends while the other may still signal to it
 #endif
 }

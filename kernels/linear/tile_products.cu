@@ -84,12 +84,14 @@ absl::Status MakeProblem(const ProductGroup& group, const ProductShape& shape,
     RETURN_IF_ERROR(cuda::EncodeMap(operands.weight, shape.outputs, shape.inputs,
                                     tile.outputs / (tile.pair ? 2 : 1), problem.w));
   }
+  problem.f32 = shape.result == DType::kF32;
+  problem.box_chunks = problem.f32 || tile.split > 1 ? 1 : 2;
+  RETURN_IF_ERROR(cuda::EncodeOutputMap(operands.y, problem.f32 ? 4 : 2, group.rows, shape.outputs,
+                                        problem.box_chunks * 32, problem.y));
   problem.bias = operands.bias;
-  problem.y = operands.y;
   problem.outputs = static_cast<int>(shape.outputs);
   problem.steps = static_cast<int>(Tiles(shape.inputs, cuda::kTileStep));
   problem.columns = static_cast<int>(Tiles(shape.outputs, tile.outputs));
-  problem.f32 = shape.result == DType::kF32;
   problem.accumulate = shape.accumulate;
   problem.activation = shape.activation;
   return absl::OkStatus();

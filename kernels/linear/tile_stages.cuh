@@ -15,12 +15,13 @@ namespace skein::cuda {
 struct TileProblem {
   CUtensorMap x;  // boxes of 64 inputs and a tile's rows
   CUtensorMap w;  // boxes of 64 inputs and a tile's outputs, or of 64 outputs and 64 inputs
+  CUtensorMap y;  // boxes of 16 rows and box_chunks * 32 outputs
   const float* bias;
-  void* y;
   int outputs;
   int steps;       // of 64 inputs
   int columns;     // tiles side by side
   int first_unit;  // of all problems' units in a row
+  int box_chunks;  // 2, or 1: where y is fp32, or the chunks of a tile finish in several blocks
   bool f32;        // y, else the type of the operands
   bool accumulate;
   Activation activation;
@@ -50,14 +51,17 @@ struct TileShape {
   static constexpr bool kPair = kPairOf, kAcross = kAcrossOf;
   static constexpr int kXBytes = kRows * 128, kWBytes = kCols * 128;
   static constexpr int kStageBytes = kXBytes + kWBytes;
-  static constexpr int kStages = (kMaxSharedBytes / kBlocks - 2560) / kStageBytes;
-  static constexpr int kSharedBytes = kStages * kStageBytes + 2048;
+  // Results on their way out: boxes of 16 rows and 128 bytes, of each warp.
+  static constexpr int kBoxBytes = 2048, kBoxes = kBlocks > 1 || kCols == 192 ? 1 : 2;
+  static constexpr int kOutBytes = kTileConsumers / kWarp * kBoxes * kBoxBytes;
+  static constexpr int kBarrierBytes = 256;
+  static constexpr int kStages =
+      (kMaxSharedBytes / kBlocks - 1024 - kOutBytes - kBarrierBytes) / kStageBytes;
+  static constexpr int kSharedBytes = kStages * kStageBytes + kOutBytes + kBarrierBytes;
   static constexpr int kThreads = kTileConsumers + (kBlocks == 1 ? 128 : 0);
   static constexpr int kStrips = kRows / 128;      // of 64 rows, per warpgroup
   static constexpr int kStripChunks = kCols / 32;  // of 16 accumulators
   static constexpr int kChunks = kStrips * kStripChunks;
-  // Chunks of y that are read before the sums are complete.
-  static constexpr int kAhead = kBlocks == 2 ? 1 : kCols == 128 && kRows == 128 ? 4 : 3;
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -95,8 +99,13 @@ struct TileRing {
   uint32_t parity = 0;
 
   __device__ explicit TileRing(const void* shared) {
-    barriers = SharedAddress(shared);
-    stages = (barriers + 1023 + 16 * S::kStages) / 1024 * 1024;
+    stages = SharedAddress(shared);
+    barriers = stages + S::kStages * S::kStageBytes + S::kOutBytes;
+  }
+  // Of this warp's boxes.
+  __device__ uint32_t out() const {
+    return stages + S::kStages * S::kStageBytes +
+           threadIdx.x / kWarp * (S::kBoxes * S::kBoxBytes);
   }
   __device__ uint32_t x() const { return stages + index * S::kStageBytes; }
   __device__ uint32_t w() const { return x() + S::kXBytes; }
@@ -155,17 +164,20 @@ __device__ void FillStage(const TileLaunch& launch, const TilePlace& at, int ste
   ring.Next();
 }
 
-// The same for the first stages of a block, whose weights do not wait for the kernel ahead. Returns
-// their number.
+// The first stages of a block: weights do not wait for the kernel ahead, rows do. Returns the number
+// of stages.
 template <typename S>
-__device__ int FillFirstStages(const TileLaunch& launch, const TilePlace& at, int rank,
-                               TileRing<S>& ring) {
+__device__ void FillFirstWeights(const TileLaunch& launch, const TilePlace& at, int rank,
+                                 TileRing<S> ring) {
   const int count = min(S::kStages, at.end - at.begin);
-  TileRing<S> weights = ring;
-  for (int i = 0; i < count; ++i, weights.Next()) {
-    BarrierExpect(weights.full(), S::kStageBytes);
-    CopyWeights<S>(launch, at, at.begin + i, rank, weights);
+  for (int i = 0; i < count; ++i, ring.Next()) {
+    BarrierExpect(ring.full(), S::kStageBytes);
+    CopyWeights<S>(launch, at, at.begin + i, rank, ring);
   }
+}
+template <typename S>
+__device__ int FillFirstRows(const TilePlace& at, TileRing<S>& ring) {
+  const int count = min(S::kStages, at.end - at.begin);
   DependencyWait();
   for (int i = 0; i < count; ++i, ring.Next()) CopyRows<S>(at, at.begin + i, ring);
   return count;
