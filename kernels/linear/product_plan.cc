@@ -18,9 +18,10 @@ std::optional<ProductPlan> ParseTile(const std::vector<std::string>& words) {
   ProductPlan plan;
   plan.tiles = true;
   ProductTile& tile = plan.tile;
-  if (words.size() != 6 || !absl::SimpleAtoi(words[1], &tile.rows) ||
+  if (words.size() != 7 || !absl::SimpleAtoi(words[1], &tile.rows) ||
       !absl::SimpleAtoi(words[2], &tile.outputs) || !absl::SimpleAtoi(words[3], &tile.split) ||
-      !absl::SimpleAtob(words[4], &tile.pair) || !absl::SimpleAtoi(words[5], &tile.blocks)) {
+      !absl::SimpleAtob(words[4], &tile.pair) || !absl::SimpleAtoi(words[5], &tile.blocks) ||
+      !absl::SimpleAtob(words[6], &tile.mixed)) {
     return std::nullopt;
   }
   const std::span<const ProductTile> known = ProductTiles();
@@ -45,7 +46,7 @@ std::optional<ProductPlan> ParseLibrary(const std::vector<std::string>& words) {
 std::string PlanText(const ProductPlan& plan) {
   if (plan.tiles) {
     return absl::StrCat("tile ", plan.tile.rows, " ", plan.tile.outputs, " ", plan.tile.split, " ",
-                        plan.tile.pair, " ", plan.tile.blocks);
+                        plan.tile.pair, " ", plan.tile.blocks, " ", plan.tile.mixed);
   }
   std::string text = "library ";
   for (const uint64_t word : plan.algorithm) absl::StrAppendFormat(&text, "%016x", word);

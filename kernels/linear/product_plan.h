@@ -21,7 +21,7 @@ struct ProductPlan {
   bool operator==(const ProductPlan&) const = default;
 };
 
-// "tile 128 256 2 0 1" or "library 0123...": one line, and back. None if it is no plan.
+// "tile 128 256 2 0 1 0" or "library 0123...": one line, and back. None if it is no plan.
 std::string PlanText(const ProductPlan& plan);
 std::optional<ProductPlan> ParsePlan(absl::string_view text);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "kernels/linear/tile_products.h"
@@ -7,14 +8,22 @@
 namespace skein {
 namespace {
 
+constexpr ProductTile MixedTile(int outputs) {
+  ProductTile tile{128, outputs, 4};
+  tile.mixed = true;
+  return tile;
+}
+
 constexpr ProductTile kTiles[] = {
     {128, 128, 1},           {128, 128, 2},           {128, 128, 3},
     {128, 128, 4},           {128, 128, 6},           {128, 128, 8},
     {128, 192, 1},           {128, 192, 2},           {128, 192, 4},
     {128, 256, 1},           {128, 256, 2},           {128, 256, 4},
-    {256, 128, 1},           {256, 128, 2},           {128, 256, 1, true},
-    {128, 128, 1, false, 2}, {128, 128, 2, false, 2}, {128, 128, 3, false, 2},
-    {128, 128, 4, false, 2}, {128, 128, 6, false, 2}, {128, 128, 8, false, 2}};
+    {128, 256, 8},           {256, 128, 1},           {256, 128, 2},
+    {128, 256, 1, true},     {128, 128, 1, false, 2}, {128, 128, 2, false, 2},
+    {128, 128, 3, false, 2}, {128, 128, 4, false, 2}, {128, 128, 6, false, 2},
+    {128, 128, 8, false, 2}, MixedTile(128),          MixedTile(192),
+    MixedTile(256)};
 
 // Microseconds, as measured on an H100 for models of width 2048 and 4096 and 128 to 2048 rows.
 struct TileCost {
@@ -38,6 +47,8 @@ constexpr double kReduceUs = 1.1;      // of a cluster's sums, each time that it
 constexpr double kLoneShare = 0.64;
 constexpr double kBytesPerUs = 2.0e6;  // of weights from memory
 constexpr int64_t kStepInputs = 64;
+// Products that a mixed tile splits have as many times fewer outputs than the widest.
+constexpr int64_t kNarrow = 8;
 constexpr int64_t kMinInputs = 256;  // of a block that shares a tile's inputs with others
 
 int64_t Tiles(int64_t size, int64_t tile) { return (size + tile - 1) / tile; }
@@ -75,12 +86,31 @@ double Microseconds(const ProductGroup& group, const ProductTile& tile, int sm_c
 
 std::span<const ProductTile> ProductTiles() { return kTiles; }
 
+bool IsSplit(const ProductTile& tile, const ProductGroup& group, const ProductShape& shape) {
+  if (tile.split == 1 || !tile.mixed) return tile.split > 1;
+  int64_t widest = 0;
+  for (const ProductShape& other : group.shapes()) widest = std::max(widest, other.outputs);
+  return shape.outputs * kNarrow <= widest;
+}
+
+bool TileFits(const ProductTile& tile, const ProductGroup& group) {
+  if (std::find(std::begin(kTiles), std::end(kTiles), tile) == std::end(kTiles)) return false;
+  int split = 0;
+  for (const ProductShape& shape : group.shapes()) {
+    if (!IsSplit(tile, group, shape)) continue;
+    ++split;
+    if (tile.split > Tiles(shape.inputs, kStepInputs)) return false;
+  }
+  return !tile.mixed || (split > 0 && split < group.count);
+}
+
 ProductTile PickTile(const ProductGroup& group, int sm_count) {
   int64_t inputs = std::numeric_limits<int64_t>::max();
   for (const ProductShape& shape : group.shapes()) inputs = std::min(inputs, shape.inputs);
   ProductTile best = kTiles[0];
   double best_us = std::numeric_limits<double>::infinity();
   for (const ProductTile& tile : kTiles) {
+    if (!TileFits(tile, group) || tile.mixed) continue;
     if (tile.split > 1 && inputs < tile.split * kMinInputs) continue;
     const double us = Microseconds(group, tile, sm_count);
     if (us < best_us) best = tile, best_us = us;

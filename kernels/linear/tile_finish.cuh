@@ -1,5 +1,5 @@
-// From the sums of a tile, in the registers of two warpgroups, to y: by way of shared memory and bulk
-// copies, in chunks of 16 rows and 32 columns that a warp holds.
+// From the sums of a tile, in the registers of two warpgroups, to y: by way of shared memory and
+// bulk copies, in chunks of 16 rows and 32 columns that a warp holds.
 #pragma once
 
 #include <cstdint>
@@ -76,10 +76,10 @@ __device__ void StageHalves(uint32_t to, bool wide, bool right, const float (&v)
     for (int i = 0; i < 4; ++i) {
       pair[i] = PackPair(v[4 * i + 2 * half], v[4 * i + 2 * half + 1], T());
     }
-    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to +
-                                                                                          offset),
-                 "r"(pair[0]), "r"(pair[1]), "r"(pair[2]), "r"(pair[3])
-                 : "memory");
+    asm volatile(
+        "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to + offset),
+        "r"(pair[0]), "r"(pair[1]), "r"(pair[2]), "r"(pair[3])
+        : "memory");
   }
 }
 

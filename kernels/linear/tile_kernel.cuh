@@ -101,11 +101,10 @@ template <typename S>
 __device__ void FinishTile(const TileLaunch& launch, const TilePlace& at, const TileOutput& output,
                            int rank, const TileRing<S>& ring, float2 (&bias)[4],
                            const float (&sum)[S::kStrips][S::kCols / 2]) {
-  const bool split = !S::kPair && launch.split > 1;
-  const int first = split ? rank : 0, stride = split ? launch.split : 1;
+  const int first = at.shared ? rank : 0, stride = at.shared ? launch.split : 1;
   const int row = at.row + threadIdx.x / 128 * (S::kRows / 2) + threadIdx.x % 128 / kWarp * 16;
   const auto col = [&](int chunk) { return at.col + chunk % S::kStripChunks * 32; };
-  if (split) {
+  if (at.shared) {
     ShareSums(ring, sum);
     ClusterSync();
   }
@@ -113,7 +112,7 @@ __device__ void FinishTile(const TileLaunch& launch, const TilePlace& at, const 
 #pragma unroll 1
   for (int chunk = first; chunk < S::kChunks; chunk += stride) {
     float v[16];
-    if (split) {
+    if (at.shared) {
       AddShares(ring, chunk, launch.split, v);
     } else {
       PickChunk<S>(sum, chunk, v);
@@ -122,7 +121,7 @@ __device__ void FinishTile(const TileLaunch& launch, const TilePlace& at, const 
     if (chunk + stride < S::kChunks) LoadBias(output, col(chunk + stride), bias);
     writer.Write(v, row + chunk / S::kStripChunks * 64, col(chunk));
   }
-  if (split) {
+  if (at.shared) {
     FenceForCopies();
     ClusterSync();
   }
@@ -167,7 +166,7 @@ __device__ void Consume(const TileLaunch& launch, const TilePlace& at, int rank,
                         Released released) {
   const TileOutput output(*at.problem);
   float2 bias[4];
-  LoadBias(output, at.col + (!S::kPair && launch.split > 1 ? rank % S::kStripChunks * 32 : 0), bias);
+  LoadBias(output, at.col + (at.shared ? rank % S::kStripChunks * 32 : 0), bias);
   float sum[S::kStrips][S::kCols / 2];
   Multiply<S>(at, ring, sum, released);
 #pragma unroll
@@ -179,16 +178,16 @@ __device__ void Consume(const TileLaunch& launch, const TilePlace& at, int rank,
 
 // By the warpgroup behind the ones that multiply.
 template <typename S>
-__device__ void Produce(const TileLaunch& launch, int cluster, int clusters, int rank,
-                        TileRing<S>& ring) {
-  for (int unit = cluster; unit < launch.units; unit += clusters) {
+__device__ void Produce(const TileLaunch& launch, int rank, TileRing<S>& ring) {
+  int unit = UnitOf<S>(launch, 0);
+  for (int turn = 0; unit < launch.units; unit = UnitOf<S>(launch, ++turn)) {
+    const TilePlace at = PlaceOf<S>(launch, unit, rank);
     if (threadIdx.x == kTileConsumers) {
-      const TilePlace at = PlaceOf<S>(launch, unit, rank);
       int step = at.begin;
-      if (unit == cluster) step += FillFirstRows<S>(at, ring);
+      if (turn == 0) step += FillFirstRows<S>(at, ring);
       for (; step < at.end; ++step) FillStage<S>(launch, at, step, rank, ring);
     }
-    if (!S::kPair && launch.split > 1) {  // the ring holds sums while they are added up
+    if (at.shared) {  // the ring holds sums while they are added up
       ClusterSync();
       ClusterSync();
     }
@@ -197,36 +196,35 @@ __device__ void Produce(const TileLaunch& launch, int cluster, int clusters, int
 
 // Barriers, and the copies that wait for nothing.
 template <typename S>
-__device__ void Begin(const TileLaunch& launch, int cluster, int rank, const TileRing<S>& ring) {
+__device__ void Begin(const TileLaunch& launch, int rank, const TileRing<S>& ring) {
   constexpr int kFiller = S::kBlocks > 1 ? 0 : kTileConsumers;
+  const auto fill = [&] {
+    const int unit = UnitOf<S>(launch, 0);
+    if (unit >= launch.units) return;
+    FillFirstWeights<S>(launch, PlaceOf<S>(launch, unit, rank), rank, ring);
+  };
   if (threadIdx.x == kFiller) {
     TileRing<S>(ring).Init();
-    if (!S::kPair) FillFirstWeights<S>(launch, PlaceOf<S>(launch, cluster, rank), rank, ring);
-  } else if (threadIdx.x == kWarp) {
-    const TileProblem& problem = *PlaceOf<S>(launch, cluster, rank).problem;
-    PrefetchMap(&problem.x);
-    PrefetchMap(&problem.y);
+    if (!S::kPair) fill();
   }
   __syncthreads();
   if constexpr (S::kPair) {
     ClusterSync();  // the other block's barriers are there
-    if (threadIdx.x == kFiller) {
-      FillFirstWeights<S>(launch, PlaceOf<S>(launch, cluster, rank), rank, ring);
-    }
+    if (threadIdx.x == kFiller) fill();
   }
 }
 
 // The whole block, where two share a multiprocessor and there are no registers for more threads:
 // the first thread fills the ring in between.
 template <typename S>
-__device__ void FillAndMultiply(const TileLaunch& launch, int cluster, int clusters, int rank,
-                                TileRing<S>& ring) {
+__device__ void FillAndMultiply(const TileLaunch& launch, int rank, TileRing<S>& ring) {
   TileRing<S> filled = ring;
-  for (int unit = cluster; unit < launch.units; unit += clusters) {
+  int unit = UnitOf<S>(launch, 0);
+  for (int turn = 0; unit < launch.units; unit = UnitOf<S>(launch, ++turn)) {
     const TilePlace at = PlaceOf<S>(launch, unit, rank);
     if (threadIdx.x == 0) {
       int step = at.begin;
-      if (unit == cluster) step += FillFirstRows<S>(at, filled);
+      if (turn == 0) step += FillFirstRows<S>(at, filled);
       for (; step < min(at.begin + S::kStages, at.end); ++step) {
         FillStage<S>(launch, at, step, rank, filled);
       }
@@ -240,6 +238,16 @@ __device__ void FillAndMultiply(const TileLaunch& launch, int cluster, int clust
     });
   }
 }
+
+// By the warpgroups that multiply, where another fills the ring.
+template <typename S>
+__device__ void MultiplyAll(const TileLaunch& launch, int rank, TileRing<S>& ring) {
+  DependencyWait();  // for y
+  int unit = UnitOf<S>(launch, 0);
+  for (int turn = 0; unit < launch.units; unit = UnitOf<S>(launch, ++turn)) {
+    Consume<S>(launch, PlaceOf<S>(launch, unit, rank), rank, ring, [](int) {});
+  }
+}
 #endif
 
 template <typename S>
@@ -248,22 +256,17 @@ __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) uint8_t shared[];
   TileRing<S> ring(shared);
-  const int size = S::kPair ? 2 : launch.split;
-  const int cluster = blockIdx.x / size, clusters = gridDim.x / size;
-  const int rank = size > 1 ? ClusterRank() : 0;
+  const int rank = S::kPair || launch.split > 1 ? ClusterRank() : 0;
   ReleaseDependents();
-  Begin<S>(launch, cluster, rank, ring);
+  Begin<S>(launch, rank, ring);
   if constexpr (S::kBlocks > 1) {
-    FillAndMultiply<S>(launch, cluster, clusters, rank, ring);
+    FillAndMultiply<S>(launch, rank, ring);
   } else if (threadIdx.x >= kTileConsumers) {
     KeepRegisters<40>();
-    Produce<S>(launch, cluster, clusters, rank, ring);
+    Produce<S>(launch, rank, ring);
   } else {
     TakeRegisters<232>();
-    DependencyWait();  // for y
-    for (int unit = cluster; unit < launch.units; unit += clusters) {
-      Consume<S>(launch, PlaceOf<S>(launch, unit, rank), rank, ring, [](int) {});
-    }
+    MultiplyAll<S>(launch, rank, ring);
   }
   if (threadIdx.x < kTileConsumers) CopiesRead<0>();
   if (S::kPair) ClusterSync();  // no block ends while the other may still signal to it

@@ -85,7 +85,8 @@ absl::Status MakeProblem(const ProductGroup& group, const ProductShape& shape,
                                     tile.outputs / (tile.pair ? 2 : 1), problem.w));
   }
   problem.f32 = shape.result == DType::kF32;
-  problem.box_chunks = problem.f32 || tile.split > 1 ? 1 : 2;
+  problem.split = IsSplit(tile, group, shape) ? tile.split : 1;
+  problem.box_chunks = problem.f32 || problem.split > 1 ? 1 : 2;
   RETURN_IF_ERROR(cuda::EncodeOutputMap(operands.y, problem.f32 ? 4 : 2, group.rows, shape.outputs,
                                         problem.box_chunks * 32, problem.y));
   problem.bias = operands.bias;
@@ -110,37 +111,37 @@ bool TileProductsTake(const ProductGroup& group, const CudaContext& context) {
 
 absl::Status TileProducts(const ProductGroup& group, std::span<const ProductOperands> operands,
                           const ProductTile& tile, CudaContext& context) {
-  const std::span<const ProductTile> known = ProductTiles();
-  if (std::find(known.begin(), known.end(), tile) == known.end()) {
+  if (!TileFits(tile, group)) {
     return absl::InvalidArgumentError(absl::StrCat("products: no kernel for tiles ", tile.rows, "x",
-                                                   tile.outputs, " split ", tile.split));
-  }
-  for (const ProductShape& shape : group.shapes()) {
-    if (tile.split > Tiles(shape.inputs, cuda::kTileStep)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("products: ", shape.inputs, " inputs cannot be split in ", tile.split));
-    }
+                                                   tile.outputs, " split ", tile.split, " of ",
+                                                   GroupName(group)));
   }
   TileLaunch launch;
   const int cluster_size = tile.pair ? 2 : tile.split;
-  launch.count = group.count;
   launch.rows = static_cast<int>(group.rows);
   launch.row_units = static_cast<int>(Tiles(group.rows, tile.rows * (tile.pair ? 2 : 1)));
   launch.band = kBandRows / (tile.rows * (tile.pair ? 2 : 1));
-  launch.units = 0;
   launch.split = tile.split;
   launch.weight_policy = group.rows <= kStreamedRows ? cuda::kEvictFirst : cuda::kEvictNormal;
-  for (int i = 0; i < group.count; ++i) {
-    TileProblem& problem = launch.problems[i];
-    RETURN_IF_ERROR(MakeProblem(group, group.products[i], operands[i], tile, problem));
-    problem.first_unit = launch.units;
-    launch.units += launch.row_units * problem.columns;
+  launch.count = launch.units = launch.alone = 0;
+  for (const bool split : {false, true}) {
+    for (int i = 0; i < group.count; ++i) {
+      if (IsSplit(tile, group, group.products[i]) != split) continue;
+      TileProblem& problem = launch.problems[launch.count++];
+      RETURN_IF_ERROR(MakeProblem(group, group.products[i], operands[i], tile, problem));
+      problem.first_unit = launch.units;
+      launch.units += launch.row_units * problem.columns;
+    }
+    if (!split) launch.alone = launch.units;
   }
   const TileEntry entry = EntryFor(group, tile);
   RETURN_IF_ERROR(
       cuda::AllowSharedMemory(reinterpret_cast<const void*>(entry.kernel), entry.shared_bytes));
-  const int clusters =
-      std::min(launch.units, ActiveClusters(entry, cluster_size, context.sm_count * tile.blocks));
+  const int64_t wanted = launch.units - launch.alone + Tiles(launch.alone, tile.split);
+  const int clusters = static_cast<int>(std::min<int64_t>(
+      wanted, ActiveClusters(entry, cluster_size, context.sm_count * tile.blocks)));
+  const int last_round = launch.alone % (clusters * tile.split);
+  launch.first_idle = last_round == 0 ? clusters : static_cast<int>(Tiles(last_round, tile.split));
   cuda::LaunchShape shape;
   shape.grid = dim3(clusters * cluster_size);
   shape.block = dim3(entry.threads);

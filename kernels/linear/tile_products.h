@@ -24,6 +24,9 @@ struct ProductTile {
   // Blocks on a multiprocessor at a time. With two, one multiplies while the other finishes, and
   // the next kernel's begin to load while these still run.
   int blocks = 1;
+  // With a split of several: only products with at most an eighth of the widest one's outputs are
+  // split. Blocks take the others' tiles alone.
+  bool mixed = false;
 
   bool operator==(const ProductTile&) const = default;
 };
@@ -40,8 +43,14 @@ bool TileProductsTake(const ProductGroup& group, const CudaContext& context);
 // The tile that is fastest by a model of the device: what is taken without measurement.
 ProductTile PickTile(const ProductGroup& group, int sm_count);
 
+// Whether `tile` splits the inputs of this product of the group.
+bool IsSplit(const ProductTile& tile, const ProductGroup& group, const ProductShape& shape);
+// Whether there is a kernel for `tile`, and it can run the group: all that is split has inputs for
+// every block, and where some is to be split and some not, there is both.
+bool TileFits(const ProductTile& tile, const ProductGroup& group);
+
 // Enqueues the group, which TileProductsTake must have allowed. Operands are 16-byte aligned.
-// InvalidArgument if `tile` is none of ProductTiles.
+// InvalidArgument if the tile does not fit.
 absl::Status TileProducts(const ProductGroup& group, std::span<const ProductOperands> operands,
                           const ProductTile& tile, CudaContext& context);
 

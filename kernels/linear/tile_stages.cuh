@@ -1,5 +1,5 @@
-// What a launch of tile_products.h consists of: problems, the shapes of tiles, and the ring of stages
-// in shared memory that bulk copies fill.
+// What a launch of tile_products.h consists of: problems, the shapes of tiles, and the ring of
+// stages in shared memory that bulk copies fill.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,15 @@ struct TileProblem {
   int steps;       // of 64 inputs
   int columns;     // tiles side by side
   int first_unit;  // of all problems' units in a row
+  int split;       // blocks that share the inputs of a tile: 1, or the cluster's
   int box_chunks;  // 2, or 1: where y is fp32, or the chunks of a tile finish in several blocks
   bool f32;        // y, else the type of the operands
   bool accumulate;
   Activation activation;
 };
 
-// A unit is what a cluster does at a time: a tile, or two with neighbouring rows.
+// A unit is what a block, a pair or a cluster that splits the inputs does at a time: a tile, or two
+// with neighbouring rows. Problems whose units blocks or pairs take come first.
 struct TileLaunch {
   TileProblem problems[ProductGroup::kMax];
   int count;
@@ -35,7 +37,11 @@ struct TileLaunch {
   int row_units;
   int band;   // row units that run side by side before the next columns
   int units;  // of all problems
-  int split;  // blocks that share the inputs of a tile; the cluster's size unless in pairs
+  int alone;  // of them, those of blocks or pairs
+  int split;  // the cluster's size unless in pairs
+  // The first cluster that is idle in the last round of the units before, and so begins with
+  // `split` of the cluster's, which take as long as one of a block.
+  int first_idle;
   uint64_t weight_policy;
 };
 
@@ -70,7 +76,28 @@ struct TilePlace {
   const TileProblem* problem;
   int row, col;    // first of the tile
   int begin, end;  // steps
+  bool shared;     // by the blocks of the cluster, each with its steps
 };
+
+// The units of this block, in turn: `turn` counts them from 0. As many as launch.units, or more,
+// after the last. All blocks of a cluster meet the units that they share in the same order. (Only
+// one block of a multiprocessor may have units of both kinds.)
+template <typename S>
+__device__ int UnitOf(const TileLaunch& launch, int turn) {
+  const int size = S::kPair ? 2 : launch.split;
+  const int cluster = blockIdx.x / size, clusters = gridDim.x / size;
+  if (S::kPair || S::kBlocks > 1) return cluster + turn * clusters;
+  const int block = blockIdx.x, blocks = gridDim.x;
+  const int mine = block < launch.alone ? (launch.alone - block - 1) / blocks + 1 : 0;
+  if (turn < mine) return block + turn * blocks;
+  const int idle = clusters - launch.first_idle;
+  int later = turn - mine;
+  if (cluster >= launch.first_idle) {
+    if (later < size) return launch.alone + cluster - launch.first_idle + later * idle;
+    later -= size;
+  }
+  return launch.alone + idle * size + cluster + later * clusters;
+}
 
 template <typename S>
 __device__ TilePlace PlaceOf(const TileLaunch& launch, int unit, int rank) {
@@ -86,8 +113,9 @@ __device__ TilePlace PlaceOf(const TileLaunch& launch, int unit, int rank) {
   place.problem = &problem;
   place.row = (S::kPair ? 2 * row_unit + rank : row_unit) * S::kRows;
   place.col = in_band / height * S::kCols;
-  place.begin = S::kPair ? 0 : problem.steps * rank / launch.split;
-  place.end = S::kPair ? problem.steps : problem.steps * (rank + 1) / launch.split;
+  place.shared = !S::kPair && (S::kBlocks > 1 ? launch.split : problem.split) > 1;
+  place.begin = place.shared ? problem.steps * rank / launch.split : 0;
+  place.end = place.shared ? problem.steps * (rank + 1) / launch.split : problem.steps;
   return place;
 }
 
@@ -104,8 +132,7 @@ struct TileRing {
   }
   // Of this warp's boxes.
   __device__ uint32_t out() const {
-    return stages + S::kStages * S::kStageBytes +
-           threadIdx.x / kWarp * (S::kBoxes * S::kBoxBytes);
+    return stages + S::kStages * S::kStageBytes + threadIdx.x / kWarp * (S::kBoxes * S::kBoxBytes);
   }
   __device__ uint32_t x() const { return stages + index * S::kStageBytes; }
   __device__ uint32_t w() const { return x() + S::kXBytes; }
@@ -164,8 +191,8 @@ __device__ void FillStage(const TileLaunch& launch, const TilePlace& at, int ste
   ring.Next();
 }
 
-// The first stages of a block: weights do not wait for the kernel ahead, rows do. Returns the number
-// of stages.
+// The first stages of a block: weights do not wait for the kernel ahead, rows do. Returns the
+// number of stages.
 template <typename S>
 __device__ void FillFirstWeights(const TileLaunch& launch, const TilePlace& at, int rank,
                                  TileRing<S> ring) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -162,8 +163,9 @@ class MatmulTest : public testing::Test {
   std::vector<ProductPlan> Plans(const ProductGroup& group) {
     std::vector<ProductPlan> plans;
     for (const ProductTile& tile : ProductTiles()) {
-      const bool fits = tile.split <= (group.products[0].inputs + 63) / 64;
-      if (fits && TileProductsTake(group, context_)) plans.push_back({true, tile, {}});
+      if (TileFits(tile, group) && TileProductsTake(group, context_)) {
+        plans.push_back({true, tile, {}});
+      }
     }
     if (matmul_ != nullptr) {
       const auto algorithms = matmul_->library().Algorithms(group, context_.workspace_bytes, 1);
@@ -266,32 +268,67 @@ TEST_F(MatmulTest, DependentLaunchChangesNothing) {
   }
 }
 
+// Products of the same rows, on the device.
+struct GroupOnDevice {
+  GroupOnDevice(int64_t rows, int64_t inputs, std::span<const int64_t> outputs) {
+    group = Group(rows, inputs, 0, DType::kF16, false);
+    group.count = 0;
+    for (const int64_t o : outputs) {
+      problems.push_back(MakeProblem(Group(rows, inputs, o, DType::kF16, false), o));
+      on_device.push_back(std::make_unique<OnDevice>(problems.back()));
+      operands.push_back(on_device.back()->operands);
+      group.products[group.count++] = problems.back().group.products[0];
+    }
+  }
+  void Poison() {
+    for (const auto& one : on_device) one->y.Poison();
+  }
+  std::vector<float> Result(size_t i) const { return on_device[i]->Result(problems[i]); }
+
+  ProductGroup group;
+  std::vector<Problem> problems;
+  std::vector<std::unique_ptr<OnDevice>> on_device;
+  std::vector<ProductOperands> operands;
+};
+
 TEST_F(MatmulTest, AGroupGivesWhatEachProductGivesAlone) {
   const std::vector<int64_t> outputs = {136, 8, 264, 128};
-  ProductGroup group = Group(200, 264, 0, DType::kF16, false);
-  group.count = 0;
-  std::vector<Problem> problems;
-  std::vector<OnDevice> on_device;
-  std::vector<ProductOperands> operands;
-  for (const int64_t o : outputs) {
-    problems.push_back(MakeProblem(Group(200, 264, o, DType::kF16, false), o));
-    operands.push_back(on_device.emplace_back(problems.back()).operands);
-    group.products[group.count++] = problems.back().group.products[0];
-  }
-  for (const ProductPlan& plan : Plans(group.Single(0))) {
+  GroupOnDevice all(200, 264, outputs);
+  for (const ProductPlan& plan : Plans(all.group.Single(0))) {
     if (!plan.tiles) continue;
-    for (OnDevice& one : on_device) one.y.Poison();
-    ASSERT_TRUE(RunPlan(plan, group, operands).ok());
+    all.Poison();
+    ASSERT_TRUE(RunPlan(plan, all.group, all.operands).ok());
     for (size_t i = 0; i < outputs.size(); ++i) {
-      EXPECT_TRUE(SameBits(on_device[i].Result(problems[i]), Run(plan, problems[i])))
+      EXPECT_TRUE(SameBits(all.Result(i), Run(plan, all.problems[i])))
           << PlanText(plan) << ", product " << i;
     }
   }
   if (matmul_ == nullptr) return;
-  for (OnDevice& one : on_device) one.y.Poison();
-  ASSERT_TRUE(matmul_->RunPlan(ProductPlan(), group, operands, context_).ok());
+  all.Poison();
+  ASSERT_TRUE(matmul_->RunPlan(ProductPlan(), all.group, all.operands, context_).ok());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    EXPECT_LE(WorstError(on_device[i].Result(problems[i]), problems[i].expected), 5e-6) << i;
+    EXPECT_LE(WorstError(all.Result(i), all.problems[i].expected), 5e-6) << i;
+  }
+}
+
+TEST_F(MatmulTest, MixedTilesSplitNarrowProductsAlone) {
+  // Few units and many: the last round of whole tiles leaves clusters idle, or none.
+  for (const int64_t rows : {100, 700}) {
+    const std::vector<int64_t> outputs = {2304, 264, 8, 1800};
+    GroupOnDevice all(rows, 328, outputs);
+    for (const ProductTile& tile : ProductTiles()) {
+      if (!tile.mixed || !TileProductsTake(all.group, context_)) continue;
+      SCOPED_TRACE(PlanText({true, tile, {}}));
+      for (int run = 0; run < 2; ++run) {
+        all.Poison();
+        ASSERT_TRUE(TileProducts(all.group, all.operands, tile, context_).ok());
+        for (size_t i = 0; i < outputs.size(); ++i) {
+          const bool split = i == 1 || i == 2;
+          const ProductTile alone = {tile.rows, tile.outputs, split ? tile.split : 1};
+          EXPECT_TRUE(SameBits(all.Result(i), Run({true, alone, {}}, all.problems[i]))) << i;
+        }
+      }
+    }
   }
 }
 

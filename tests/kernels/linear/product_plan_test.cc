@@ -34,9 +34,9 @@ TEST(ProductPlanTest, TextGivesThePlanBack) {
 }
 
 TEST(ProductPlanTest, TextThatIsNoPlanIsRefused) {
-  for (const char* text : {"", "tile", "tile 128 128 1", "tile 128 128 1 0", "tile 128 128 1 0 1 1",
-                           "tile 100 128 1 0 1", "tile 128 128 99 0", "tile a 128 1 0", "library",
-                           "library 0", "library xyz", "other 128 128 1 0"}) {
+  for (const char* text : {"", "tile", "tile 128 128 1", "tile 128 128 1 0", "tile 128 128 1 0 1",
+                           "tile 100 128 1 0 1 0", "tile 128 128 99 0 1 0", "tile a 128 1 0 1 0",
+                           "library", "library 0", "library xyz", "other 128 128 1 0"}) {
     EXPECT_FALSE(ParsePlan(text).has_value()) << text;
   }
   EXPECT_FALSE(ParsePlan("library " + std::string(128, 'g')).has_value());
