@@ -20,6 +20,7 @@ using config::v1::RoutingConfig;
 
 constexpr uint32_t kMaxDefaultThreads = 8;
 constexpr uint32_t kDaySeconds = 86400;
+constexpr uint64_t kMinUploadBytes = uint64_t{512} << 20;
 
 void FillLimits(LimitsConfig& limits) {
   limits.set_max_body_bytes(OrDefault(limits.max_body_bytes(), 16u << 20));
@@ -32,6 +33,8 @@ void FillLimits(LimitsConfig& limits) {
   limits.set_keep_alive_ms(OrDefault(limits.keep_alive_ms(), 15000u));
   limits.set_max_choices(OrDefault(limits.max_choices(), 16u));
   limits.set_max_json_depth(OrDefault(limits.max_json_depth(), 32u));
+  limits.set_max_upload_bytes(OrDefault(
+      limits.max_upload_bytes(), std::max(kMinUploadBytes, 4 * uint64_t{limits.max_body_bytes()})));
 }
 
 absl::Status ValidateLimits(const LimitsConfig& limits) {
@@ -45,6 +48,8 @@ absl::Status ValidateLimits(const LimitsConfig& limits) {
       CheckRange("limits.request_timeout_s", limits.request_timeout_s(), 1, kDaySeconds));
   RETURN_IF_ERROR(CheckRange("limits.keep_alive_ms", limits.keep_alive_ms(), 10, 3600000));
   RETURN_IF_ERROR(CheckRange("limits.max_choices", limits.max_choices(), 1, 128));
+  RETURN_IF_ERROR(CheckRange("limits.max_upload_bytes", limits.max_upload_bytes(),
+                             limits.max_body_bytes(), uint64_t{1} << 40));
   return CheckRange("limits.max_json_depth", limits.max_json_depth(), 8, 1024);
 }
 

@@ -15,6 +15,8 @@ namespace skein {
 namespace {
 
 constexpr int kClientLeft = 499;
+// For a burst, in which each request takes its room for some milliseconds.
+constexpr absl::Duration kMaxWait = absl::Seconds(1);
 
 // The headers of HTTP, as initial metadata.
 void AddLimits(const HeaderList& headers, const absl::Status& admitted,
@@ -35,6 +37,10 @@ absl::Status CheckChoices(uint32_t n, uint32_t max_choices) {
 
 }  // namespace
 
+UploadTimes UploadTimesOf(const config::v1::GatewayConfig& config) {
+  return {.wait = kMaxWait, .read = absl::Seconds(config.limits().read_timeout_s())};
+}
+
 FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context)
     : front_(front),
       method_(method),
@@ -49,20 +55,24 @@ FrontCall::FrontCall(Front& front, const RpcMethod& method, grpc::CallbackServer
   };
 }
 
-absl::StatusOr<RequestFacts> FrontCall::Enter(const std::shared_ptr<OpenCall>& call,
-                                              const grpc::ByteBuffer& request) {
-  request_bytes_ = request.Length();
+absl::StatusOr<std::string> FrontCall::Enter(const std::shared_ptr<OpenCall>& call) {
+  ASSIGN_OR_RETURN(caller_, front_.context.access.Identify(head_.authorization, method_.role));
+  access_->Update([this](AccessFacts& facts) { facts.key = caller_.name(); });
   RETURN_IF_ERROR(front_.open_calls.Enter(call));
   entered_ = call.get();
-  const AccessControl& access = front_.context.access;
-  ASSIGN_OR_RETURN(const Caller caller, access.Identify(head_.authorization, method_.role));
-  access_->Update([&caller](AccessFacts& facts) { facts.key = caller.name(); });
+  return caller_.name();
+}
+
+absl::StatusOr<RequestFacts> FrontCall::Admit(const grpc::ByteBuffer& request) {
+  received_ = front_.context.clock.Now();
+  request_bytes_ = request.Length();
   ASSIGN_OR_RETURN(RequestFacts facts, method_.read(request));
   access_->Update([&facts](AccessFacts& known) { known.model = facts.pick.model; });
   RETURN_IF_ERROR(CheckChoices(facts.choices, front_.context.config.limits().max_choices()));
+  const AccessControl& access = front_.context.access;
   absl::StatusOr<Admission> admission =
-      access.Admit(caller, facts.pick.model, facts.pick.entries, facts.tokens);
-  AddLimits(access.RateLimitHeaders(caller), admission.status(), server_context_);
+      access.Admit(caller_, facts.pick.model, facts.pick.entries, facts.tokens);
+  AddLimits(access.RateLimitHeaders(caller_), admission.status(), server_context_);
   RETURN_IF_ERROR(admission.status());
   admission_ = *std::move(admission);
   return facts;

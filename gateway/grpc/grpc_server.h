@@ -15,8 +15,11 @@
 
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/grpc/front_call.h"
+#include "gateway/grpc/front_service.h"
+#include "gateway/grpc/health.h"
 #include "gateway/grpc/open_calls.h"
-#include "gateway/grpc/services.h"
+#include "gateway/grpc/upload_budget.h"
+#include "gateway/grpc/upload_guard.h"
 
 namespace skein {
 
@@ -47,10 +50,13 @@ class GrpcServer {
 
   GatewayContext& context_;
   OpenCalls open_calls_;
+  UploadBudget uploads_;
+  UploadGuard guard_;
   Front front_;
-  InferenceFront inference_;
-  RegistryFront registry_;
+  HealthBoard health_;
+  FrontService service_;
   std::string address_;
+  uint16_t port_ = 0;
   std::unique_ptr<grpc::Server> server_;  // null once stopped
   std::set<std::string> told_models_;     // whose health was told; by the own thread only
 
@@ -59,7 +65,7 @@ class GrpcServer {
   // Guarded by mu_.
   bool draining_ = false;
   bool stopping_ = false;
-  std::thread thread_;  // tells health and looks after calls
+  std::thread thread_;  // tells health, looks after calls and guards uploads
 };
 
 }  // namespace skein

@@ -40,28 +40,29 @@ grpc::Status SumUp(const std::vector<WorkerOutcome>& outcomes) {
                       absl::StrCat("not on every worker: ", who));
 }
 
-RegistryChange* RegistryChange::Begin(Front& front, const RpcMethod& method,
-                                      grpc::CallbackServerContext& context,
-                                      const grpc::ByteBuffer& request, grpc::ByteBuffer& response) {
-  std::shared_ptr<RegistryChange> change(new RegistryChange(front, method, context, response));
-  change->self_ = change;
-  const absl::Status status = change->Start(request);
-  if (!status.ok()) change->End(ToGrpc(status));
-  return change.get();
+RegistryChange::RegistryChange(Front& front, const RpcMethod& method,
+                               grpc::CallbackServerContext& context)
+    : RequestReactor(context, front.uploads, UploadTimesOf(front.context.config)),
+      call_(front, method, context) {}
+
+std::shared_ptr<RegistryChange> RegistryChange::Self() {
+  return std::static_pointer_cast<RegistryChange>(shared_from_this());
 }
 
-absl::Status RegistryChange::Start(const grpc::ByteBuffer& request) {
-  ASSIGN_OR_RETURN(const RequestFacts facts, call_.Enter(shared_from_this(), request));
+absl::StatusOr<std::string> RegistryChange::Enter() { return call_.Enter(shared_from_this()); }
+
+absl::Status RegistryChange::Start(grpc::ByteBuffer& request) {
+  ASSIGN_OR_RETURN(const RequestFacts facts, call_.Admit(request));
   ASSIGN_OR_RETURN(const std::vector<WorkerHandle> workers,
                    call_.context().workers.PickAll(facts.pick.model));
   for (const WorkerHandle& worker : workers) outcomes_.push_back({worker.address, {}});
   num_open_ = workers.size();
   for (size_t i = 0; i < workers.size(); ++i) {
     ByteCallbacks callbacks;
-    callbacks.on_message = [self = shared_from_this(), i](grpc::ByteBuffer& message) {
+    callbacks.on_message = [self = Self(), i](grpc::ByteBuffer& message) {
       self->OnMessage(i, message);
     };
-    callbacks.on_done = [self = shared_from_this(), i](const grpc::Status& status) {
+    callbacks.on_done = [self = Self(), i](const grpc::Status& status) {
       self->OnWorkerDone(i, status);
     };
     worker_calls_.push_back(MakeByteCall(workers[i], {call_.method().path, request},
@@ -87,27 +88,28 @@ void RegistryChange::OnWorkerDone(size_t index, const grpc::Status& status) {
     if (--num_open_ > 0) return;
     outcomes = outcomes_;
   }
-  End(SumUp(outcomes));
+  const grpc::Status sum = SumUp(outcomes);
+  if (sum.ok()) {
+    EndWith(response_);
+  } else {
+    End(sum);
+  }
 }
 
 // Workers that have taken the change keep it.
-void RegistryChange::OnCancel() {
-  client_left_ = true;
+void RegistryChange::CancelWork() {
   for (const std::shared_ptr<ByteCall>& call : worker_calls_) call->Cancel();
 }
 
-void RegistryChange::End(const grpc::Status& status) {
-  status_ = status;
+void RegistryChange::BeforeFinish(const grpc::Status& status) {
   LogInfo("registry change", {{"request", call_.head().options.request_id},
                               {"method", call_.method().path},
                               {"outcome", absl::StatusCodeToString(FromGrpc(status).code())}});
   call_.Release();
-  Finish(status);
 }
 
-void RegistryChange::OnDone() {
-  call_.Ended(status_, client_left_);
-  const std::shared_ptr<RegistryChange> last = std::move(self_);
+void RegistryChange::Done(const grpc::Status& status, bool client_left) {
+  call_.Ended(status, client_left);
 }
 
 }  // namespace skein

@@ -1,7 +1,6 @@
 // A change of what workers are conditioned with: made on every ready worker of a model.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,9 +8,9 @@
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include "gateway/grpc/front_call.h"
+#include "gateway/grpc/request_reactor.h"
 #include "gateway/rpc/byte_call.h"
 
 namespace skein {
@@ -26,34 +25,25 @@ struct WorkerOutcome {
 // message says who did what, except that one worker's own status stays as it is.
 grpc::Status SumUp(const std::vector<WorkerOutcome>& outcomes);
 
-// Keeps itself until gRPC is done with it. Answers with the first worker's response.
-class RegistryChange final : public grpc::ServerUnaryReactor,
-                             public OpenCall,
-                             public std::enable_shared_from_this<RegistryChange> {
+// Answers with the first worker's response.
+class RegistryChange final : public RequestReactor {
  public:
-  static RegistryChange* Begin(Front& front, const RpcMethod& method,
-                               grpc::CallbackServerContext& context,
-                               const grpc::ByteBuffer& request, grpc::ByteBuffer& response);
-
-  void OnCancel() override;
-  void OnDone() override;
+  RegistryChange(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context);
 
  private:
-  RegistryChange(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context,
-                 grpc::ByteBuffer& response)
-      : call_(front, method, context), response_(response) {}
+  absl::StatusOr<std::string> Enter() override;
+  absl::Status Start(grpc::ByteBuffer& request) override;
+  void CancelWork() override;
+  void BeforeFinish(const grpc::Status& status) override;
+  void Done(const grpc::Status& status, bool client_left) override;
 
-  absl::Status Start(const grpc::ByteBuffer& request);
   void OnMessage(size_t index, grpc::ByteBuffer& message);
   void OnWorkerDone(size_t index, const grpc::Status& status);
-  void End(const grpc::Status& status);
+  std::shared_ptr<RegistryChange> Self();
 
   FrontCall call_;
-  grpc::ByteBuffer& response_;  // alive until Finish at least
-  std::shared_ptr<RegistryChange> self_;
-  std::vector<std::shared_ptr<ByteCall>> worker_calls_;  // constant after Begin
-  grpc::Status status_;                                  // constant from End on
-  std::atomic<bool> client_left_ = false;
+  std::vector<std::shared_ptr<ByteCall>> worker_calls_;  // constant after Start
+  grpc::ByteBuffer response_;  // used by the first worker's callbacks, then by the last one
 
   std::mutex mu_;
   // Guarded by mu_.

@@ -12,18 +12,19 @@
 
 namespace skein {
 
-StreamCall* StreamCall::Begin(Front& front, const RpcMethod& method,
-                              grpc::CallbackServerContext& context,
-                              const grpc::ByteBuffer& request) {
-  std::shared_ptr<StreamCall> call(new StreamCall(front, method, context));
-  call->self_ = call;
-  const absl::Status status = call->Start(request);
-  if (!status.ok()) call->OnEnd(ToGrpc(status));
-  return call.get();
+StreamCall::StreamCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context)
+    : RequestReactor(context, front.uploads, UploadTimesOf(front.context.config)),
+      call_(front, method, context),
+      meter_(call_.admission()) {}
+
+std::shared_ptr<StreamCall> StreamCall::Self() {
+  return std::static_pointer_cast<StreamCall>(shared_from_this());
 }
 
-absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
-  ASSIGN_OR_RETURN(RequestFacts facts, call_.Enter(shared_from_this(), request));
+absl::StatusOr<std::string> StreamCall::Enter() { return call_.Enter(shared_from_this()); }
+
+absl::Status StreamCall::Start(grpc::ByteBuffer& request) {
+  ASSIGN_OR_RETURN(RequestFacts facts, call_.Admit(request));
   model_ = facts.pick.model;
   if (model_.empty()) {  // allowed while there is one
     const std::vector<v1::ModelInfo> models = call_.context().workers.Models();
@@ -31,14 +32,10 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
   }
   call_.access().Update([this](AccessFacts& known) { known.model = model_; });
   ByteCallbacks callbacks;
-  callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
-    self->OnMessage(message);
-  };
-  callbacks.on_done = [self = shared_from_this()](const grpc::Status& status) {
-    self->OnEnd(status);
-  };
+  callbacks.on_message = [self = Self()](grpc::ByteBuffer& message) { self->OnMessage(message); };
+  callbacks.on_done = [self = Self()](const grpc::Status& status) { self->OnWorkerDone(status); };
   ASSIGN_OR_RETURN(worker_call_, MakeRetryingCall(call_.context().workers, std::move(facts.pick),
-                                                  {call_.method().path, request},
+                                                  {call_.method().path, std::exchange(request, {})},
                                                   call_.head().options, std::move(callbacks)));
   meter_.OnAsked(facts.prompt_tokens);
   worker_call_->Start();
@@ -46,14 +43,15 @@ absl::Status StreamCall::Start(const grpc::ByteBuffer& request) {
 }
 
 void StreamCall::OnMessage(grpc::ByteBuffer& message) {
+  ReleaseRequest();  // the worker has it, and no other will be asked
   if (const auto response = ParseBytes<v1::GenerateResponse>(message); response.ok()) {
     meter_.OnMessage(*response);
     RecordGeneration(*response, call_.access());
     if (!response->text().empty()) ObserveText(response->choice());
   }
+  if (!Hold()) return;
   {
-    const std::lock_guard<std::mutex> lock(mu_);
-    writing_ = true;
+    const std::lock_guard<std::mutex> lock(write_mu_);
     write_begin_ = call_.context().clock.Steady();
   }
   call_.CountSent(message);
@@ -76,67 +74,43 @@ void StreamCall::ObserveText(uint32_t choice) {
 }
 
 void StreamCall::OnWriteDone(bool ok) {
-  const std::shared_ptr<StreamCall> keep = shared_from_this();
+  const std::shared_ptr<StreamCall> keep = Self();
   {
-    const std::lock_guard<std::mutex> lock(mu_);
-    writing_ = false;
+    const std::lock_guard<std::mutex> lock(write_mu_);
+    write_begin_ = absl::InfiniteFuture();
   }
   if (ok) {
     worker_call_->ReadNext();
   } else {
     worker_call_->Cancel();
   }
-  FinishIfDue();
+  Unhold();
 }
 
-void StreamCall::OnCancel() {
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    client_left_ = true;
-  }
-  if (worker_call_ != nullptr) worker_call_->Cancel();
-}
+void StreamCall::CancelWork() { worker_call_->Cancel(); }
 
-void StreamCall::OnEnd(const grpc::Status& status) {
+void StreamCall::OnWorkerDone(const grpc::Status& status) {
   if (!status.ok()) meter_.OnFailure(static_cast<absl::StatusCode>(status.error_code()));
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    ended_ = true;
-    status_ = status;
-  }
-  FinishIfDue();
+  End(status);
 }
 
-void StreamCall::FinishIfDue() {
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    if (!ended_ || writing_ || cancelling_ || finished_) return;
-    finished_ = true;
-  }
-  call_.Release();
-  Finish(status_);
-}
-
-void StreamCall::OnDone() {
-  call_.Ended(status_, client_left_);
-  const std::shared_ptr<StreamCall> last = std::move(self_);
+void StreamCall::Done(const grpc::Status& status, bool client_left) {
+  call_.Ended(status, client_left);
 }
 
 // A client may hold a call open without reading: its connection lives, and flow control waits.
 void StreamCall::LookAfter(absl::Time now) {
+  RequestReactor::LookAfter(now);
   const absl::Duration limit = absl::Seconds(call_.context().config.limits().write_timeout_s());
   {
-    const std::lock_guard<std::mutex> lock(mu_);
-    if (!writing_ || finished_ || client_left_ || now - write_begin_ < limit) return;
-    cancelling_ = true;  // the context stays
+    const std::lock_guard<std::mutex> lock(write_mu_);
+    if (now - write_begin_ < limit) return;
+    write_begin_ = absl::InfiniteFuture();  // once
   }
+  if (!Hold()) return;
   LogWarning("client does not read", {{"request", call_.head().options.request_id}});
-  context_.TryCancel();
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    cancelling_ = false;
-  }
-  FinishIfDue();
+  context().TryCancel();
+  Unhold();
 }
 
 }  // namespace skein

@@ -8,42 +8,48 @@
 
 namespace skein {
 
-UnaryCall* UnaryCall::Begin(Front& front, const RpcMethod& method,
-                            grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
-                            grpc::ByteBuffer& response) {
-  std::shared_ptr<UnaryCall> call(new UnaryCall(front, method, context, response));
-  call->self_ = call;
-  const absl::Status status = call->Start(request);
-  if (!status.ok()) call->End(ToGrpc(status));
-  return call.get();
+UnaryCall::UnaryCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context)
+    : RequestReactor(context, front.uploads, UploadTimesOf(front.context.config)),
+      call_(front, method, context) {}
+
+std::shared_ptr<UnaryCall> UnaryCall::Self() {
+  return std::static_pointer_cast<UnaryCall>(shared_from_this());
 }
 
-absl::Status UnaryCall::Start(const grpc::ByteBuffer& request) {
-  ASSIGN_OR_RETURN(RequestFacts facts, call_.Enter(shared_from_this(), request));
+absl::StatusOr<std::string> UnaryCall::Enter() { return call_.Enter(shared_from_this()); }
+
+absl::Status UnaryCall::Start(grpc::ByteBuffer& request) {
+  ASSIGN_OR_RETURN(RequestFacts facts, call_.Admit(request));
   estimated_tokens_ = facts.tokens;
   ByteCallbacks callbacks;
-  callbacks.on_message = [self = shared_from_this()](grpc::ByteBuffer& message) {
+  callbacks.on_message = [self = Self()](grpc::ByteBuffer& message) {
     self->call_.CountSent(message);
     self->response_.Swap(&message);
     self->answered_ = true;
     self->worker_call_->ReadNext();  // brings the end
   };
-  callbacks.on_done = [self = shared_from_this()](const grpc::Status& status) {
-    const bool empty = status.ok() && !self->answered_;
-    self->End(empty ? grpc::Status(grpc::StatusCode::INTERNAL, "the worker sent no answer")
-                    : status);
-  };
+  callbacks.on_done = [self = Self()](const grpc::Status& status) { self->OnWorkerDone(status); };
   ASSIGN_OR_RETURN(worker_call_, MakeRetryingCall(call_.context().workers, std::move(facts.pick),
-                                                  {call_.method().path, request},
+                                                  {call_.method().path, std::exchange(request, {})},
                                                   call_.head().options, std::move(callbacks)));
   worker_call_->Start();
   return absl::OkStatus();
 }
 
-void UnaryCall::OnCancel() {
-  client_left_ = true;
-  if (worker_call_ != nullptr) worker_call_->Cancel();
+void UnaryCall::CancelWork() { worker_call_->Cancel(); }
+
+void UnaryCall::OnWorkerDone(const grpc::Status& status) {
+  UseTokens(status);
+  if (!status.ok()) {
+    End(status);
+  } else if (!answered_) {
+    End(grpc::Status(grpc::StatusCode::INTERNAL, "the worker sent no answer"));
+  } else {
+    EndWith(response_);
+  }
 }
+
+void UnaryCall::BeforeFinish(const grpc::Status&) { call_.Release(); }
 
 // A client that leaves before the answer has made the worker work all the same.
 void UnaryCall::UseTokens(const grpc::Status& status) {
@@ -59,16 +65,8 @@ void UnaryCall::UseTokens(const grpc::Status& status) {
   }
 }
 
-void UnaryCall::End(const grpc::Status& status) {
-  status_ = status;
-  UseTokens(status);
-  call_.Release();
-  Finish(status);
-}
-
-void UnaryCall::OnDone() {
-  call_.Ended(status_, client_left_);
-  const std::shared_ptr<UnaryCall> last = std::move(self_);
+void UnaryCall::Done(const grpc::Status& status, bool client_left) {
+  call_.Ended(status, client_left);
 }
 
 }  // namespace skein

@@ -1,49 +1,41 @@
 // One call with one answer, passed on as bytes.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include "gateway/grpc/front_call.h"
+#include "gateway/grpc/request_reactor.h"
 #include "gateway/rpc/byte_call.h"
 
 namespace skein {
 
-// Keeps itself until gRPC is done with it.
-class UnaryCall final : public grpc::ServerUnaryReactor,
-                        public OpenCall,
-                        public std::enable_shared_from_this<UnaryCall> {
+class UnaryCall final : public RequestReactor {
  public:
-  static UnaryCall* Begin(Front& front, const RpcMethod& method,
-                          grpc::CallbackServerContext& context, const grpc::ByteBuffer& request,
-                          grpc::ByteBuffer& response);
-
-  void OnCancel() override;
-  void OnDone() override;
+  UnaryCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context);
 
  private:
-  UnaryCall(Front& front, const RpcMethod& method, grpc::CallbackServerContext& context,
-            grpc::ByteBuffer& response)
-      : call_(front, method, context), response_(response) {}
+  absl::StatusOr<std::string> Enter() override;
+  absl::Status Start(grpc::ByteBuffer& request) override;
+  void CancelWork() override;
+  void BeforeFinish(const grpc::Status& status) override;
+  void Done(const grpc::Status& status, bool client_left) override;
 
-  absl::Status Start(const grpc::ByteBuffer& request);
+  void OnWorkerDone(const grpc::Status& status);
   // What the limits of the caller's key count.
   void UseTokens(const grpc::Status& status);
-  void End(const grpc::Status& status);
+  std::shared_ptr<UnaryCall> Self();
 
   FrontCall call_;
-  grpc::ByteBuffer& response_;  // alive until Finish at least
-  std::shared_ptr<UnaryCall> self_;
-  std::shared_ptr<ByteCall> worker_call_;  // null if none was started; constant after Begin
-  uint64_t estimated_tokens_ = 0;          // constant after Begin
-  bool answered_ = false;                  // used by one callback of the worker's call at a time
-  grpc::Status status_;                    // constant from End on
-  std::atomic<bool> client_left_ = false;
+  std::shared_ptr<ByteCall> worker_call_;  // null if none was started; constant after Start
+  uint64_t estimated_tokens_ = 0;          // constant after Start
+  // Used by one callback of the worker's call at a time.
+  bool answered_ = false;
+  grpc::ByteBuffer response_;
 };
 
 }  // namespace skein

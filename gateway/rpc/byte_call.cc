@@ -63,6 +63,8 @@ class WorkerCall final : public ByteCall,
     if (release) RemoveHold();
   }
 
+  void OnWriteDone(bool) override { request_.message.Clear(); }
+
   void OnReadDone(bool ok) override {
     {
       const std::lock_guard<std::mutex> lock(mu_);
@@ -73,7 +75,7 @@ class WorkerCall final : public ByteCall,
       RemoveHold();
       return;
     }
-    worker_.Answered();
+    if (!std::exchange(answered_, true)) worker_.Answered();
     Bytes message;
     message.Swap(&response_);
     callbacks_.on_message(message);
@@ -103,6 +105,7 @@ class WorkerCall final : public ByteCall,
   std::unique_ptr<RunningCall> running_ = std::make_unique<RunningCall>();
   grpc::ClientContext context_;
   Bytes response_;
+  bool answered_ = false;  // used by OnReadDone alone
 
   // Not held while gRPC is called: it may run callbacks within.
   std::mutex mu_;

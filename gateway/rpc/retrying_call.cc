@@ -102,6 +102,7 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
       return;
     }
     may_retry_ = false;
+    request_.message.Clear();
     if (held_.Valid()) message = Concatenated(std::exchange(held_, {}), message);
     callbacks_.on_message(message);
   }
@@ -137,8 +138,8 @@ class RetryingCall final : public ByteCall, public std::enable_shared_from_this<
   WorkerPool& workers_;
   // Used by the start, then by one gRPC callback at a time.
   WorkerHandle worker_;
-  PickRequest pick_;  // avoids where it was
-  const ByteRequest request_;
+  PickRequest pick_;     // avoids where it was
+  ByteRequest request_;  // without its message once it cannot be repeated
   const CallOptions options_;
   ByteCallbacks callbacks_;
   bool may_retry_ = true;

@@ -36,6 +36,7 @@ TEST(GatewayConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.limits().max_body_bytes(), 16u << 20);
   EXPECT_EQ(config.limits().max_header_bytes(), 16u << 10);
   EXPECT_EQ(config.limits().max_connections(), 10000u);
+  EXPECT_EQ(config.limits().max_upload_bytes(), 512u << 20);
   EXPECT_EQ(config.limits().idle_timeout_s(), 75u);
   EXPECT_EQ(config.limits().read_timeout_s(), 30u);
   EXPECT_EQ(config.limits().write_timeout_s(), 30u);
@@ -142,6 +143,7 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
            Case{"cors_origin: ''", "cors_origin: \"\""},
            Case{"limits { max_body_bytes: 10 }", "limits.max_body_bytes: 10"},
            Case{"limits { max_header_bytes: 10 }", "limits.max_header_bytes: 10"},
+           Case{"limits { max_upload_bytes: 1000000 }", "limits.max_upload_bytes: 1000000"},
            Case{"limits { max_connections: 2000000 }", "limits.max_connections: 2000000"},
            Case{"limits { idle_timeout_s: 100000 }", "limits.idle_timeout_s: 100000"},
            Case{"limits { read_timeout_s: 100000 }", "limits.read_timeout_s: 100000"},
