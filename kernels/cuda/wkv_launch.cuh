@@ -66,11 +66,13 @@ absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, con
         Launch(context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
                {dim3(range.num_heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
                call.sequences, plan, range));
-    if (call.state == DType::kF16) {
-      RETURN_IF_ERROR((LaunchScan<N, T, __half>(context, stage, call, plan, range)));
-    } else {
-      RETURN_IF_ERROR((LaunchScan<N, T, float>(context, stage, call, plan, range)));
+    if constexpr (Stage::kHasFp16States) {
+      if (call.state == DType::kF16) {
+        RETURN_IF_ERROR((LaunchScan<N, T, __half>(context, stage, call, plan, range)));
+        continue;
+      }
     }
+    RETURN_IF_ERROR((LaunchScan<N, T, float>(context, stage, call, plan, range)));
   }
   return absl::OkStatus();
 }
@@ -80,9 +82,11 @@ absl::Status LaunchWkvTokens(const CudaContext& context, const Stage& stage, con
                              int64_t max_rows) {
   const TokenLimits limits = {static_cast<int>(max_rows), call.early_state};
   const dim3 grid(call.heads, call.sequences.count);
-  if (call.state == DType::kF16) {
-    return Launch(context, "wkv_tokens", WkvTokensKernel<N, __half, Stage>,
-                  {grid, HeadShape<N, __half>::kThreads}, stage, call.sequences, limits);
+  if constexpr (Stage::kHasFp16States) {
+    if (call.state == DType::kF16) {
+      return Launch(context, "wkv_tokens", WkvTokensKernel<N, __half, Stage>,
+                    {grid, HeadShape<N, __half>::kThreads}, stage, call.sequences, limits);
+    }
   }
   return Launch(context, "wkv_tokens", WkvTokensKernel<N, float, Stage>,
                 {grid, HeadShape<N, float>::kThreads}, stage, call.sequences, limits);

@@ -9,6 +9,7 @@
 //   Gate<C>: what Finish reads beside y, got by LoadGate<C>(row, channel)
 //   void Finish<C>(row, channel, gate, bonus, v, y)   stores C outputs
 //   kNormalised: y is centred and scaled to unit variance per head first, with `norm_eps`
+//   kHasFp16States: states may be fp16
 #pragma once
 
 #include <cstdint>

@@ -11,11 +11,12 @@ namespace skein::cuda {
 template <typename In>
 struct TimeMixStage {
   static constexpr bool kNormalised = true;
+  static constexpr bool kHasFp16States = true;
 
   const In *r, *k, *v;
-  const In* w;        // before the activation of eq. 6
-  const In *a, *g;    // after theirs
-  const In* v_mix;    // after its activation; null in layer 0
+  const In* w;      // before the activation of eq. 6
+  const In *a, *g;  // after theirs
+  const In* v_mix;  // after its activation; null in layer 0
   In* v_first;
   MutableElements y;
   const float *k_k, *k_a, *norm_weight, *norm_bias;  // [A]
@@ -38,7 +39,8 @@ struct TimeMixStage {
       const int c = head * N + 2 * KeyPairs<N>::Pair(i);
       const int64_t at = row * width + c;
       const float2 key = LoadPair(k + at), rates = LoadPair(a + at), decays = LoadPair(w + at);
-      const float2 grow = LoadPair(k_a + c), removal = LoadPair(k_k + c), weight = LoadPair(r_k + c);
+      const float2 grow = LoadPair(k_a + c), removal = LoadPair(k_k + c),
+                   weight = LoadPair(r_k + c);
       x.r[i] = LoadPair(r + at);
       x.log_w[i] = make_float2(LogDecay(decays.x), LogDecay(decays.y));
       x.k[i] = make_float2(key.x * fmaf(rates.x - 1, grow.x, 1.0f),

@@ -10,6 +10,7 @@ namespace skein::cuda {
 // docs/models/rwkv7.md, eq. 12 to 14, of rows [rows, H * N].
 struct PlainStage {
   static constexpr bool kNormalised = false;
+  static constexpr bool kHasFp16States = true;
 
   const float *r, *w, *k, *v, *q, *b;
   float* y;
