@@ -81,15 +81,16 @@ template <int N, typename Stage>
 absl::Status LaunchWkvTokens(const CudaContext& context, const Stage& stage, const WkvCall& call,
                              int64_t max_rows) {
   const TokenLimits limits = {static_cast<int>(max_rows), call.early_state};
-  const dim3 grid(call.heads, call.sequences.count);
+  const auto launch = [&]<typename State>(const State*) {
+    using Block = BlockShape<N, State, Stage>;
+    const dim3 grid(call.heads * Block::kParts, call.sequences.count);
+    return Launch(context, "wkv_tokens", WkvTokensKernel<N, State, Stage>, {grid, Block::kThreads},
+                  stage, call.sequences, limits);
+  };
   if constexpr (Stage::kHasFp16States) {
-    if (call.state == DType::kF16) {
-      return Launch(context, "wkv_tokens", WkvTokensKernel<N, __half, Stage>,
-                    {grid, HeadShape<N, __half>::kThreads}, stage, call.sequences, limits);
-    }
+    if (call.state == DType::kF16) return launch(static_cast<const __half*>(nullptr));
   }
-  return Launch(context, "wkv_tokens", WkvTokensKernel<N, float, Stage>,
-                {grid, HeadShape<N, float>::kThreads}, stage, call.sequences, limits);
+  return launch(static_cast<const float*>(nullptr));
 }
 
 // T is the operand type of the chunks' products.

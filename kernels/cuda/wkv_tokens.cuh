@@ -28,23 +28,31 @@ struct HeadShape {
   static constexpr int kKeys = N / kLanes;  // of a lane
   static constexpr int kPasses = N == 128 ? 8 : 4;
   static constexpr int kGroups = kWarp / kLanes;  // of lanes, in a warp
-  static constexpr int kWarps = N / (kGroups * kPasses);
-  static constexpr int kThreads = kWarps * kWarp;
-  static constexpr int kMinBlocks = N == 64 ? 5 : 2;  // on a multiprocessor, measured at N = 64
+  static constexpr int kWarpRows = kGroups * kPasses;
+  static constexpr int kMinWarps = N == 64 ? 20 : 16;  // on a multiprocessor, measured at N = 64
   // Keys of a lane that are neighbours; their load is 16 bytes wide where that comes out even.
   static constexpr int kChunk = sizeof(State) == 4 || kKeys % 8 != 0 ? 4 : 8;
   static constexpr int kChunks = kKeys / kChunk;
 
   // The first of the lane's keys in chunk c.
-  __device__ static int Key(int c) {
-    return c * kChunk * kLanes + threadIdx.x % kLanes * kChunk;
-  }
+  __device__ static int Key(int c) { return c * kChunk * kLanes + threadIdx.x % kLanes * kChunk; }
   // Where key `j` stands in shared memory so that reading four at a time meets no bank twice.
   __device__ static int Place(int j) {
     if constexpr (kChunk == 4) return j;
     const int block = j / (kChunk * kLanes) * kChunk * kLanes, at = j % (kChunk * kLanes);
     return block + at % kChunk / 4 * 4 * kLanes + at / kChunk * 4 + at % 4;
   }
+};
+
+// What a block takes of a head: all of it where y is normalised over it, else two warps' rows, so
+// that a multiprocessor has blocks in every phase.
+template <int N, typename State, typename Stage>
+struct BlockShape {
+  static constexpr int kWarps = Stage::kNormalised ? N / HeadShape<N, State>::kWarpRows : 2;
+  static constexpr int kRows = kWarps * HeadShape<N, State>::kWarpRows;  // value channels
+  static constexpr int kParts = N / kRows;
+  static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kMinBlocks = HeadShape<N, State>::kMinWarps / kWarps;
 };
 
 // Sums over groups of kLanes lanes, kCount of them at once; lane l of the group gets number
@@ -94,8 +102,7 @@ struct WarpVectors {
 #pragma unroll
     for (int i = 0; i < Shape::kKeys; i += 4) {
       const int key = Shape::Key(i / Shape::kChunk) + i % Shape::kChunk;
-      const float4 x =
-          *reinterpret_cast<const float4*>(shared + vector * N + Shape::Place(key));
+      const float4 x = *reinterpret_cast<const float4*>(shared + vector * N + Shape::Place(key));
       to[i] = x.x, to[i + 1] = x.y, to[i + 2] = x.z, to[i + 3] = x.w;
     }
   }
@@ -125,8 +132,8 @@ struct LaneState {
       }
     }
   }
-  __device__ static void Store(const float (&s)[Shape::kPasses][Shape::kKeys], State* head,
-                               int row, uint32_t position, uint32_t field_row) {
+  __device__ static void Store(const float (&s)[Shape::kPasses][Shape::kKeys], State* head, int row,
+                               uint32_t position, uint32_t field_row) {
 #pragma unroll
     for (int p = 0; p < Shape::kPasses; ++p) {
 #pragma unroll
@@ -135,8 +142,8 @@ struct LaneState {
 #pragma unroll
         for (int j = 0; j < Shape::kChunk; ++j) part[j] = s[p][c * Shape::kChunk + j];
         const int key = Shape::Key(c);
-        StoreState(head + (row + p) * N + key,
-                   RoundingNoise(position, field_row + p, key), key, part);
+        StoreState(head + (row + p) * N + key, RoundingNoise(position, field_row + p, key), key,
+                   part);
       }
     }
   }
@@ -145,10 +152,9 @@ struct LaneState {
 // One token: the state moves on, and y of one row comes back, of pass l / (kLanes / kPasses) for
 // lane l of a group.
 template <int N, typename State>
-__device__ inline float StepRows(const WarpVectors<N, State>& x,
-                                 const float (&v)[HeadShape<N, State>::kPasses],
-                                 float (&s)[HeadShape<N, State>::kPasses]
-                                           [HeadShape<N, State>::kKeys]) {
+__device__ inline float StepRows(
+    const WarpVectors<N, State>& x, const float (&v)[HeadShape<N, State>::kPasses],
+    float (&s)[HeadShape<N, State>::kPasses][HeadShape<N, State>::kKeys]) {
   using Shape = HeadShape<N, State>;
   using Vectors = WarpVectors<N, State>;
   constexpr int kPasses = Shape::kPasses, kKeys = Shape::kKeys, kLanes = Shape::kLanes;
@@ -175,26 +181,27 @@ __device__ inline float StepRows(const WarpVectors<N, State>& x,
   return SpreadSum<kPasses, kLanes>(part);
 }
 
-// y of a head, complete in shared memory, to its N outputs.
-template <int N, typename Stage>
-__device__ inline void FinishHead(const Stage& stage, const float* y, const float* v,
+// y of kRows channels, complete in shared memory, to as many outputs; of a whole head where it is
+// normalised.
+template <int kRows, typename Stage>
+__device__ inline void FinishRows(const Stage& stage, const float* y, const float* v,
                                   const typename Stage::template Gate<1>& gate, float bonus,
                                   int64_t row, int64_t channel) {
   const int lane = threadIdx.x % kWarp;
   float mean = 0, scale = 1;
   if constexpr (Stage::kNormalised) {
-    float mine[N / kWarp], sum = 0, squares = 0;
+    float mine[kRows / kWarp], sum = 0, squares = 0;
 #pragma unroll
-    for (int i = 0; i < N / kWarp; ++i) sum += mine[i] = y[lane + i * kWarp];
-    mean = WarpSum(sum) / N;
+    for (int i = 0; i < kRows / kWarp; ++i) sum += mine[i] = y[lane + i * kWarp];
+    mean = WarpSum(sum) / kRows;
 #pragma unroll
-    for (int i = 0; i < N / kWarp; ++i) {
+    for (int i = 0; i < kRows / kWarp; ++i) {
       squares = fmaf(mine[i] - mean, mine[i] - mean, squares);
     }
-    scale = rsqrtf(WarpSum(squares) / N + stage.norm_eps);
+    scale = rsqrtf(WarpSum(squares) / kRows + stage.norm_eps);
   }
   const int i = threadIdx.x;
-  if (i >= N) return;
+  if (i >= kRows) return;
   const float normed[1] = {(y[i] - mean) * scale}, value[1] = {v[i]};
   stage.template Finish<1>(row, channel + i, gate, bonus, value, normed);
 }
@@ -207,15 +214,17 @@ struct TokenLimits {
   bool early_state;
 };
 
-// Grid (head, sequence).
+// Grid (part of a head, sequence), the parts of a head being neighbours.
 template <int N, typename State, typename Stage>
-__global__ void __launch_bounds__(HeadShape<N, State>::kThreads, HeadShape<N, State>::kMinBlocks)
+__global__ void __launch_bounds__(BlockShape<N, State, Stage>::kThreads,
+                                  BlockShape<N, State, Stage>::kMinBlocks)
     WkvTokensKernel(const __grid_constant__ Stage stage, const WkvSequences sequences,
                     const TokenLimits limits) {
   using Shape = HeadShape<N, State>;
-  __shared__ __align__(16) float vectors[Shape::kWarps][WarpVectors<N, State>::kFloats];
-  __shared__ float y[2][N], v_shared[2][N];
-  const int head = blockIdx.x, sequence = blockIdx.y;
+  using Block = BlockShape<N, State, Stage>;
+  __shared__ __align__(16) float vectors[Block::kWarps][WarpVectors<N, State>::kFloats];
+  __shared__ float y[2][Block::kRows], v_shared[2][Block::kRows];
+  const int head = blockIdx.x / Block::kParts, sequence = blockIdx.y;
   const int slot = sequences.slots[sequence];
   const int begin = sequences.begin(sequence), end = sequences.end(sequence);
   if (slot < 0 || end - begin > limits.max_rows) {
@@ -223,20 +232,21 @@ __global__ void __launch_bounds__(HeadShape<N, State>::kThreads, HeadShape<N, St
     return;
   }
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % Shape::kLanes;
-  const int row0 = threadIdx.x / Shape::kLanes * Shape::kPasses;  // the lane's first value channel
+  const int part = blockIdx.x % Block::kParts * Block::kRows;     // the block's first value channel
+  const int row0 = threadIdx.x / Shape::kLanes * Shape::kPasses;  // the lane's, counted from there
   State* memory = sequences.Head<State>(slot, head, N);
   LaneState<N, State> loaded;
   if (!limits.early_state) DependencyWait();
-  loaded.Load(memory, row0);
+  loaded.Load(memory, part + row0);
   if (limits.early_state) DependencyWait();
   ReleaseDependents();
 
-  const int64_t channel = static_cast<int64_t>(head) * N;
+  const int64_t channel = static_cast<int64_t>(head) * N + part;
   typename Stage::template Gate<1> gate;
   float v[Shape::kPasses], bonus;
   const WarpVectors<N, State> x = {vectors[warp]};
   const auto prepare = [&](int64_t row) {
-    if (threadIdx.x < N) gate = stage.template LoadGate<1>(row, channel + threadIdx.x);
+    if (threadIdx.x < Block::kRows) gate = stage.template LoadGate<1>(row, channel + threadIdx.x);
     stage.template Values<Shape::kPasses>(row, channel + row0, v);
     KeyVectors<N> keys;
     stage.template Keys<N>(row, head, keys);
@@ -257,12 +267,12 @@ __global__ void __launch_bounds__(HeadShape<N, State>::kThreads, HeadShape<N, St
       for (int p = 0; p < Shape::kPasses; ++p) v_shared[parity][row0 + p] = v[p];
     }
     __syncthreads();
-    FinishHead<N>(stage, y[parity], v_shared[parity], gate, bonus, row, channel);
+    FinishRows<Block::kRows>(stage, y[parity], v_shared[parity], gate, bonus, row, channel);
     if (++row == end) break;
     prepare(row);
   }
   const uint32_t position = sizeof(State) == 2 ? sequences.positions[end - 1] : 0;
-  LaneState<N, State>::Store(s, memory, row0, position, channel + row0);
+  LaneState<N, State>::Store(s, memory, part + row0, position, channel + row0);
 }
 
 }  // namespace skein::cuda
