@@ -12,13 +12,16 @@
 
 namespace skein {
 
-// docs/models/hybrid.md, the RWKV layer of hxa079. H heads of N channels read KV heads of keys and
-// values, H / KV consecutive heads sharing one. C = H N, E = KV N. Per row
+// docs/models/hybrid.md, eq. 6 to 17. H heads of N channels read KV heads of keys and values, H /
+// KV consecutive heads sharing one. C = H N, E = KV N. Per row
 //   r, k: RMS norm per head where the model has it, then rotation
-//   first RWKV layer: k_first = k, v_first = v;   later: k += (k_first - k) * sigmoid(k0 + k2
-//   k_rank), v likewise u = w0 + w2 w_rank   omega = -softplus(-u) - 1/2   w = exp(-exp(omega))   a
-//   = sigmoid(a0 + a2 a_rank) q = k / max(|k|, 1e-12) per head   kt = k (1 - omega + a)   g = g2
-//   g_rank y = (wkv7(r, w, kt, v, q, q a) N^(-1/2) + (sum r kt r_k) v) g
+//   first RWKV layer: k_first = k, v_first = v
+//   later: k += (k_first - k) * sigmoid(k0 + k2 k_rank), v likewise
+//   u = w0 + w2 w_rank   omega = -softplus(-u) - 1/2   w = exp(-exp(omega))
+//   a = sigmoid(a0 + a2 a_rank)   g = g2 g_rank
+//   q = k / max(|k|, 1e-12) per head   kt = k (1 - omega + a)
+//   y = (wkv7(r, w, kt, v, q, q a) N^(-1/2) + (sum r kt r_k) v) g
+// On CUDA heads have 64, 96 or 128 channels.
 struct HybridWkvArgs {
   ConstActivationView r;                                       // [rows, C]
   ConstActivationView k, v;                                    // [rows, E]
@@ -31,9 +34,9 @@ struct HybridWkvArgs {
   float norm_eps = 1e-6f;
   TensorView<const float> r_k;             // [H, N]
   TensorView<const float> cosines, sines;  // [rows, N / 2]
-  TensorView<const int32_t> positions;     // [rows]; what an fp16 state is rounded by
+  TensorView<const int32_t> positions;     // [rows]
   SequenceRows sequences;
-  StateTensor state;  // [H, N, N], row = value channel; updated
+  StateTensor state;  // [H, N, N] in fp32, row = value channel; updated
 
   ActivationView u, a, g;           // workspace [rows, C]
   ActivationView k_mix, v_mix;      // workspace [rows, E], empty with k2 and v2
