@@ -1,3 +1,5 @@
+#include <cstdint>
+
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
 #include "kernels/cuda/norm_rows.h"
@@ -14,73 +16,101 @@ struct Call {
   void* y;
   float eps;
   int width;
+
+  __device__ const float* Row(int output) const {
+    return x + static_cast<int64_t>(rows == nullptr ? output : rows[output]) * width;
+  }
 };
 
-// kWidth neighbouring values of type T, moved at once.
-template <typename T, int kWidth>
-struct alignas(sizeof(T) * kWidth) Pack {
-  T values[kWidth];
+template <typename T>
+__device__ void StoreQuad(T* to, const float4& value) {
+  if constexpr (sizeof(T) == 4) {
+    *reinterpret_cast<float4*>(to) = value;
+  } else {
+    const T four[4] = {cuda::Narrow<T>(value.x), cuda::Narrow<T>(value.y), cuda::Narrow<T>(value.z),
+                       cuda::Narrow<T>(value.w)};
+    *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(four);
+  }
+}
+
+// Of the row that a block norms, what a thread has: kQuads times four elements.
+template <int kQuads>
+struct Part {
+  float4 values[kQuads];
+
+  __device__ static int Column(int i) { return (i * kThreads + static_cast<int>(threadIdx.x)) * 4; }
+  // Zeros behind the end, or all over if there is no such row.
+  __device__ void Load(const float* row, int width) {
+#pragma unroll
+    for (int i = 0; i < kQuads; ++i) {
+      values[i] = make_float4(0, 0, 0, 0);
+      // Past the first-level cache, which may hold what an earlier kernel has read.
+      if (row != nullptr && Column(i) < width) {
+        values[i] = __ldcg(reinterpret_cast<const float4*>(row + Column(i)));
+      }
+    }
+  }
 };
 
-// Past the first-level cache, which may hold what an earlier kernel has read.
-__device__ inline Pack<float, 1> LoadFresh(const Pack<float, 1>* from) {
-  return {{__ldcg(from->values)}};
-}
-__device__ inline Pack<float, 4> LoadFresh(const Pack<float, 4>* from) {
-  const float4 v = __ldcg(reinterpret_cast<const float4*>(from));
-  return {{v.x, v.y, v.z, v.w}};
-}
-
-// A block per row, which it keeps in shared memory between its passes; every thread works on its
-// own part of it.
-template <typename T, int kWidth>
+// A block per row, which stays in registers. Widths are multiples of four.
+template <typename T, int kQuads>
 __global__ void __launch_bounds__(kThreads) NormKernel(const Call call) {
-  using Floats = Pack<float, kWidth>;
-  extern __shared__ float4 memory[];
   __shared__ float scratch[cuda::kWarp];
-  Floats* row = reinterpret_cast<Floats*>(memory);
-  const int packs = call.width / kWidth;
+  using RowPart = Part<kQuads>;
+  RowPart x, weight, bias;
+  weight.Load(call.weight, call.width);
+  bias.Load(call.bias, call.width);
   cuda::DependencyWait();
   cuda::ReleaseDependents();
-  const int64_t from = call.rows == nullptr ? blockIdx.x : call.rows[blockIdx.x];
-  const Floats* x = reinterpret_cast<const Floats*>(call.x + from * call.width);
-  float sum = 0;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < packs; i += kThreads) {
-    const Floats pack = LoadFresh(x + i);
-    row[i] = pack;
-    for (int j = 0; j < kWidth; ++j) sum += pack.values[j];
+  x.Load(call.Row(blockIdx.x), call.width);
+  float mean = 0, squares = 0;
+  if (call.bias != nullptr) {
+    float sum = 0;
+#pragma unroll
+    for (const float4& v : x.values) sum += v.x + v.y + v.z + v.w;
+    mean = cuda::BlockSum(sum, scratch) / call.width;
   }
-  const float mean = call.bias == nullptr ? 0.0f : cuda::BlockSum(sum, scratch) / call.width;
-  float squares = 0;
-  for (int i = threadIdx.x; i < packs; i += kThreads) {
-    for (int j = 0; j < kWidth; ++j) {
-      const float d = row[i].values[j] - mean;
-      squares = fmaf(d, d, squares);
-    }
+#pragma unroll
+  for (int i = 0; i < kQuads; ++i) {
+    if (RowPart::Column(i) >= call.width) continue;
+    float4& v = x.values[i];
+    v = make_float4(v.x - mean, v.y - mean, v.z - mean, v.w - mean);
+    squares += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
   }
   const float scale = rsqrtf(cuda::BlockSum(squares, scratch) / call.width + call.eps);
   T* y = static_cast<T*>(call.y) + static_cast<int64_t>(blockIdx.x) * call.width;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < packs; i += kThreads) {
-    const Floats w = reinterpret_cast<const Floats*>(call.weight)[i];
-    Floats b = {};
-    if (call.bias != nullptr) b = reinterpret_cast<const Floats*>(call.bias)[i];
-    Pack<T, kWidth> out;
-    for (int j = 0; j < kWidth; ++j) {
-      out.values[j] = T(fmaf((row[i].values[j] - mean) * scale, w.values[j], b.values[j]));
-    }
-    reinterpret_cast<Pack<T, kWidth>*>(y)[i] = out;
+#pragma unroll
+  for (int i = 0; i < kQuads; ++i) {
+    if (RowPart::Column(i) >= call.width) continue;
+    const float4 &v = x.values[i], &w = weight.values[i], &b = bias.values[i];
+    StoreQuad(y + RowPart::Column(i),
+              make_float4(fmaf(v.x * scale, w.x, b.x), fmaf(v.y * scale, w.y, b.y),
+                          fmaf(v.z * scale, w.z, b.z), fmaf(v.w * scale, w.w, b.w)));
   }
+}
+
+// Any width.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) AnyNormKernel(const Call call) {
+  __shared__ float scratch[cuda::kWarp];
+  cuda::DependencyWait();
+  cuda::ReleaseDependents();
+  T* y = static_cast<T*>(call.y) + static_cast<int64_t>(blockIdx.x) * call.width;
+  cuda::NormRow(call.Row(blockIdx.x), call.weight, call.bias, call.eps, call.width, scratch,
+                [&](int c, float value) { y[c] = cuda::Narrow<T>(value); });
 }
 
 template <typename T>
 absl::Status LaunchAs(const Call& call, unsigned outputs, CudaContext& context) {
-  const cuda::LaunchShape shape = {outputs, kThreads, call.width * sizeof(float)};
-  if (call.width % 4 == 0) {
-    return cuda::Launch(context, "norm", NormKernel<T, 4>, shape, call);
+  const cuda::LaunchShape shape = {outputs, kThreads};
+  constexpr int kQuadRow = kThreads * 4;
+  if (call.width % 4 != 0 || call.width > 8 * kQuadRow) {
+    return cuda::Launch(context, "norm", AnyNormKernel<T>, shape, call);
   }
-  return cuda::Launch(context, "norm", NormKernel<T, 1>, shape, call);
+  if (call.width > 4 * kQuadRow) {
+    return cuda::Launch(context, "norm", NormKernel<T, 8>, shape, call);
+  }
+  return cuda::Launch(context, "norm", NormKernel<T, 4>, shape, call);
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include "common/base/status_macros.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
+#include "kernels/cuda/norm_rows.h"
 #include "kernels/gated_mlp_in/gated_mlp_in.h"
+#include "kernels/linear/gemv.h"
 #include "kernels/linear/linear.h"
-#include "kernels/rms_project/rms_norm.h"
 
 namespace skein {
 namespace {
@@ -67,9 +68,13 @@ absl::Status LaunchFor(const GatedMlpInArgs& args, const CudaContext& context) {
 
 absl::Status GatedMlpInCuda(const GatedMlpInArgs& args, CudaContext& context) {
   if (args.h.dim(0) == 0) return absl::OkStatus();
-  RETURN_IF_ERROR(RmsNormCuda({args.x, args.norm_weight, args.eps, args.normed}, context));
   const Projection products[] = {{args.gate, {}, Activation::kNone, args.normed, args.gated},
                                  {args.up, {}, Activation::kNone, args.normed, args.h}};
+  const NormedInput input = {args.x, {}, args.norm_weight, {}, args.eps, {}, {}};
+  if (CanGemvNormed(input, products, context)) {
+    return GemvGated(input, products[0], products[1], context);
+  }
+  RETURN_IF_ERROR(NormRowsCuda({args.x, {}, args.norm_weight, {}, args.eps, args.normed}, context));
   RETURN_IF_ERROR(ProjectCuda(products, context));
   switch (args.h.dtype()) {
     case DType::kF16:

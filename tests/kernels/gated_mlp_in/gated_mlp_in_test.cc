@@ -1,5 +1,7 @@
 #include "kernels/gated_mlp_in/gated_mlp_in.h"
 
+#include <utility>
+
 #include "gtest/gtest.h"
 
 #include "tests/testing/op_testing.h"
@@ -20,14 +22,14 @@ GatedMlpInArgs Make(TestTensors& t, int64_t rows) {
 }
 
 // Operands in the type of the weights; gates of small steps in fp32.
-GatedMlpInArgs MakeNarrow(TestTensors& t, int64_t rows, int64_t ffn_width, DType dtype) {
-  constexpr int64_t kWidth = 64;
+GatedMlpInArgs MakeNarrow(TestTensors& t, int64_t rows, int64_t width, int64_t ffn_width,
+                          DType dtype) {
   GatedMlpInArgs args;
-  args.x = t.Random({rows, kWidth});
-  args.norm_weight = t.Random({kWidth}, 1.0f, 4.0f);
-  args.gate = t.Matrix(ffn_width, kWidth, dtype);
-  args.up = t.Matrix(ffn_width, kWidth, dtype);
-  args.normed = t.OutputOperand({rows, kWidth});
+  args.x = t.Random({rows, width});
+  args.norm_weight = t.Random({width}, 1.0f, 4.0f);
+  args.gate = t.Matrix(ffn_width, width, dtype);
+  args.up = t.Matrix(ffn_width, width, dtype);
+  args.normed = t.OutputOperand({rows, width});
   args.gated =
       rows <= 64 ? ActivationView(t.Output({rows, ffn_width})) : t.OutputOperand({rows, ffn_width});
   args.h = t.OutputOperand({rows, ffn_width});
@@ -50,11 +52,12 @@ TEST(GatedMlpInTest, AgreesWithTheReference) {
 
 TEST(GatedMlpInTest, OnCudaAgreesWithTheReferenceForOperandsOf16Bits) {
   for (const DType operand : {DType::kF16, DType::kBF16}) {
-    for (const int64_t ffn_width : {352, 99}) {
-      for (const int64_t rows : {1, 17, 64, 65}) {
+    for (const auto& [width, ffn_width] :
+         {std::pair<int64_t, int64_t>{64, 352}, {64, 99}, {2560, 1031}}) {
+      for (const int64_t rows : {1, 3, 17, 64, 65}) {
         SCOPED_TRACE(testing::Message() << DTypeName(operand) << " " << rows << " x " << ffn_width);
         const std::function<GatedMlpInArgs(TestTensors&)> make = [&](TestTensors& t) {
-          return MakeNarrow(t, rows, ffn_width, operand);
+          return MakeNarrow(t, rows, width, ffn_width, operand);
         };
         SKEIN_CUDA_ONLY(ExpectNearReferenceOnCuda<GatedMlpInArgs>(
             make, GatedMlpInCuda, GatedMlpInRef, Written, operand == DType::kF16 ? 2e-3 : 1.5e-2,
