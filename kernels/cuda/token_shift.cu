@@ -16,7 +16,8 @@ namespace {
 constexpr int kMaxInputs = 8;
 constexpr int kColumns = 8;  // of a thread
 constexpr int kMaxThreads = 1024;
-// Blocks with several rows are held to this many, so that a thread may have 128 registers.
+// Up to this many threads a block may have a thread with 64 registers and a neighbour on its
+// multiprocessor, or one with 128.
 constexpr int kMaxWideThreads = 512;
 
 struct Lerps {
@@ -64,22 +65,23 @@ struct Rows {
   }
 };
 
-// The thread's columns of kCount rows, all normalised at once: two barriers whatever kCount is.
-template <int kCount>
-class NormedRows {
+// The thread's columns of the norm.
+class NormedColumns {
  public:
-  __device__ explicit NormedRows(const Norm& norm)
-      : norm_(norm), column_(threadIdx.x * kColumns), mine_(column_ < norm.width) {
+  __device__ explicit NormedColumns(const Norm& norm)
+      : norm_(norm), column_(threadIdx.x * kColumns), mine_(column_ < norm.width) {}
+  // Weights and biases; before Normalise.
+  __device__ void LoadWeights() {
     if (!mine_) return;
-    cuda::LoadTo(weight_, norm.weight + column_);
-    cuda::LoadTo(bias_, norm.bias + column_);
+    cuda::LoadTo(weight_, norm_.weight + column_);
+    cuda::LoadTo(bias_, norm_.bias + column_);
   }
   bool __device__ mine() const { return mine_; }
   int __device__ column() const { return column_; }
 
-  // Row i is row(i) of x; one below zero counts as zeros.
-  template <typename RowOf>
-  __device__ void Load(RowOf row, float (&n)[kCount][kColumns]) {
+  // Row i of n is row(i) of x; one below zero counts as zeros.
+  template <int kCount, typename RowOf>
+  __device__ void Load(RowOf row, float (&n)[kCount][kColumns]) const {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
 #pragma unroll
@@ -88,48 +90,50 @@ class NormedRows {
         cuda::LoadTo(n[i], norm_.x + static_cast<int64_t>(row(i)) * norm_.width + column_);
       }
     }
-    float sums[kCount];
+  }
+
+  // By the whole block. Sums of squares about the mean of each warp's columns become those about
+  // the row's mean once that is known: one exchange between the warps, whatever kCount is.
+  template <int kCount>
+  __device__ void Normalise(float (&n)[kCount][kColumns]) const {
+    __shared__ float2 parts[kCount][cuda::kWarp];  // mean and sum of squares about it
+    const int lane = threadIdx.x % cuda::kWarp, warp = threadIdx.x / cuda::kWarp;
+    const int warps = blockDim.x / cuda::kWarp;
+    const float mine = WarpColumns(warp), theirs = WarpColumns(lane);
+    __syncthreads();
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      sums[i] = 0;
+      float sum = 0, squares = 0;
 #pragma unroll
-      for (int j = 0; j < kColumns; ++j) sums[i] += n[i][j];
+      for (int j = 0; j < kColumns; ++j) sum += n[i][j];
+      const float mean = cuda::WarpSum(sum) / mine;
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j) squares = fmaf(n[i][j] - mean, n[i][j] - mean, squares);
+      squares = cuda::WarpSum(mine_ ? squares : 0.0f);
+      if (lane == 0) parts[i][warp] = make_float2(mean, squares);
     }
-    BlockSums(sums);
+    __syncthreads();
     const float scale = 1.0f / static_cast<float>(norm_.width);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      const float mean = sums[i] * scale;
-      sums[i] = 0;
+      const float2 part = lane < warps ? parts[i][lane] : make_float2(0, 0);
+      const float mean = cuda::WarpSum(lane < warps ? part.x * theirs : 0.0f) * scale;
+      const float apart = part.x - mean;
+      const float squares =
+          cuda::WarpSum(lane < warps ? fmaf(theirs * apart, apart, part.y) : 0.0f);
+      const float factor = rsqrtf(fmaf(squares, scale, norm_.eps));
 #pragma unroll
       for (int j = 0; j < kColumns; ++j) {
-        n[i][j] -= mean;
-        if (mine_) sums[i] = fmaf(n[i][j], n[i][j], sums[i]);
+        n[i][j] = fmaf((n[i][j] - mean) * factor, weight_[j], bias_[j]);
       }
-    }
-    BlockSums(sums);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float factor = rsqrtf(sums[i] * scale + norm_.eps);
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) n[i][j] = fmaf(n[i][j] * factor, weight_[j], bias_[j]);
     }
   }
 
  private:
-  __device__ void BlockSums(float (&x)[kCount]) {
-    __shared__ float parts[kCount][cuda::kWarp];
-    const int lane = threadIdx.x % cuda::kWarp, warp = threadIdx.x / cuda::kWarp;
-    const int warps = blockDim.x / cuda::kWarp;
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float sum = cuda::WarpSum(x[i]);
-      if (lane == 0) parts[i][warp] = sum;
-    }
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) x[i] = cuda::WarpSum(lane < warps ? parts[i][lane] : 0.0f);
+  // How many of the row's columns a warp of the block has.
+  __device__ float WarpColumns(int warp) const {
+    constexpr int kMost = cuda::kWarp * kColumns;
+    return static_cast<float>(min(norm_.width - warp * kMost, kMost));
   }
 
   const Norm& norm_;
@@ -144,57 +148,125 @@ __device__ void SaveLast(const Norm& norm, const Rows& rows, int sequence, int r
                          const float (&normed)[kColumns]) {
   float* shift = rows.Shift(sequence);
   if (shift == nullptr) return;
+  NormedColumns columns(norm);
   const int last = rows.end(sequence) - 1;
-  float n[1][kColumns];
-  NormedRows<1> other(norm);
-  if (last != row) {
-    other.Load([&](int) { return last; }, n);
-  } else {
-#pragma unroll
-    for (int j = 0; j < kColumns; ++j) n[0][j] = normed[j];
+  if (last == row) {
+    if (columns.mine()) cuda::StoreFrom(shift + columns.column(), normed);
+    return;
   }
-  if (other.mine()) cuda::StoreFrom(shift + other.column(), n[0]);
+  float n[1][kColumns];
+  columns.Load([&](int) { return last; }, n);
+  columns.LoadWeights();
+  columns.Normalise(n);
+  if (columns.mine()) cuda::StoreFrom(shift + columns.column(), n[0]);
 }
 
-// A block takes kRows rows that follow each other, a thread eight columns of them.
-template <int kRows>
-__global__ void __launch_bounds__(kRows == 1 ? kMaxThreads : kMaxWideThreads)
+// What a block takes.
+template <bool is_decode, int rows, int ahead, int threads, int min_blocks>
+struct ShiftShape {
+  static constexpr bool kDecode = is_decode;  // every row is a sequence and needs no other row
+  static constexpr int kRows = rows;          // one behind the other
+  static constexpr int kAhead = ahead;        // mixing vectors on their way at a time
+  static constexpr int kThreads = threads, kMinBlocks = min_blocks;
+};
+
+// The thread's columns of the mixing vectors, kAhead of them in registers.
+template <int kAhead>
+class MixColumns {
+ public:
+  __device__ MixColumns(const Lerps& lerps, const NormedColumns& columns)
+      : lerps_(lerps), columns_(columns) {}
+  __device__ void Start() {
+#pragma unroll
+    for (int c = 0; c < kAhead; ++c) Fetch(c, c);
+  }
+  // use(c, mix) for each of them; the place of one is filled with another before it is used.
+  template <typename Use>
+  __device__ void ForEach(Use use) {
+#pragma unroll 1
+    for (int begin = 0; begin < lerps_.count; begin += kAhead) {
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+        if (begin + i >= lerps_.count) break;
+        float mix[kColumns];
+#pragma unroll
+        for (int j = 0; j < kColumns; ++j) mix[j] = mix_[i][j];
+        Fetch(begin + i + kAhead, i);
+        use(begin + i, mix);
+      }
+    }
+  }
+
+ private:
+  __device__ void Fetch(int c, int place) {
+    if (c >= lerps_.count || !columns_.mine()) return;
+    cuda::LoadTo(mix_[place], lerps_.mix[c] + columns_.column());
+  }
+
+  const Lerps& lerps_;
+  const NormedColumns& columns_;
+  float mix_[kAhead][kColumns];
+};
+
+// A thread takes eight columns of the block's rows.
+template <typename Shape>
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kMinBlocks)
     ShiftKernel(const Norm norm, const Rows rows, const Lerps lerps) {
-  NormedRows<kRows + 1> block(norm);
+  constexpr int kRows = Shape::kRows, kBefore = Shape::kDecode ? 0 : 1;
+  NormedColumns columns(norm);
+  MixColumns<Shape::kAhead> mixes(lerps, columns);
+  // Where registers are few, what is constant comes when it is wanted: other blocks run meanwhile.
+  constexpr bool kEarly = Shape::kMinBlocks == 1;
+  if constexpr (kEarly) columns.LoadWeights(), mixes.Start();
   cuda::DependencyWait();
   cuda::ReleaseDependents();
   const int first = blockIdx.x * kRows;
-  float n[kRows + 1][kColumns];  // of the row before and of the block's
-  block.Load([&](int i) { return first + i <= norm.rows ? first + i - 1 : -1; }, n);
+  float n[kRows + kBefore][kColumns];  // of the row before and of the block's
+  columns.Load([&](int i) { return first + i - kBefore < norm.rows ? first + i - kBefore : -1; },
+               n);
   float d[kRows][kColumns];
   int sequence[kRows];
   bool starts[kRows];
+  const auto load_shift = [&](bool start, int at, float(&to)[kColumns]) {
+    const float* shift = start ? rows.Shift(at) : nullptr;
+    if (shift != nullptr && columns.mine()) cuda::LoadTo(to, shift + columns.column());
+  };
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
-    sequence[i] = rows.Find(min(first + i, norm.rows - 1));
-    starts[i] = first + i < norm.rows && rows.begin(sequence[i]) == first + i;
-    const float* shift = starts[i] ? rows.Shift(sequence[i]) : nullptr;
+    const bool exists = first + i < norm.rows;
+    sequence[i] = Shape::kDecode ? first + i : rows.Find(min(first + i, norm.rows - 1));
+    starts[i] = exists && (Shape::kDecode || rows.begin(sequence[i]) == first + i);
 #pragma unroll
-    for (int j = 0; j < kColumns; ++j) d[i][j] = starts[i] ? 0 : n[i][j];
-    if (shift != nullptr && block.mine()) cuda::LoadTo(d[i], shift + block.column());
-#pragma unroll
-    for (int j = 0; j < kColumns; ++j) d[i][j] -= n[i + 1][j];
+    for (int j = 0; j < kColumns; ++j) d[i][j] = 0;
+    if constexpr (Shape::kDecode) load_shift(starts[i], sequence[i], d[i]);
   }
-  for (int c = 0; c < lerps.count && block.mine(); ++c) {
-    float mix[kColumns];
-    cuda::LoadTo(mix, lerps.mix[c] + block.column());
+  if constexpr (!kEarly) columns.LoadWeights();
+  columns.Normalise(n);
+  if constexpr (!kEarly) mixes.Start();
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
+    if constexpr (!Shape::kDecode) load_shift(starts[i], sequence[i], d[i]);
+#pragma unroll
+    for (int j = 0; j < kColumns; ++j) {
+      const float before = starts[i] ? d[i][j] : n[i][j];
+      d[i][j] = before - n[i + kBefore][j];
+    }
+  }
+  const auto write = [&](int c, const float(&mix)[kColumns]) {
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       if (first + i >= norm.rows) continue;
       float out[kColumns];
 #pragma unroll
-      for (int j = 0; j < kColumns; ++j) out[j] = fmaf(d[i][j], mix[j], n[i + 1][j]);
-      cuda::Store(lerps.out[c], static_cast<int64_t>(first + i) * norm.width + block.column(), out);
+      for (int j = 0; j < kColumns; ++j) out[j] = fmaf(d[i][j], mix[j], n[i + kBefore][j]);
+      cuda::Store(lerps.out[c], static_cast<int64_t>(first + i) * norm.width + columns.column(),
+                  out);
     }
-  }
+  };
+  if (columns.mine()) mixes.ForEach(write);
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
-    if (starts[i]) SaveLast(norm, rows, sequence[i], first + i, n[i + 1]);
+    if (starts[i]) SaveLast(norm, rows, sequence[i], first + i, n[i + kBefore]);
   }
 }
 
@@ -278,11 +350,18 @@ absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput
                         {dim3((norm.rows + rows_of_block - 1) / rows_of_block), dim3(threads)},
                         norm, rows, lerps);
   };
+  const bool decode = rows.is_decode;
+  if (threads > kMaxWideThreads) {
+    return decode ? launch(ShiftKernel<ShiftShape<true, 1, 1, kMaxThreads, 1>>, 1)
+                  : launch(ShiftKernel<ShiftShape<false, 1, 1, kMaxThreads, 1>>, 1);
+  }
   // More rows in a block read the mixing vectors less often, once there are blocks for all.
-  const int blocks = threads <= kMaxWideThreads ? norm.rows / context.sm_count : 1;
-  if (blocks >= 4) return launch(ShiftKernel<4>, 4);
-  if (blocks >= 2) return launch(ShiftKernel<2>, 2);
-  return launch(ShiftKernel<1>, 1);
+  if (norm.rows <= context.sm_count) {
+    return decode ? launch(ShiftKernel<ShiftShape<true, 1, 6, kMaxWideThreads, 1>>, 1)
+                  : launch(ShiftKernel<ShiftShape<false, 1, 6, kMaxWideThreads, 1>>, 1);
+  }
+  return decode ? launch(ShiftKernel<ShiftShape<true, 2, 1, kMaxWideThreads, 2>>, 2)
+                : launch(ShiftKernel<ShiftShape<false, 2, 1, kMaxWideThreads, 2>>, 2);
 }
 
 }  // namespace skein
