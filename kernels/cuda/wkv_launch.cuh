@@ -1,5 +1,6 @@
 // Which kernels of the RWKV-7 recurrence a step takes: token by token for short sequences
-// (wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh, wkv_scan.cuh).
+// (wkv_decode.cuh for one token, wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh,
+// wkv_scan.cuh).
 #pragma once
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "kernels/cuda/wkv_decode.cuh"
 #include "kernels/cuda/wkv_scan.cuh"
 #include "kernels/cuda/wkv_tokens.cuh"
 #include "kernels/device/cuda_context.h"
@@ -77,9 +79,42 @@ absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, con
   return absl::OkStatus();
 }
 
+template <int N, typename State, int kWarps, typename Stage>
+absl::Status LaunchDecodeShape(const CudaContext& context, const Stage& stage,
+                               const WkvCall& call) {
+  using Shape = DecodeShape<N, State, kWarps>;
+  return Launch(context, "wkv_decode", WkvDecodeKernel<N, State, Stage, Shape>,
+                {dim3(call.heads, call.sequences.count), dim3(kWarps * kWarp)}, stage,
+                call.sequences, call.early_state);
+}
+
+// Few warps with much state each keep most of it on its way; where they would not fill the device,
+// more of them with less.
+template <int N, typename State, typename Stage>
+absl::Status LaunchWkvDecode(const CudaContext& context, const Stage& stage, const WkvCall& call) {
+  constexpr int kMost = N / 16, kFewest = N * N * static_cast<int>(sizeof(State)) / 8192;
+  const int64_t warps_wanted = int64_t{context.sm_count} * 16;
+  const int64_t heads = int64_t{call.heads} * call.sequences.count;
+  if (heads * kFewest >= warps_wanted) {
+    return LaunchDecodeShape<N, State, kFewest>(context, stage, call);
+  }
+  if constexpr (kFewest * 4 == kMost) {
+    if (heads * kFewest * 2 >= warps_wanted) {
+      return LaunchDecodeShape<N, State, kFewest * 2>(context, stage, call);
+    }
+  }
+  return LaunchDecodeShape<N, State, kMost>(context, stage, call);
+}
+
 template <int N, typename Stage>
 absl::Status LaunchWkvTokens(const CudaContext& context, const Stage& stage, const WkvCall& call,
                              int64_t max_rows) {
+  if constexpr (N == 64 || N == 128) {
+    if (call.sequences.is_decode) {
+      return call.state == DType::kF16 ? LaunchWkvDecode<N, __half>(context, stage, call)
+                                       : LaunchWkvDecode<N, float>(context, stage, call);
+    }
+  }
   const TokenLimits limits = {static_cast<int>(max_rows), call.early_state};
   const auto launch = [&]<typename State>(const State*) {
     using Block = BlockShape<N, State, Stage>;

@@ -1,5 +1,5 @@
-// The RWKV-7 recurrence token by token, for decode steps and short prompts: the state of a head
-// passes through registers, once in and once out. The traffic of states is what such a step costs.
+// The RWKV-7 recurrence token by token, for short prompts (one token each: wkv_decode.cuh): the
+// state of a head passes through registers, once in and once out.
 //
 // A Stage says what surrounds the recurrence. It is a plain struct, copied to the kernel:
 //   void Keys<N>(int64_t row, int head, KeyVectors<N>&)      by a whole warp

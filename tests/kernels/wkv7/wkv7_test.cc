@@ -76,6 +76,17 @@ TEST(Wkv7Test, StatesOfSixteenBitsAreNearTheReference) {
   }
 }
 
+// Where heads are many, few warps take one.
+TEST(Wkv7Test, DecodesOfManySequencesAreNearTheReference) {
+  for (const int sequences : {300, 550, 1100}) {
+    SCOPED_TRACE(sequences);
+    const std::vector<int32_t> lengths(sequences, 1);
+    const auto make = Maker(2, 64, lengths);
+    ExpectNearReferenceOnCuda<Wkv7Args>(make, Wkv7Cuda, Wkv7Ref, Written, 5e-6);
+    ExpectNearReferenceOnCuda<Wkv7Args>(make, Wkv7Cuda, Wkv7Ref, Written, 1.5e-3, DType::kF16);
+  }
+}
+
 // Prompts go in chunks, with products of fp16 operands.
 TEST(Wkv7Test, PromptsInChunksAreNearTheReference) {
   for (const int64_t n : {64, 96, 128}) {
