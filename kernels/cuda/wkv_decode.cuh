@@ -13,11 +13,14 @@
 
 namespace skein::cuda {
 
-// How a block of `warps` warps holds a head's state: a state row lies in kLanes neighbouring lanes,
-// a load of a warp takes kGroups rows, and a warp has kRows such loads one behind the other.
-template <int N, typename State, int warps>
+// How `warps` warps hold a head's state: a state row lies in kLanes neighbouring lanes, a load of a
+// warp takes kGroups rows, and a warp has kRows such loads one behind the other. Blocks have
+// `block_warps` of them: all of a head's where its outputs are normalised together.
+template <int N, typename State, int warps, int block_warps>
 struct DecodeShape {
   static constexpr int kWarps = warps;
+  static constexpr int kBlockWarps = block_warps;
+  static constexpr int kParts = kWarps / kBlockWarps;  // blocks of a head
   static constexpr int kLanes = 8;
   static constexpr int kGroups = kWarp / kLanes;
   static constexpr int kRows = N / (kGroups * kWarps);  // of a lane
@@ -26,10 +29,11 @@ struct DecodeShape {
   static constexpr int kKeys = N / kLanes;
   static constexpr int kChunk = 16 / sizeof(State);  // keys of a load
   static constexpr int kChunks = kKeys / kChunk;
-  // Blocks on a multiprocessor: 16 warps of up to 128 registers.
-  static constexpr int kMinBlocks = 16 / kWarps;
+  // Blocks on a multiprocessor: 16 warps of up to 128 registers, 12 of up to 168 with long rows.
+  static constexpr int kMinBlocks = (N > 64 ? 12 : 16) / kBlockWarps;
 
-  static_assert(kWarpRows <= 2 * kWarp && kRows % kBatch == 0 && kKeys % kChunk == 0);
+  static_assert(kWarps % kBlockWarps == 0 && kWarpRows <= 2 * kWarp && kRows % kBatch == 0 &&
+                kKeys % kChunk == 0);
 
   // The first of the lane's keys in chunk c.
   __device__ static int Key(int c) { return c * kChunk * kLanes + threadIdx.x % kLanes * kChunk; }
@@ -161,7 +165,7 @@ class DecodeOutputs {
   __device__ void PutValues(float* v) const {
     if (mine_) *reinterpret_cast<float2*>(v + at_) = make_float2(v_[0], v_[1]);
   }
-  // y of the whole head is in shared memory.
+  // y of the block's rows is in shared memory: of the whole head with Stage::kNormalised.
   __device__ void Finish(const float* y, float bonus) const {
     float mean = 0, scale = 1;
     if constexpr (Stage::kNormalised) {
@@ -191,20 +195,22 @@ class DecodeOutputs {
   float v_[2];
 };
 
-// Grid (head, sequence); sequence s has row s alone. `early_state`: see TokenLimits.
+// Grid (part of a head, sequence); sequence s has row s alone. `early_state`: see TokenLimits.
 template <int N, typename State, typename Stage, typename Shape>
-__global__ void __launch_bounds__(Shape::kWarps* kWarp, Shape::kMinBlocks)
+__global__ void __launch_bounds__(Shape::kBlockWarps* kWarp, Shape::kMinBlocks)
     WkvDecodeKernel(const __grid_constant__ Stage stage, const WkvSequences sequences,
                     const bool early_state) {
-  __shared__ DecodeVectors<N, Shape> vectors[Shape::kWarps];
+  static_assert(Shape::kParts == 1 || !Stage::kNormalised);
+  __shared__ DecodeVectors<N, Shape> vectors[Shape::kBlockWarps];
   __shared__ float y[N], v[N];
-  const int head = blockIdx.x, row = blockIdx.y;
+  const int head = blockIdx.x / Shape::kParts, row = blockIdx.y;
   const int slot = sequences.slots[row];
   if (slot < 0) {
     DependencyWait();
     return;
   }
-  const int warp = threadIdx.x / kWarp, first = warp * Shape::kWarpRows;
+  const int warp = threadIdx.x / kWarp;
+  const int first = (blockIdx.x % Shape::kParts * Shape::kBlockWarps + warp) * Shape::kWarpRows;
   if (!early_state) DependencyWait();
   DecodeRows<N, State, Shape> state(sequences.Head<State>(slot, head, N) + first * N);
   if (early_state) DependencyWait();
@@ -240,7 +246,7 @@ __global__ void __launch_bounds__(Shape::kWarps* kWarp, Shape::kMinBlocks)
     }
     state.Update(x, i, z, values, position, static_cast<uint32_t>(head * N + first));
   }
-  if constexpr (Shape::kWarps == 1) {
+  if constexpr (Shape::kBlockWarps == 1) {
     __syncwarp();
   } else {
     __syncthreads();

@@ -82,10 +82,11 @@ absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, con
 template <int N, typename State, int kWarps, typename Stage>
 absl::Status LaunchDecodeShape(const CudaContext& context, const Stage& stage,
                                const WkvCall& call) {
-  using Shape = DecodeShape<N, State, kWarps>;
+  constexpr int kBlockWarps = Stage::kNormalised ? kWarps : std::min(kWarps, 2);
+  using Shape = DecodeShape<N, State, kWarps, kBlockWarps>;
   return Launch(context, "wkv_decode", WkvDecodeKernel<N, State, Stage, Shape>,
-                {dim3(call.heads, call.sequences.count), dim3(kWarps * kWarp)}, stage,
-                call.sequences, call.early_state);
+                {dim3(call.heads * Shape::kParts, call.sequences.count), dim3(kBlockWarps * kWarp)},
+                stage, call.sequences, call.early_state);
 }
 
 // Few warps with much state each keep most of it on its way; where they would not fill the device,
@@ -93,7 +94,7 @@ absl::Status LaunchDecodeShape(const CudaContext& context, const Stage& stage,
 template <int N, typename State, typename Stage>
 absl::Status LaunchWkvDecode(const CudaContext& context, const Stage& stage, const WkvCall& call) {
   constexpr int kMost = N / 16, kFewest = N * N * static_cast<int>(sizeof(State)) / 8192;
-  const int64_t warps_wanted = int64_t{context.sm_count} * 16;
+  const int64_t warps_wanted = int64_t{context.sm_count} * 12;
   const int64_t heads = int64_t{call.heads} * call.sequences.count;
   if (heads * kFewest >= warps_wanted) {
     return LaunchDecodeShape<N, State, kFewest>(context, stage, call);
@@ -111,8 +112,10 @@ absl::Status LaunchWkvTokens(const CudaContext& context, const Stage& stage, con
                              int64_t max_rows) {
   if constexpr (N == 64 || N == 128) {
     if (call.sequences.is_decode) {
-      return call.state == DType::kF16 ? LaunchWkvDecode<N, __half>(context, stage, call)
-                                       : LaunchWkvDecode<N, float>(context, stage, call);
+      if constexpr (Stage::kHasFp16States) {
+        if (call.state == DType::kF16) return LaunchWkvDecode<N, __half>(context, stage, call);
+      }
+      return LaunchWkvDecode<N, float>(context, stage, call);
     }
   }
   const TokenLimits limits = {static_cast<int>(max_rows), call.early_state};
