@@ -17,8 +17,11 @@ inline constexpr int kThreads = kWarps * kWarp;
 inline constexpr int kStride = kWarp * 4;  // logits that a warp takes at once
 inline constexpr int kMaxBlocks = 8;       // of a cluster
 
-inline constexpr int kBins = 2048;       // of a histogram
-inline constexpr int kCandidates = 256;  // that a threshold is picked from one by one
+inline constexpr int kBins = 1024;    // of a histogram
+inline constexpr int kListed = 768;   // logits of a block among which a threshold is looked for
+inline constexpr int kMerged = 1536;  // the same, of all blocks
+inline constexpr int kFineBins = 256;
+inline constexpr int kPicked = 256;  // logits of one fine bin
 
 // Pointers and sizes of SampleArgs. A row's logits lie in `blocks` slices of kWarps * chunk, and a
 // slice in one chunk per warp; what goes beyond the vocabulary is minus infinity.
@@ -44,13 +47,10 @@ struct Params {
   float* global_slices;  // [gridDim.x, kWarps * chunk] where slices are not in shared memory
 };
 
-// Sums that blocks exchange: one entry per warp.
-enum Partial { kAboveMass, kWindowMass, kTotalMass, kAboveCount, kKept, kRaw, kNumPartials };
+// Sums over a slice, exact.
+enum Partial { kAboveMass, kWindowMass, kTotalMass, kAboveCount, kKept, kNumPartials };
 
-struct Candidate {
-  float logit;
-  uint32_t index;  // in the slice
-};
+enum List { kPenalties, kBiases, kBanned, kNumLists };
 
 // Bins in which a threshold lies. kBins stands for what lies behind all bins.
 struct BinWindow {
@@ -58,36 +58,60 @@ struct BinWindow {
   uint32_t before, through;  // logits in bins before `first`, and in those up to `last`
 };
 
-// Shared memory of a block. "Exchanged" is read by the cluster's other blocks between two Syncs.
+// The fine bin in which a threshold lies. Counts and masses before it are of the whole row.
+struct FineBin {
+  int bin;
+  uint32_t size, count_before;
+  uint64_t mass, mass_before;
+};
+
+template <typename T>
+using OfWarps = T[kMaxBlocks * kWarps];  // an entry for each warp of the row, by block
+
+// Shared memory of a block. "Read by others": by the cluster's other blocks, between two Syncs.
+// "Written by others": before a Sync, to be read after it and until the next one.
 struct alignas(16) Shared {
   union {
-    uint32_t histogram[kBins];  // exchanged
-    struct {                    // of all blocks, one behind the other
-      float logit[kCandidates];
-      uint32_t block[kCandidates];
-      uint64_t mass[kCandidates];  // before the filters
-      uint64_t kept[kCandidates];  // at the row's temperature
-    } merged;
+    uint32_t histogram[kBins];  // read by others
+    float merged[kMerged];      // the listed logits of all blocks, one behind the other
     uint64_t merged_top[kMaxBlocks * kMaxTopLogprobs];
   };
-  Candidate candidates[kCandidates];       // exchanged
-  uint32_t num_candidates;                 // exchanged; may exceed kCandidates
-  uint64_t partial[kNumPartials][kWarps];  // exchanged
-  float warp_max[2][kWarps];               // exchanged; of the logits given, of those edited
-  float warp_min[kWarps];                  // exchanged
-  uint32_t warp_first[kWarps];             // exchanged
-  uint64_t top[kMaxTopLogprobs];           // exchanged
+  union {
+    struct {
+      uint32_t count[kFineBins];
+      uint32_t low[kFineBins], high[kFineBins];  // halves of the mass
+    } fine;
+    struct {
+      uint64_t mass[kPicked];
+      float logit[kPicked];
+    } picked;
+  };
+  float listed[kListed];          // read by others
+  uint8_t listed_warp[kListed];   // in whose chunk it lies
+  uint64_t top[kMaxTopLogprobs];  // read by others
 
-  uint64_t sum[kNumPartials];  // over the cluster
-  uint64_t kept_of_block[kMaxBlocks];
-  uint64_t kept_of_warp[kWarps];
-  uint32_t candidates_before[kMaxBlocks + 1];  // in the blocks before this one; the last: in all
+  OfWarps<uint32_t> given_max, edited_max, min, first;  // written by others
+  OfWarps<uint64_t> raw_weight;                         // written by others
+  uint64_t sums[kNumPartials][kMaxBlocks];              // written by others
+  uint32_t num_listed_of[kMaxBlocks];                   // written by others
+
+  SampleRow row;
+  int64_t logits_row;
+  int32_t list_begin[kNumLists], list_end[kNumLists];
+
+  uint64_t partial[kNumPartials][kWarps];
+  uint32_t num_listed;                           // may exceed kListed
+  uint32_t kept_low[kWarps], kept_high[kWarps];  // of listed logits, halves, by chunk
+  uint64_t kept_merged[kWarps];                  // of merged logits, by who added them up
   uint64_t scan_mass[kWarps];
   uint32_t scan_count[kWarps];
   uint64_t best[2][kWarps];
   BinWindow windows[2];
-  uint32_t threshold_key;
+  FineBin found;
+  uint32_t num_picked;
+  uint32_t lowest_key, highest_key, threshold_key;
 };
+static_assert(sizeof(SampleRow) % sizeof(uint32_t) == 0);
 
 // The row's blocks as a group. kCluster false: one block.
 template <bool kCluster>
@@ -112,9 +136,27 @@ struct Team {
 #endif
     __syncthreads();
   }
+  // The halves of a Sync. In between only a block's own shared memory may be touched.
+  __device__ void Arrive() const {
+#if __CUDA_ARCH__ >= 900
+    if constexpr (kCluster) {
+      __syncwarp();
+      cooperative_groups::this_cluster().barrier_arrive();
+    }
+#endif
+  }
+  __device__ void Wait() const {
+#if __CUDA_ARCH__ >= 900
+    if constexpr (kCluster) {
+      cooperative_groups::this_cluster().barrier_wait();
+      return;
+    }
+#endif
+    __syncthreads();
+  }
   // What `mine` is in the shared memory of block `of`.
   template <typename T>
-  __device__ const T* Of(int of, const T* mine) const {
+  __device__ T* Of(int of, T* mine) const {
 #if __CUDA_ARCH__ >= 900
     if constexpr (kCluster) {
       return cooperative_groups::this_cluster().map_shared_rank(mine, of);
@@ -128,17 +170,16 @@ struct Team {
 template <bool kCluster>
 struct Row {
   const Params& params;
-  const SampleRow& row;
   int index;  // of the row
   Team<kCluster> team;
   Shared& shared;
   float* slice;
   int begin;  // token of the slice's first logit
 
+  __device__ const SampleRow& row() const { return shared.row; }
   __device__ int slice_size() const { return kWarps * params.chunk; }
   __device__ const float* logits() const {
-    const int64_t from = params.logits_row == nullptr ? index : params.logits_row[index];
-    return params.logits + from * params.vocab;
+    return params.logits + shared.logits_row * params.vocab;
   }
 };
 
@@ -152,30 +193,37 @@ __device__ inline float MaxOrNan(float a, float b) {
   return result;
 }
 
-struct MaxOf {
-  __device__ float operator()(float a, float b) const { return MaxOrNan(a, b); }
-};
-struct MinOf {
-  template <typename T>
-  __device__ T operator()(T a, T b) const {
-    return a < b ? a : b;
-  }
-};
-struct SumOf {
-  template <typename T>
-  __device__ T operator()(T a, T b) const {
-    return a + b;
-  }
-};
 struct LargestOf {
   __device__ uint64_t operator()(uint64_t a, uint64_t b) const { return a > b ? a : b; }
 };
+struct MaxOf {
+  static constexpr uint32_t kIdentity = 0;
+  __device__ static uint32_t Warp(uint32_t x) { return __reduce_max_sync(~0u, x); }
+  __device__ uint32_t operator()(uint32_t a, uint32_t b) const { return max(a, b); }
+};
+struct MinOf {
+  static constexpr uint32_t kIdentity = ~0u;
+  __device__ static uint32_t Warp(uint32_t x) { return __reduce_min_sync(~0u, x); }
+  __device__ uint32_t operator()(uint32_t a, uint32_t b) const { return min(a, b); }
+};
+struct SumOf {
+  static constexpr uint64_t kIdentity = 0;
+  // In three parts of which 32 sum up without a carry.
+  __device__ static uint64_t Warp(uint64_t x) {
+    constexpr uint32_t kPart = (1u << 27) - 1;
+    const uint32_t low = __reduce_add_sync(~0u, static_cast<uint32_t>(x) & kPart);
+    const uint32_t middle = __reduce_add_sync(~0u, static_cast<uint32_t>(x >> 27) & kPart);
+    const uint32_t high = __reduce_add_sync(~0u, static_cast<uint32_t>(x >> 54));
+    return low + (static_cast<uint64_t>(middle) << 27) + (static_cast<uint64_t>(high) << 54);
+  }
+  __device__ uint64_t operator()(uint64_t a, uint64_t b) const { return a + b; }
+};
 
-// All lanes get the result over `kLanes` neighbouring lanes.
-template <int kLanes = kWarp, typename T, typename Op>
+// All lanes get the result.
+template <typename T, typename Op>
 __device__ inline T WarpReduce(T x, Op op) {
 #pragma unroll
-  for (int offset = kLanes / 2; offset > 0; offset /= 2) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     x = op(x, __shfl_xor_sync(~0u, x, offset));
   }
   return x;
@@ -192,15 +240,27 @@ __device__ inline T WarpScan(T x) {
   return x;
 }
 
-// One entry per warp of each block -> their reduction, in all lanes. Between two Syncs.
-template <bool kCluster, typename T, typename Op>
-__device__ inline T ReduceExchanged(const Team<kCluster>& team, const T (&per_warp)[kWarps],
-                                    T identity, Op op) {
-  T result = identity;
-  for (int i = Lane(); i < team.size * kWarps; i += kWarp) {
-    result = op(result, team.Of(i / kWarps, &per_warp[0])[i % kWarps]);
+// Reduces over the row: all warps publish, Sync, all warps combine. All lanes get the result.
+template <typename Op, bool kCluster, typename T>
+__device__ inline void Publish(const Row<kCluster>& r, OfWarps<T>& all, T mine) {
+  mine = Op::Warp(mine);
+  if (Lane() < r.team.size) {
+    *r.team.Of(Lane(), &all[r.team.rank * kWarps + WarpIndex()]) = mine;
   }
-  return WarpReduce(result, op);
+}
+template <typename Op, bool kCluster, typename T>
+__device__ inline T Combine(const Row<kCluster>& r, const OfWarps<T>& all) {
+  T result = Op::kIdentity;
+  for (int i = Lane(); i < r.team.size * kWarps; i += kWarp) result = Op()(result, all[i]);
+  return Op::Warp(result);
+}
+
+// Adds to a number of 64 bits in two halves, of which no reader sees one alone before a barrier.
+__device__ inline void AddHalves(uint32_t* low, uint32_t* high, uint64_t x) {
+  const uint32_t add = static_cast<uint32_t>(x);
+  const bool carry = atomicAdd(low, add) > ~add;
+  const uint32_t above = static_cast<uint32_t>(x >> 32) + (carry ? 1 : 0);
+  if (above > 0) atomicAdd(high, above);
 }
 
 // Unsigned integers in the order of the floats that they stand for.
@@ -221,18 +281,24 @@ __device__ inline float Above(float x) {
   return above == x ? OfKey(KeyOf(x) + 2) : above;
 }
 
-// Calls f(logit, index in the slice) for each logit that is the calling thread's.
-template <typename F>
-__device__ __forceinline__ void ForMine(const float* slice, int chunk, F f) {
-  const int begin = WarpIndex() * chunk + Lane() * 4;
+// Calls f(logits, index of the first in the slice) for each four that are the calling thread's.
+template <bool kCluster, typename F>
+__device__ __forceinline__ void ForMyFours(const Row<kCluster>& r, F f) {
+  const int begin = WarpIndex() * r.params.chunk;
 #pragma unroll 2
-  for (int i = begin; i < begin - Lane() * 4 + chunk; i += kStride) {
-    const float4 four = *reinterpret_cast<const float4*>(slice + i);
-    f(four.x, i);
-    f(four.y, i + 1);
-    f(four.z, i + 2);
-    f(four.w, i + 3);
+  for (int i = begin + Lane() * 4; i < begin + r.params.chunk; i += kStride) {
+    const float4 four = *reinterpret_cast<const float4*>(r.slice + i);
+    f({four.x, four.y, four.z, four.w}, i);
   }
+}
+
+// Calls f(logit, index in the slice) for each logit that is the calling thread's.
+template <bool kCluster, typename F>
+__device__ __forceinline__ void ForMine(const Row<kCluster>& r, F f) {
+  ForMyFours(r, [&](const float(&logits)[4], int i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) f(logits[j], i + j);
+  });
 }
 
 }  // namespace skein::sampling

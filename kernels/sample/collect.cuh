@@ -1,5 +1,5 @@
 // One pass over a row that splits it at a window of logits: exact sums of what lies above and
-// inside, and the few logits inside as candidates for a threshold.
+// inside, and a list of the few logits inside.
 #pragma once
 
 #include "kernels/sample/block.cuh"
@@ -21,7 +21,8 @@ struct Window {
 // Over the whole row. `kept` has no part here: it stays apart by block.
 struct Sums {
   uint64_t above_mass, window_mass, total_mass;
-  uint32_t above_count, candidates;
+  uint32_t above_count, in_window;
+  bool listed;  // all logits in the window are
 };
 
 // Masses are wanted only for filters. `floor`: logits below it are not kept.
@@ -31,23 +32,38 @@ __device__ void SumSlice(const Row<kCluster>& r, const Rates& rates, const Windo
   Shared& shared = r.shared;
   uint64_t above = 0, inside = 0, total = 0, kept = 0;
   uint32_t above_count = 0;
-  ForMine(r.slice, r.params.chunk, [&](float logit, int i) {
-    uint64_t weight = 0;
-    if (kMass) total += weight = Weight(logit, rates.max, rates.filter);
-    if (logit > window.high) {
+  const auto list = [&](float logit, uint64_t weight) {
+    inside += weight;
+    const uint32_t at = atomicAdd(&shared.num_listed, 1u);
+    if (at >= kListed) return;
+    shared.listed[at] = logit;
+    shared.listed_warp[at] = static_cast<uint8_t>(WarpIndex());
+  };
+  ForMyFours(r, [&](const float(&logits)[4], int) {
+    bool any_inside = false;
+    uint64_t weights[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float logit = logits[j];
+      const bool is_above = logit > window.high;
       if (kMass) {
-        above += weight;
-        ++above_count;
+        total += weights[j] = Weight(logit, rates.max, rates.filter);
+        any_inside |= !is_above && logit >= window.low;
+        if (is_above) {
+          above += weights[j];
+          ++above_count;
+        }
       }
-      if (!kOneRate && logit >= floor) kept += Weight(logit, rates.max, rates.kept);
-    } else if (kMass && logit >= window.low) {
-      inside += weight;
-      const uint32_t at = atomicAdd(&shared.num_candidates, 1u);
-      if (at < kCandidates) shared.candidates[at] = {logit, static_cast<uint32_t>(i)};
+      if (!kOneRate && is_above && logit >= floor) kept += Weight(logit, rates.max, rates.kept);
+    }
+    if (!any_inside) return;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (logits[j] <= window.high && logits[j] >= window.low) list(logits[j], weights[j]);
     }
   });
   const auto publish = [&](Partial which, uint64_t sum) {
-    sum = WarpReduce(sum, SumOf());
+    sum = SumOf::Warp(sum);
     if (Lane() == 0) shared.partial[which][WarpIndex()] = sum;
   };
   publish(kKept, kOneRate ? above : kept);
@@ -58,49 +74,20 @@ __device__ void SumSlice(const Row<kCluster>& r, const Rates& rates, const Windo
   publish(kAboveCount, above_count);
 }
 
-// What the blocks have published, added up; each warp does another sum.
+// Adds up the sums of the block's warps and hands them to all blocks; each warp does another one.
 template <bool kMass, bool kCluster>
-__device__ void AddUp(const Row<kCluster>& r) {
+__device__ void PublishSums(const Row<kCluster>& r) {
   Shared& shared = r.shared;
-  const int warp = WarpIndex();
-  if (warp < kKept && kMass) {
-    const uint64_t sum = ReduceExchanged(r.team, shared.partial[warp], uint64_t{0}, SumOf());
-    if (Lane() == 0) shared.sum[warp] = sum;
-  } else if (warp >= kKept && warp < kKept + kMaxBlocks) {
-    const int block = warp - kKept;
-    if (block < r.team.size) {
-      const uint64_t* kept = r.team.Of(block, shared.partial[kKept]);
-      const uint64_t sum = WarpReduce(Lane() < kWarps ? kept[Lane()] : 0, SumOf());
-      if (Lane() == 0) shared.kept_of_block[block] = sum;
-    }
-  } else if (warp == kKept + kMaxBlocks && kMass) {
-    const int block = Lane();
-    const uint32_t count = block < r.team.size ? *r.team.Of(block, &shared.num_candidates) : 0;
-    const uint32_t through = WarpScan(count);
-    if (block < kMaxBlocks) shared.candidates_before[block + 1] = through;
-    if (block == 0) shared.candidates_before[0] = 0;
+  const int which = WarpIndex();
+  if (which < kNumPartials && (kMass || which == kKept)) {
+    const uint64_t sum = SumOf::Warp(Lane() < kWarps ? shared.partial[which][Lane()] : 0);
+    if (Lane() < r.team.size) *r.team.Of(Lane(), &shared.sums[which][r.team.rank]) = sum;
+  } else if (which == kNumPartials && Lane() < r.team.size) {
+    *r.team.Of(Lane(), &shared.num_listed_of[r.team.rank]) = shared.num_listed;
   }
-  __syncthreads();
 }
 
-// The candidates of all blocks, with their weights; together at most kCandidates.
-template <bool kCluster>
-__device__ void MergeCandidates(const Row<kCluster>& r, const Rates& rates, uint32_t count) {
-  Shared& shared = r.shared;
-  for (uint32_t i = threadIdx.x; i < count; i += kThreads) {
-    int block = 0;
-    while (i >= shared.candidates_before[block + 1]) ++block;
-    const float logit =
-        r.team.Of(block, shared.candidates)[i - shared.candidates_before[block]].logit;
-    shared.merged.logit[i] = logit;
-    shared.merged.block[i] = block;
-    shared.merged.mass[i] = Weight(logit, rates.max, rates.filter);
-    shared.merged.kept[i] = Weight(logit, rates.max, rates.kept);
-  }
-  __syncthreads();
-}
-
-// There must be no candidates yet. Other blocks read what this publishes until the next Sync.
+// The list must be empty. What this publishes is there until the next Sync.
 template <bool kMass, bool kCluster>
 __device__ Sums Collect(const Row<kCluster>& r, const Rates& rates, const Window& window,
                         float floor) {
@@ -109,15 +96,36 @@ __device__ Sums Collect(const Row<kCluster>& r, const Rates& rates, const Window
   } else {
     SumSlice<kMass, false>(r, rates, window, floor);
   }
+  __syncthreads();
+  PublishSums<kMass>(r);
   r.team.Sync();
-  AddUp<kMass>(r);
   if (!kMass) return {};
   const Shared& shared = r.shared;
-  const Sums sums = {shared.sum[kAboveMass], shared.sum[kWindowMass], shared.sum[kTotalMass],
-                     static_cast<uint32_t>(shared.sum[kAboveCount]),
-                     shared.candidates_before[kMaxBlocks]};
-  if (sums.candidates <= kCandidates) MergeCandidates(r, rates, sums.candidates);
+  Sums sums = {};
+  sums.listed = true;
+  for (int block = 0; block < r.team.size; ++block) {
+    sums.above_mass += shared.sums[kAboveMass][block];
+    sums.window_mass += shared.sums[kWindowMass][block];
+    sums.total_mass += shared.sums[kTotalMass][block];
+    sums.above_count += static_cast<uint32_t>(shared.sums[kAboveCount][block]);
+    sums.in_window += shared.num_listed_of[block];
+    sums.listed &= shared.num_listed_of[block] <= kListed;
+  }
+  sums.listed &= sums.in_window <= kMerged;
   return sums;
+}
+
+// Calls f(place among all, block, place in the block's list) for the listed logits of the row that
+// are the calling thread's. Those of a block go to warps of their own.
+template <bool kCluster, typename F>
+__device__ __forceinline__ void ForMyListed(const Row<kCluster>& r, F f) {
+  const int block = WarpIndex() % r.team.size, part = WarpIndex() / r.team.size;
+  int before = 0;
+  for (int b = 0; b < block; ++b) before += static_cast<int>(r.shared.num_listed_of[b]);
+  const int count = static_cast<int>(r.shared.num_listed_of[block]);
+  for (int i = part * kWarp + Lane(); i < count; i += kThreads / r.team.size) {
+    f(before + i, block, i);
+  }
 }
 
 }  // namespace skein::sampling

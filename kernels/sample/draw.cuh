@@ -6,81 +6,104 @@
 
 namespace skein::sampling {
 
-// The first logit of the warp's chunk at which the running sum of kept weights exceeds `target`;
-// `running` is the sum before the chunk, and the chunk exceeds. Index in the slice, for all lanes.
-template <bool kCluster>
-__device__ int FindInChunk(const Row<kCluster>& r, const Rates& rates, float cut, uint64_t running,
-                           double target) {
-  const int begin = WarpIndex() * r.params.chunk;
-  for (int i = begin; i < begin + r.params.chunk; i += kStride) {
-    const float4 four = *reinterpret_cast<const float4*>(r.slice + i + Lane() * 4);
-    const auto weight = [&](float logit) {
-      return logit >= cut ? Weight(logit, rates.max, rates.kept) : 0;
-    };
-    uint64_t sum[4] = {weight(four.x), weight(four.y), weight(four.z), weight(four.w)};
-    for (int j = 1; j < 4; ++j) sum[j] += sum[j - 1];
-    const uint64_t through = running + WarpScan(sum[3]);
-    const unsigned exceeds = __ballot_sync(~0u, static_cast<double>(through) > target);
-    if (exceeds == 0) {
-      running = __shfl_sync(~0u, through, kWarp - 1);
-      continue;
-    }
-    const int lane = __ffs(static_cast<int>(exceeds)) - 1;
-    int at = 0;
-    while (at < 3 && static_cast<double>(through - sum[3] + sum[at]) <= target) ++at;
-    return __shfl_sync(~0u, i + Lane() * 4 + at, lane);
-  }
-  return begin;
-}
-
-// Splits the kept weight of the merged candidates over blocks and warps, and adds it there.
-template <bool kCluster>
-__device__ void KeepCandidates(const Row<kCluster>& r, const Rates& rates, float cut) {
-  Shared& shared = r.shared;
-  using Atomic = unsigned long long;
-  for (uint32_t i = threadIdx.x; i < shared.candidates_before[kMaxBlocks]; i += kThreads) {
-    if (shared.merged.logit[i] < cut) continue;
-    atomicAdd(reinterpret_cast<Atomic*>(&shared.kept_of_block[shared.merged.block[i]]),
-              static_cast<Atomic>(shared.merged.kept[i]));
-  }
-  for (uint32_t i = threadIdx.x; i < shared.num_candidates; i += kThreads) {
-    const Candidate candidate = shared.candidates[i];
-    if (candidate.logit < cut) continue;
-    atomicAdd(reinterpret_cast<Atomic*>(&shared.kept_of_warp[candidate.index / r.params.chunk]),
-              static_cast<Atomic>(Weight(candidate.logit, rates.max, rates.kept)));
-  }
-}
-
 // What a draw hands to whoever reports it.
 struct Drawn {
-  int at = -1;         // index in the slice, in the one warp of the one block that has it; else -1
+  int at = -1;         // index in the slice, in the one thread of the row that has it; else -1
   uint64_t total = 0;  // weight of all that was kept
 };
 
-// From the logits of at least `cut`. `candidates`: merged ones are not yet among the kept sums.
+// Adds up the kept weight of listed logits: per block in kept_merged of the warps that have them,
+// and of this block's own per chunk.
 template <bool kCluster>
-__device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, bool candidates) {
+__device__ void KeepListed(const Row<kCluster>& r, const Rates& rates, float cut) {
   Shared& shared = r.shared;
-  if (threadIdx.x < kWarps) {
-    shared.kept_of_warp[threadIdx.x] = shared.partial[kKept][threadIdx.x];
+  const auto weight_of = [&](float logit) {
+    return logit >= cut ? Weight(logit, rates.max, rates.kept) : 0;
+  };
+  uint64_t kept = 0;
+  ForMyListed(r, [&](int i, int, int) { kept += weight_of(shared.merged[i]); });
+  kept = SumOf::Warp(kept);
+  if (Lane() == 0) shared.kept_merged[WarpIndex()] = kept;
+  for (uint32_t i = threadIdx.x; i < shared.num_listed; i += kThreads) {
+    const int warp = shared.listed_warp[i];
+    AddHalves(&shared.kept_low[warp], &shared.kept_high[warp], weight_of(shared.listed[i]));
   }
-  __syncthreads();
-  if (candidates) {
-    KeepCandidates(r, rates, cut);
+}
+
+// Index in the slice, in one thread: of the first logit at which the running sum of kept weights
+// exceeds `target`. It lies in the chunk; `running` is the sum before. In all threads of a block.
+template <bool kCluster>
+__device__ int FindInChunk(const Row<kCluster>& r, const Rates& rates, float cut, int chunk_index,
+                           uint64_t running, double target) {
+  Shared& shared = r.shared;
+  const int end = (chunk_index + 1) * r.params.chunk;
+  for (int begin = chunk_index * r.params.chunk; begin < end; begin += kThreads * 4) {
+    const int at = begin + static_cast<int>(threadIdx.x) * 4;
+    uint64_t through[4] = {};
+    if (at < end) {
+      const float4 four = *reinterpret_cast<const float4*>(r.slice + at);
+      const float logits[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        through[j] = logits[j] >= cut ? Weight(logits[j], rates.max, rates.kept) : 0;
+        if (j > 0) through[j] += through[j - 1];
+      }
+    }
+    const uint64_t of_warp = WarpScan(through[3]);
+    if (Lane() == kWarp - 1) shared.scan_mass[WarpIndex()] = of_warp;
+    __syncthreads();
+    uint64_t before = running + of_warp - through[3];
+    for (int warp = 0; warp < kWarps; ++warp) {
+      if (warp < WarpIndex()) before += shared.scan_mass[warp];
+      running += shared.scan_mass[warp];
+    }
+    const auto exceeds = [&](uint64_t sum) { return static_cast<double>(sum) > target; };
+    if (!exceeds(before) && exceeds(before + through[3])) {
+      int j = 0;
+#pragma unroll
+      for (int k = 0; k < 3; ++k) j += exceeds(before + through[k]) ? 0 : 1;
+      return at + j;
+    }
+    if (exceeds(running)) break;
+    __syncthreads();
+  }
+  return -1;
+}
+
+// From the logits of at least `cut`. `listed`: listed ones are not yet among the kept sums.
+template <bool kCluster>
+__device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, bool listed) {
+  Shared& shared = r.shared;
+  const SampleRow& row = r.row();
+  if (listed) {
+    KeepListed(r, rates, cut);
     __syncthreads();
   }
   Drawn drawn;
-  uint64_t before = 0;  // in earlier blocks, then also in earlier warps
+  uint64_t before = 0, mine = 0;  // in earlier blocks, in this one
   for (int block = 0; block < r.team.size; ++block) {
-    if (block < r.team.rank) before += shared.kept_of_block[block];
-    drawn.total += shared.kept_of_block[block];
+    uint64_t kept = shared.sums[kKept][block];
+    for (int warp = block; listed && warp < kWarps; warp += r.team.size) {
+      kept += shared.kept_merged[warp];
+    }
+    if (block < r.team.rank) before += kept;
+    if (block == r.team.rank) mine = kept;
+    drawn.total += kept;
   }
   const double target =
-      DrawUniform(r.row.seed, r.row.step, r.row.choice) * static_cast<double>(drawn.total);
-  for (int warp = 0; warp < WarpIndex(); ++warp) before += shared.kept_of_warp[warp];
-  const uint64_t through = before + shared.kept_of_warp[WarpIndex()];
-  if (static_cast<double>(before) <= target && static_cast<double>(through) > target) {
-    drawn.at = FindInChunk(r, rates, cut, before, target);
+      DrawUniform(row.seed, row.step, row.choice) * static_cast<double>(drawn.total);
+  const auto exceeds = [&](uint64_t sum) { return static_cast<double>(sum) > target; };
+  if (exceeds(before) || !exceeds(before + mine)) return drawn;
+  for (int chunk = 0; chunk < kWarps; ++chunk) {
+    uint64_t kept = shared.partial[kKept][chunk];
+    if (listed) {
+      kept += shared.kept_low[chunk] | static_cast<uint64_t>(shared.kept_high[chunk]) << 32;
+    }
+    if (exceeds(before + kept)) {
+      drawn.at = FindInChunk(r, rates, cut, chunk, before, target);
+      return drawn;
+    }
+    before += kept;
   }
   return drawn;
 }
@@ -92,7 +115,7 @@ __device__ void FindTop(const Row<kCluster>& r, int count, RankOf rank_of) {
   Shared& shared = r.shared;
   const auto best_below = [&](uint64_t limit) {
     uint64_t best = 0;
-    ForMine(r.slice, r.params.chunk, [&](float logit, int i) {
+    ForMine(r, [&](float logit, int i) {
       if (r.begin + i >= r.params.vocab) return;
       const uint64_t rank = rank_of(logit, r.begin + i);
       if (rank < limit && rank > best) best = rank;

@@ -24,31 +24,25 @@ struct RawLogprobs {
   }
 };
 
-// The largest logit of the row, in all threads. Sets the block's counters for what follows.
+// Of the whole row, in all threads. `max`: room for the exchange.
 template <bool kCluster>
-__device__ Extent RowExtent(const Row<kCluster>& r, int stage, Extent mine) {
-  Shared& shared = r.shared;
-  const float max = WarpReduce(mine.max, MaxOf()), min = WarpReduce(mine.min, MinOf());
-  if (Lane() == 0) {
-    shared.warp_max[stage][WarpIndex()] = max;
-    shared.warp_min[WarpIndex()] = min;
-  }
+__device__ Extent RowExtent(const Row<kCluster>& r, OfWarps<uint32_t>& max, Extent mine) {
+  Publish<MaxOf>(r, max, KeyOf(mine.max));
+  Publish<MinOf>(r, r.shared.min, KeyOf(mine.min));
   r.team.Sync();
-  return {ReduceExchanged(r.team, shared.warp_max[stage], -INFINITY, MaxOf()),
-          ReduceExchanged(r.team, shared.warp_min, INFINITY, MinOf())};
+  return {OfKey(Combine<MaxOf>(r, max)), OfKey(Combine<MinOf>(r, r.shared.min))};
 }
 
 // The first token with the largest logit, in all threads.
 template <bool kCluster>
 __device__ uint32_t FirstOf(const Row<kCluster>& r, float max) {
   uint32_t first = ~0u;
-  ForMine(r.slice, r.params.chunk, [&](float logit, int i) {
+  ForMine(r, [&](float logit, int i) {
     if (logit == max) first = min(first, static_cast<uint32_t>(r.begin + i));
   });
-  first = WarpReduce(first, MinOf());
-  if (Lane() == 0) r.shared.warp_first[WarpIndex()] = first;
+  Publish<MinOf>(r, r.shared.first, first);
   r.team.Sync();
-  return ReduceExchanged(r.team, r.shared.warp_first, ~0u, MinOf());
+  return Combine<MinOf>(r, r.shared.first);
 }
 
 // What is left to report once a token is drawn.
@@ -67,18 +61,20 @@ __device__ Result Finish(const Row<kCluster>& r, SampleOutcome outcome) {
 template <bool kCluster>
 __device__ Result SampleGreedy(const Row<kCluster>& r, float max) {
   const int token = static_cast<int>(FirstOf(r, max));
-  if (r.row.processed && r.row.num_top > 0) {
-    FindTop(r, r.row.num_top, [&](float logit, int at) { return RankOf(logit, at, at == token); });
-    WriteTop(r, r.row.num_top, [](float) { return 0.0f; });
+  if (r.row().processed && r.row().num_top > 0) {
+    FindTop(r, r.row().num_top,
+            [&](float logit, int at) { return RankOf(logit, at, at == token); });
+    WriteTop(r, r.row().num_top, [](float) { return 0.0f; });
   }
   return {SampleOutcome::kOk, r.team.rank == 0 && threadIdx.x == 0, token, 0};
 }
 
-// The lowest logit that the filters leave, with everything above it collected.
+// The lowest logit that the filters leave, with everything above it collected but for what is
+// listed.
 template <bool kCluster>
 __device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scale, float min,
-                        bool* candidates) {
-  const SampleRow& row = r.row;
+                        bool* listed) {
+  const SampleRow& row = r.row();
   float floor = -INFINITY;
   if (row.min_p > 0) {
     floor = static_cast<float>(rates.max + log(static_cast<double>(row.min_p)) / z_scale);
@@ -87,17 +83,17 @@ __device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scal
   const double share = row.top_p < 1 ? row.top_p : 0;
   Threshold threshold = {-INFINITY, 0, false};
   if (k > 0 && share > 0 && row.order == SamplingOrder::kHf) {
-    const Threshold of_k = FindThreshold(r, rates, Goal{k, 0}, floor, min, 0, true);
+    const Threshold of_k = FindThreshold(r, rates, Goal{k, 0}, floor, min, 0);
     r.team.Sync();
     ClearSearch(r.shared);
     __syncthreads();
-    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, of_k.mass, false);
+    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, of_k.mass);
   } else if (k > 0 || share > 0) {
-    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, 0, false);
+    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, 0);
   }
-  *candidates = threshold.candidates;
+  *listed = threshold.listed;
   const float cut = fmaxf(threshold.logit, floor);
-  if (!threshold.candidates) {
+  if (!threshold.listed) {
     r.team.Sync();  // others may read what was collected before
     Collect<false>(r, rates, {INFINITY, cut == -INFINITY ? -INFINITY : Below(cut)}, floor);
   }
@@ -106,14 +102,14 @@ __device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scal
 
 template <bool kCluster>
 __device__ Result SampleFromKept(const Row<kCluster>& r, const Extent& extent) {
-  const SampleRow& row = r.row;
+  const SampleRow& row = r.row();
   const float scale = 1 / row.temperature;
   const float z_scale = row.order == SamplingOrder::kHf ? scale : 1.0f;
   const Rates rates = {extent.max, WeightRate(z_scale), WeightRate(scale)};
-  bool candidates;
-  const float cut = Filter(r, rates, z_scale, extent.min, &candidates);
-  const Drawn drawn = Draw(r, rates, cut, candidates);
-  Result result = {SampleOutcome::kOk, drawn.at >= 0 && Lane() == 0, r.begin + drawn.at, 0};
+  bool listed;
+  const float cut = Filter(r, rates, z_scale, extent.min, &listed);
+  const Drawn drawn = Draw(r, rates, cut, listed);
+  Result result = {SampleOutcome::kOk, drawn.at >= 0, r.begin + drawn.at, 0};
   if (!row.processed) return result;
   const double log_total = log(static_cast<double>(drawn.total) * kWeightUnit);
   const auto logprob_of = [&](float logit) {
@@ -133,21 +129,22 @@ __device__ Result SampleFromKept(const Row<kCluster>& r, const Extent& extent) {
 // The model's own probabilities; false if the logits are not finite.
 template <bool kCluster>
 __device__ bool TakeRaw(const Row<kCluster>& r, const Extent& given, RawLogprobs* raw) {
-  const Extent extent = RowExtent(r, 0, given);
+  const Extent extent = RowExtent(r, r.shared.given_max, given);
   if (!isfinite(extent.max)) return false;
   const uint64_t total = RowWeight(r, extent.max, WeightRate(1.0f));
   *raw = {extent.max, log(static_cast<double>(total) * kWeightUnit)};
-  if (r.row.num_top > 0) {
-    FindTop(r, r.row.num_top, [](float logit, int token) { return RankOf(logit, token, true); });
-    WriteTop(r, r.row.num_top, [&](float logit) { return raw->Of(logit); });
+  if (r.row().num_top > 0) {
+    FindTop(r, r.row().num_top, [](float logit, int token) { return RankOf(logit, token, true); });
+    WriteTop(r, r.row().num_top, [&](float logit) { return raw->Of(logit); });
     __syncthreads();
+    ClearSearch(r.shared);
   }
   return true;
 }
 
 template <bool kCluster>
 __device__ Result SampleRowOf(const Row<kCluster>& r) {
-  const SampleRow& row = r.row;
+  const SampleRow& row = r.row();
   Extent extent = LoadSlice(r);
   const bool wants_raw =
       row.given_token >= 0 || ((row.logprob || row.num_top > 0) && !row.processed);
@@ -165,8 +162,7 @@ __device__ Result SampleRowOf(const Row<kCluster>& r) {
     __syncthreads();
     extent.max = SliceMax(r);
   }
-  ClearSearch(r.shared);
-  extent = RowExtent(r, 1, extent);
+  extent = RowExtent(r, r.shared.edited_max, extent);
   if (isnan(extent.max) || extent.max == INFINITY) return Finish(r, SampleOutcome::kNotFinite);
   if (extent.max == -INFINITY) return Finish(r, SampleOutcome::kNothingAllowed);
   const bool greedy = row.temperature < 1e-5f || row.top_k == 1 || row.top_p <= 0;
@@ -175,11 +171,12 @@ __device__ Result SampleRowOf(const Row<kCluster>& r) {
   return result;
 }
 
+// The block's part of one row, after LoadRow and ClearSearch in all blocks of the cluster.
 template <bool kCluster>
 __device__ void SampleOne(const Params& p, int index, float* slice, Shared& shared) {
-  const SampleRow& row = p.rows[index];
+  const SampleRow& row = shared.row;
   if (row.padding) return;
-  Row<kCluster> r = {p, row, index, Team<kCluster>(), shared, slice, 0};
+  Row<kCluster> r = {p, index, Team<kCluster>(), shared, slice, 0};
   r.begin = r.team.rank * r.slice_size();
   const Result result = SampleRowOf(r);
   if (result.mine) {
@@ -196,9 +193,14 @@ __global__ void __launch_bounds__(kThreads, 2) SampleClusterKernel(const Params 
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   float* slice = reinterpret_cast<float*>(memory + sizeof(Shared));
-  cuda::DependencyWait();
   const Team<true> team;
-  SampleOne<true>(p, static_cast<int>(blockIdx.x) / team.size, slice, shared);
+  const int index = static_cast<int>(blockIdx.x) / team.size;
+  LoadRow(p, index, shared);
+  ClearSearch(shared);
+  team.Arrive();
+  cuda::DependencyWait();
+  team.Wait();
+  SampleOne<true>(p, index, slice, shared);
   cuda::ReleaseDependents();
   team.Sync();  // no block's shared memory goes while another may read it
 }
@@ -209,6 +211,9 @@ __global__ void __launch_bounds__(kThreads, 2) SampleBlockKernel(const Params p)
   float* slice = p.global_slices + static_cast<int64_t>(blockIdx.x) * kWarps * p.chunk;
   cuda::DependencyWait();
   for (int index = blockIdx.x; index < p.num_rows; index += gridDim.x) {
+    LoadRow(p, index, shared);
+    ClearSearch(shared);
+    __syncthreads();
     SampleOne<false>(p, index, slice, shared);
     __syncthreads();
   }

@@ -91,8 +91,9 @@ struct SampleArgs {
 
 // A row per task; a row's result does not depend on the others.
 void SampleCpu(const SampleArgs& args, ParallelFor& threads);
-// All views are device memory. A row's tokens, outcomes and logprobs are the CPU's, but for the
-// last bit of logarithms.
+// All views are device memory. No kernel writes rows and begins, which may be read while kernels
+// ahead still run. A row's tokens, outcomes and logprobs are the CPU's, but for the last bit of
+// logarithms.
 absl::Status SampleCuda(const SampleArgs& args, CudaContext& context);
 
 inline absl::Status Sample(const SampleArgs& args, const Stream& stream) {

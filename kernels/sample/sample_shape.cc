@@ -8,9 +8,9 @@ namespace {
 constexpr int64_t kWarps = 16;
 constexpr int64_t kStride = 128;
 constexpr int kMaxBlocks = 8;
-// Logits that a block has room for in the shared memory of compute capability 9.0 and 10.0, and of
-// the smaller chips after them.
+// Logits that a block has room for in the shared memory of compute capability 9.0 and 10.0.
 constexpr int64_t kLargeSlice = 52 * 1024;
+// The same on the smaller chips after them.
 constexpr int64_t kSmallSlice = 20 * 1024;
 // Slices below this leave a block too little to do.
 constexpr int64_t kLeastSlice = 4096;
@@ -27,15 +27,13 @@ SampleShape MakeSampleShape(int blocks, int64_t vocab) {
 
 SampleShape PickSampleShape(int64_t rows, int64_t vocab, const CudaContext& context) {
   if (context.compute_capability < 90) return MakeSampleShape(0, vocab);
-  const bool large = context.compute_capability < 120;
+  const int64_t room = context.compute_capability < 120 ? kLargeSlice : kSmallSlice;
   int blocks = 1;
-  while (blocks < kMaxBlocks && SliceOf(blocks, vocab) > (large ? kLargeSlice : kSmallSlice)) {
-    blocks *= 2;
-  }
-  if (SliceOf(blocks, vocab) > (large ? kLargeSlice : kSmallSlice)) {
-    return MakeSampleShape(0, vocab);
-  }
-  while (blocks < kMaxBlocks && rows * blocks < 2 * context.sm_count &&
+  while (blocks < kMaxBlocks && SliceOf(blocks, vocab) > room) blocks *= 2;
+  if (SliceOf(blocks, vocab) > room) return MakeSampleShape(0, vocab);
+  // Larger clusters wait longer for each other: worth it only while half of the device would stay
+  // idle.
+  while (blocks < kMaxBlocks && 4 * rows * blocks <= context.sm_count &&
          SliceOf(2 * blocks, vocab) >= kLeastSlice) {
     blocks *= 2;
   }
