@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
+#include "kernels/cuda/normed_columns.cuh"
 #include "kernels/cuda/token_shift.h"
 #include "kernels/cuda/vector_io.cuh"
 #include "kernels/device/cuda_context.h"
@@ -13,8 +14,11 @@
 namespace skein {
 namespace {
 
+using cuda::kColumns;
+using cuda::LayerNorm;
+using cuda::NormedColumns;
+
 constexpr int kMaxInputs = 8;
-constexpr int kColumns = 8;  // of a thread
 constexpr int kMaxThreads = 1024;
 // Up to this many threads a block may have a thread with 64 registers and a neighbour on its
 // multiprocessor, or one with 128.
@@ -24,12 +28,6 @@ struct Lerps {
   const float* mix[kMaxInputs];
   cuda::MutableElements out[kMaxInputs];
   int count = 0;
-};
-
-struct Norm {
-  const float *x, *weight, *bias;
-  float eps;
-  int rows, width;
 };
 
 struct Rows {
@@ -65,86 +63,9 @@ struct Rows {
   }
 };
 
-// The thread's columns of the norm.
-class NormedColumns {
- public:
-  __device__ explicit NormedColumns(const Norm& norm)
-      : norm_(norm), column_(threadIdx.x * kColumns), mine_(column_ < norm.width) {}
-  // Weights and biases; before Normalise.
-  __device__ void LoadWeights() {
-    if (!mine_) return;
-    cuda::LoadTo(weight_, norm_.weight + column_);
-    cuda::LoadTo(bias_, norm_.bias + column_);
-  }
-  bool __device__ mine() const { return mine_; }
-  int __device__ column() const { return column_; }
-
-  // Row i of n is row(i) of x; one below zero counts as zeros.
-  template <int kCount, typename RowOf>
-  __device__ void Load(RowOf row, float (&n)[kCount][kColumns]) const {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) n[i][j] = 0;
-      if (mine_ && row(i) >= 0) {
-        cuda::LoadTo(n[i], norm_.x + static_cast<int64_t>(row(i)) * norm_.width + column_);
-      }
-    }
-  }
-
-  // By the whole block. Sums of squares about the mean of each warp's columns become those about
-  // the row's mean once that is known: one exchange between the warps, whatever kCount is.
-  template <int kCount>
-  __device__ void Normalise(float (&n)[kCount][kColumns]) const {
-    __shared__ float2 parts[kCount][cuda::kWarp];  // mean and sum of squares about it
-    const int lane = threadIdx.x % cuda::kWarp, warp = threadIdx.x / cuda::kWarp;
-    const int warps = blockDim.x / cuda::kWarp;
-    const float mine = WarpColumns(warp), theirs = WarpColumns(lane);
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      float sum = 0, squares = 0;
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) sum += n[i][j];
-      const float mean = cuda::WarpSum(sum) / mine;
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) squares = fmaf(n[i][j] - mean, n[i][j] - mean, squares);
-      squares = cuda::WarpSum(mine_ ? squares : 0.0f);
-      if (lane == 0) parts[i][warp] = make_float2(mean, squares);
-    }
-    __syncthreads();
-    const float scale = 1.0f / static_cast<float>(norm_.width);
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float2 part = lane < warps ? parts[i][lane] : make_float2(0, 0);
-      const float mean = cuda::WarpSum(lane < warps ? part.x * theirs : 0.0f) * scale;
-      const float apart = part.x - mean;
-      const float squares =
-          cuda::WarpSum(lane < warps ? fmaf(theirs * apart, apart, part.y) : 0.0f);
-      const float factor = rsqrtf(fmaf(squares, scale, norm_.eps));
-#pragma unroll
-      for (int j = 0; j < kColumns; ++j) {
-        n[i][j] = fmaf((n[i][j] - mean) * factor, weight_[j], bias_[j]);
-      }
-    }
-  }
-
- private:
-  // How many of the row's columns a warp of the block has.
-  __device__ float WarpColumns(int warp) const {
-    constexpr int kMost = cuda::kWarp * kColumns;
-    return static_cast<float>(min(norm_.width - warp * kMost, kMost));
-  }
-
-  const Norm& norm_;
-  const int column_;
-  const bool mine_;
-  float weight_[kColumns], bias_[kColumns];
-};
-
 // The block that has a sequence's first row reads the shift state and then, the same columns by the
 // same threads, writes that of the last row, wherever that is: nobody else touches it.
-__device__ void SaveLast(const Norm& norm, const Rows& rows, int sequence, int row,
+__device__ void SaveLast(const LayerNorm& norm, const Rows& rows, int sequence, int row,
                          const float (&normed)[kColumns]) {
   float* shift = rows.Shift(sequence);
   if (shift == nullptr) return;
@@ -211,7 +132,7 @@ class MixColumns {
 // A thread takes eight columns of the block's rows.
 template <typename Shape>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kMinBlocks)
-    ShiftKernel(const Norm norm, const Rows rows, const Lerps lerps) {
+    ShiftKernel(const LayerNorm norm, const Rows rows, const Lerps lerps) {
   constexpr int kRows = Shape::kRows, kBefore = Shape::kDecode ? 0 : 1;
   NormedColumns columns(norm);
   MixColumns<Shape::kAhead> mixes(lerps, columns);
@@ -271,7 +192,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kMinBlocks)
 }
 
 // Any width: three kernels, with the normalised rows in memory between them.
-__global__ void NormKernel(const Norm norm, float* normed) {
+__global__ void NormKernel(const LayerNorm norm, float* normed) {
   __shared__ float scratch[cuda::kWarp];
   cuda::DependencyWait();
   const int64_t at = static_cast<int64_t>(blockIdx.x) * norm.width;
@@ -302,7 +223,7 @@ __global__ void SaveKernel(const float* normed, const Rows rows, int width) {
   for (int c = threadIdx.x; c < width; c += blockDim.x) shift[c] = last[c];
 }
 
-absl::Status LaunchPlain(const CudaContext& context, const Norm& norm, const Rows& rows,
+absl::Status LaunchPlain(const CudaContext& context, const LayerNorm& norm, const Rows& rows,
                          const Lerps& lerps, float* normed) {
   const dim3 threads(256);
   RETURN_IF_ERROR(
@@ -331,7 +252,7 @@ bool IsFast(const TokenShift& args, const Lerps& lerps) {
 absl::Status TokenShiftCuda(const TokenShift& args, std::span<const ShiftedInput> inputs,
                             CudaContext& context) {
   SKEIN_CHECK(inputs.size() <= kMaxInputs);
-  const Norm norm = {
+  const LayerNorm norm = {
       args.x.data(), args.norm_weight.data(),         args.norm_bias.data(),
       args.eps,      static_cast<int>(args.x.dim(0)), static_cast<int>(args.x.dim(1))};
   if (norm.rows == 0) return absl::OkStatus();
