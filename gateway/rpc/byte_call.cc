@@ -3,6 +3,7 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -50,7 +51,6 @@ class WorkerCall final : public ByteCall,
 
   // A read that is in flight ends by itself. The context lives as long as this object.
   void Cancel() override {
-    context_.TryCancel();
     bool release = false;
     {
       const std::lock_guard<std::mutex> lock(mu_);
@@ -60,6 +60,7 @@ class WorkerCall final : public ByteCall,
         release = true;
       }
     }
+    context_.TryCancel();
     if (release) RemoveHold();
   }
 
@@ -88,13 +89,25 @@ class WorkerCall final : public ByteCall,
     const std::unique_ptr<RunningCall> running = std::move(running_);
     const std::shared_ptr<WorkerCall> self = std::move(self_);
     const ByteCallbacks callbacks = std::exchange(callbacks_, {});
-    worker_.Report(FromGrpc(status));
-    callbacks.on_done(EndForClients(status, context_, options_, worker_));
+    const grpc::Status end = AsFoundHere(status);
+    worker_.Report(FromGrpc(end));
+    callbacks.on_done(EndForClients(end, context_, options_, worker_));
   }
 
  private:
   // kReading and kHandedOut in turns, once kOver; the hold lasts until kOver.
   enum class Phase { kReading, kHandedOut, kOver };
+
+  // gRPC's server ends calls that reach it after its shutdown has begun with Cancelled, which is a
+  // word for what the client did: no code of the worker has seen them.
+  grpc::Status AsFoundHere(const grpc::Status& status) {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (status.error_code() != grpc::StatusCode::CANCELLED || cancelled_ ||
+        absl::Now() >= options_.deadline) {
+      return status;
+    }
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the worker is stopping");
+  }
 
   const WorkerHandle worker_;
   grpc::TemplatedGenericStub<Bytes, Bytes> stub_;

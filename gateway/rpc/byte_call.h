@@ -24,8 +24,9 @@ struct ByteRequest {
 struct ByteCallbacks {
   // One at a time, in order. May swap the bytes away. The next one comes after ReadNext.
   std::function<void(grpc::ByteBuffer&)> on_message;
-  // Once, last, with words for clients (EndForClients). After Cancel it also comes if the last
-  // message was not followed by ReadNext.
+  // Once, last, with words for clients (EndForClients). Cancelled only after Cancel, which brings
+  // it even if the last message was not followed by ReadNext; Unavailable if the worker ended the
+  // call.
   std::function<void(const grpc::Status&)> on_done;
 };
 

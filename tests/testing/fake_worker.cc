@@ -156,14 +156,14 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     SKEIN_CHECK(server_ != nullptr && port_ != 0);
   }
 
-  void Stop() {
+  void Stop(absl::Duration grace) {
     if (server_ == nullptr) return;
     {
       const std::lock_guard<std::mutex> lock(mu_);
       stopping_ = true;
     }
     changed_.notify_all();
-    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
     server_->Wait();
     server_.reset();
   }
@@ -267,7 +267,7 @@ FakeWorker::FakeWorker(const std::string& model) : impl_(std::make_unique<Impl>(
   impl_->Start();
 }
 
-FakeWorker::~FakeWorker() { impl_->Stop(); }
+FakeWorker::~FakeWorker() { Stop(); }
 
 std::string FakeWorker::address() const { return absl::StrCat("127.0.0.1:", impl_->port_); }
 
@@ -316,7 +316,7 @@ void FakeWorker::SetSilent(bool silent) {
   impl_->Update([&](Impl& impl) { impl.silent_ = silent; });
 }
 
-void FakeWorker::Stop() { impl_->Stop(); }
+void FakeWorker::Stop(absl::Duration grace) { impl_->Stop(grace); }
 void FakeWorker::Start() { impl_->Start(); }
 
 std::vector<SeenCall> FakeWorker::calls() const { return impl_->Copy(impl_->calls_); }

@@ -73,8 +73,9 @@ class FakeWorker {
   // Its watchers hear nothing, not even heartbeats, as when the process is stopped.
   void SetSilent(bool silent);
 
-  // Breaks every connection, as a killed process does. Start again listens on the same port.
-  void Stop();
+  // Breaks every connection, as a killed process does, after a grace in which calls may end and
+  // new ones are turned away. Start again listens on the same port.
+  void Stop(absl::Duration grace = absl::ZeroDuration());
   void Start();
 
   std::vector<SeenCall> calls() const;  // Generate calls so far

@@ -1,11 +1,12 @@
-// A TCP proxy that stops passing bytes on while its connection stays open: to both ends the other
-// machine has vanished without a word.
+// A TCP proxy that stops passing bytes on, or answers alone, while its connection stays open: to
+// both ends the other machine has vanished without a word, or to one it is slow to answer.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -16,7 +17,7 @@
 
 namespace skein {
 
-// Carries one connection to 127.0.0.1:`port`.
+// Carries connections to 127.0.0.1:`port`.
 class FreezingProxy {
  public:
   explicit FreezingProxy(int port) : target_(Loopback(port)) {
@@ -38,6 +39,8 @@ class FreezingProxy {
 
   const std::string& address() const { return address_; }
   void Freeze() { frozen_ = true; }
+  void HoldAnswers(bool hold) { held_ = hold; }
+  size_t bytes_to_server() const { return bytes_to_server_; }
 
  private:
   static constexpr int kPollMs = 10;
@@ -51,38 +54,73 @@ class FreezingProxy {
   }
   static sockaddr* AsSockaddr(sockaddr_in* address) { return reinterpret_cast<sockaddr*>(address); }
 
+  struct Link {
+    int client, server;
+  };
+
   void Run() {
-    pollfd waiting = {listener_, POLLIN, 0};
-    while (!stopping_ && poll(&waiting, 1, kPollMs) <= 0) {
-    }
-    if (stopping_) return;
-    const int client = accept(listener_, nullptr, nullptr);
-    const int server = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(server, AsSockaddr(&target_), sizeof(target_)) == 0) Carry(client, server);
-    close(client);
-    close(server);
-  }
-
-  void Carry(int client, int server) {
+    std::vector<Link> links;
     while (!stopping_) {
-      std::array<pollfd, 2> ends = {pollfd{client, POLLIN, 0}, pollfd{server, POLLIN, 0}};
-      const int ready = poll(ends.data(), frozen_ ? 0 : ends.size(), kPollMs);
-      if (ready <= 0) continue;
-      if (ends[0].revents != 0 && !Move(client, server)) return;
-      if (ends[1].revents != 0 && !Move(server, client)) return;
+      pollfd waiting = {listener_, POLLIN, 0};
+      if (poll(&waiting, 1, 0) > 0) Accept(links);
+      if (frozen_ || links.empty()) {
+        poll(nullptr, 0, kPollMs);
+        continue;
+      }
+      std::vector<pollfd> ends;
+      for (const Link& link : links) {
+        ends.push_back({link.client, POLLIN, 0});
+        ends.push_back({link.server, POLLIN, 0});
+      }
+      if (poll(ends.data(), ends.size(), kPollMs) <= 0) continue;
+      if (held_) poll(nullptr, 0, 1);  // answers stay where they are
+      for (size_t i = links.size(); i-- > 0;) {
+        if (Carry(links[i], ends[2 * i].revents != 0, ends[2 * i + 1].revents != 0)) continue;
+        Close(links[i]);
+        links.erase(links.begin() + static_cast<ptrdiff_t>(i));
+      }
+    }
+    for (const Link& link : links) Close(link);
+  }
+
+  void Accept(std::vector<Link>& links) {
+    const Link link = {accept(listener_, nullptr, nullptr), socket(AF_INET, SOCK_STREAM, 0)};
+    if (connect(link.server, AsSockaddr(&target_), sizeof(target_)) == 0) {
+      links.push_back(link);
+    } else {
+      Close(link);
     }
   }
 
-  static bool Move(int from, int to) {
+  static void Close(const Link& link) {
+    close(link.client);
+    close(link.server);
+  }
+
+  // False if an end is gone.
+  bool Carry(const Link& link, bool from_client, bool from_server) {
+    if (from_client) {
+      const ssize_t moved = Move(link.client, link.server);
+      if (moved <= 0) return false;
+      bytes_to_server_ += static_cast<size_t>(moved);
+    }
+    return !from_server || held_ || Move(link.server, link.client) > 0;
+  }
+
+  // How many bytes; none or fewer if an end is gone.
+  static ssize_t Move(int from, int to) {
     std::array<char, 65536> bytes;
     const ssize_t size = recv(from, bytes.data(), bytes.size(), 0);
-    return size > 0 && send(to, bytes.data(), static_cast<size_t>(size), MSG_NOSIGNAL) == size;
+    if (size <= 0) return size;
+    return send(to, bytes.data(), static_cast<size_t>(size), MSG_NOSIGNAL) == size ? size : -1;
   }
 
   const int listener_ = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in target_;
   std::string address_;
   std::atomic<bool> frozen_{false};
+  std::atomic<bool> held_{false};
+  std::atomic<size_t> bytes_to_server_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -266,9 +266,9 @@ TEST_F(InferenceClientTest, FailuresOfTheConnectionHaveFixedWords) {
   }
 
   worker.Start();
-  for (const absl::StatusCode code : {absl::StatusCode::kUnavailable, absl::StatusCode::kInternal,
-                                      absl::StatusCode::kDeadlineExceeded,
-                                      absl::StatusCode::kCancelled, absl::StatusCode::kUnknown}) {
+  for (const absl::StatusCode code :
+       {absl::StatusCode::kUnavailable, absl::StatusCode::kInternal,
+        absl::StatusCode::kDeadlineExceeded, absl::StatusCode::kUnknown}) {
     const absl::Status own(code, "the worker's own words");
     worker.OnGenerate([&own](const v1::GenerateRequest&) {
       FakeGeneration script = SayPieces({"some"});
