@@ -12,8 +12,15 @@ TokenShift Shift(const ChannelMixInArgs& args) {
           args.sequences, args.shift,       args.normed};
 }
 
-Projection Key(const ChannelMixInArgs& args) {
-  return {args.key, {}, Activation::kReluSquared, args.mixed, args.h};
+AdaptedProjection Key(const ChannelMixInArgs& args) {
+  if (args.experts.empty()) {
+    return {{args.key, {}, Activation::kReluSquared, args.mixed, args.h}, args.adapters};
+  }
+  return {{args.key, {}, Activation::kNone, args.mixed, args.bare}, args.adapters};
+}
+
+MoleArgs Experts(const ChannelMixInArgs& args) {
+  return {args.experts, args.mixed, args.bare, args.h, args.side, args.experts_workspace};
 }
 
 }  // namespace
@@ -30,20 +37,23 @@ absl::Status ChannelMixInArgs::Validate() const {
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots")
       .That(shift.base != nullptr, "shift: missing")
       .Also("key", Key(*this).Validate())
+      .Also("experts", experts.empty() ? absl::OkStatus() : Experts(*this).Validate())
       .status();
 }
 
 void ChannelMixInRef(const ChannelMixInArgs& args) {
   const ShiftedInput input = {args.mix, args.mixed};
   TokenShiftRef(Shift(args), {&input, 1});
-  ProjectRef(Key(args));
+  ProjectAdaptedRef(Key(args));
+  if (!args.experts.empty()) MoleRef(Experts(args));
 }
 
 void ChannelMixInCpu(const ChannelMixInArgs& args, ParallelFor& threads) {
   const ShiftedInput input = {args.mix, args.mixed};
   TokenShiftCpu(Shift(args), {&input, 1}, threads);
-  const Projection key = Key(args);
-  ProjectCpu({&key, 1}, threads);
+  const AdaptedProjection key = Key(args);
+  ProjectAdaptedCpu({&key, 1}, threads);
+  if (!args.experts.empty()) MoleCpu(Experts(args), threads);
 }
 
 }  // namespace skein

@@ -1,9 +1,13 @@
 // First stage of RWKV-7 channel mixing: layer norm, token shift, key product, squared relu.
 #pragma once
 
+#include <span>
+
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/mole.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
@@ -24,6 +28,14 @@ struct ChannelMixInArgs {
   TensorView<float> normed;  // workspace [rows, D]
   ActivationView mixed;      // workspace [rows, D]
   ActivationView h;          // [rows, F]
+
+  // CPU only.
+  ProductAdapters adapters = {};
+  // Rows whose h is a mixture of experts (mole.h). The other three belong to them.
+  std::span<const MoleSegment> experts = {};
+  ActivationView bare = {};     // workspace [rows, F]
+  TensorView<float> side = {};  // [rows, D], written: what the experts add to the output
+  TensorView<float> experts_workspace = {};  // [rows, MoleWorkspace or more]
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

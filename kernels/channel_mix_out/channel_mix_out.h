@@ -1,9 +1,13 @@
 // Second stage of RWKV-7 channel mixing: the value product, added to the residual stream.
 #pragma once
 
+#include <span>
+
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/mole.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
@@ -17,6 +21,11 @@ struct ChannelMixOutArgs {
   WeightMatrix value;          // [D, F]
   TensorView<float> product;   // workspace [rows, D]
   TensorView<float> residual;  // [rows, D]
+
+  // CPU only.
+  ProductAdapters adapters = {};
+  std::span<const MoleSegment> experts = {};  // rows to which `side` is added
+  TensorView<const float> side = {};          // [rows, D], of ChannelMixIn
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -11,12 +11,12 @@ namespace skein {
 namespace {
 
 RmsProjectArgs Products(const GatedMlpInArgs& args) {
-  return {
-      args.x,
-      args.norm_weight,
-      args.eps,
-      args.normed,
-      {{args.gate, {}, Activation::kNone, args.gated}, {args.up, {}, Activation::kNone, args.h}}};
+  return {args.x,
+          args.norm_weight,
+          args.eps,
+          args.normed,
+          {{args.gate, {}, Activation::kNone, args.gated, args.gate_adapters},
+           {args.up, {}, Activation::kNone, args.h, args.up_adapters}}};
 }
 
 }  // namespace

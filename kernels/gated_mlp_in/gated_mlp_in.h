@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
@@ -15,9 +16,10 @@ struct GatedMlpInArgs {
   TensorView<const float> x;            // [rows, D], the residual stream
   TensorView<const float> norm_weight;  // [D]
   float eps = 1e-6f;
-  WeightMatrix gate, up;    // [F, D]
-  ActivationView normed;    // workspace [rows, D]
-  ActivationView gated, h;  // workspace and result [rows, F]
+  WeightMatrix gate, up;                                 // [F, D]
+  ActivationView normed;                                 // workspace [rows, D]
+  ActivationView gated, h;                               // workspace and result [rows, F]
+  ProductAdapters gate_adapters = {}, up_adapters = {};  // CPU only
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -9,8 +9,8 @@
 namespace skein {
 namespace {
 
-Projection Product(const HeadArgs& args) {
-  return {args.head, {}, Activation::kNone, args.normed, args.logits};
+AdaptedProjection Product(const HeadArgs& args) {
+  return {{args.head, {}, Activation::kNone, args.normed, args.logits}, args.adapters};
 }
 
 void NormRow(const HeadArgs& args, int64_t output) {
@@ -49,13 +49,13 @@ void HeadRef(const HeadArgs& args) {
       LayerNormRef(x, args.norm_weight.data(), args.norm_bias.data(), args.eps, width, y);
     }
   }
-  ProjectRef(Product(args));
+  ProjectAdaptedRef(Product(args));
 }
 
 void HeadCpu(const HeadArgs& args, ParallelFor& threads) {
   for (int64_t i = 0; i < args.rows.dim(0); ++i) NormRow(args, i);
-  const Projection product = Product(args);
-  ProjectCpu({&product, 1}, threads);
+  const AdaptedProjection product = Product(args);
+  ProjectAdaptedCpu({&product, 1}, threads);
 }
 
 }  // namespace skein

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
@@ -19,9 +20,10 @@ struct HeadArgs {
   TensorView<const float> norm_weight;  // [D]
   TensorView<const float> norm_bias;    // [D] or empty
   float eps = 1e-5f;
-  WeightMatrix head;         // [vocab, D]
-  ActivationView normed;     // workspace [outputs, D]
-  TensorView<float> logits;  // [outputs, vocab]
+  WeightMatrix head;              // [vocab, D]
+  ActivationView normed;          // workspace [outputs, D]
+  TensorView<float> logits;       // [outputs, vocab]
+  ProductAdapters adapters = {};  // CPU only; segments count outputs
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

@@ -6,8 +6,8 @@
 namespace skein {
 namespace {
 
-Projection Product(const ProjectAddArgs& args) {
-  return {args.weight, args.bias, Activation::kNone, args.x, args.product};
+AdaptedProjection Product(const ProjectAddArgs& args) {
+  return {{args.weight, args.bias, Activation::kNone, args.x, args.product}, args.adapters};
 }
 
 }  // namespace
@@ -20,12 +20,12 @@ absl::Status ProjectAddArgs::Validate() const {
 }
 
 void ProjectAddRef(const ProjectAddArgs& args) {
-  ProjectRef(Product(args));
+  ProjectAdaptedRef(Product(args));
   for (int64_t i = 0; i < args.residual.size(); ++i) args.residual[i] += args.product[i];
 }
 
 void ProjectAddCpu(const ProjectAddArgs& args, ParallelFor& threads) {
-  ProjectAndAddCpu(Product(args), args.residual, threads);
+  ProjectAdaptedAndAddCpu(Product(args), args.residual, threads);
 }
 
 }  // namespace skein

@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/weight_matrix.h"
@@ -12,11 +13,12 @@ namespace skein {
 
 // residual[m] += W x[m] + bias
 struct ProjectAddArgs {
-  ConstActivationView x;         // [rows, inputs]
-  WeightMatrix weight;           // [width, inputs]
-  TensorView<const float> bias;  // [width], may be empty
-  TensorView<float> product;     // workspace [rows, width]
-  TensorView<float> residual;    // [rows, width]
+  ConstActivationView x;          // [rows, inputs]
+  WeightMatrix weight;            // [width, inputs]
+  TensorView<const float> bias;   // [width], may be empty
+  TensorView<float> product;      // workspace [rows, width]
+  TensorView<float> residual;     // [rows, width]
+  ProductAdapters adapters = {};  // CPU only
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;

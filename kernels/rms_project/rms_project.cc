@@ -7,10 +7,11 @@
 namespace skein {
 namespace {
 
-absl::InlinedVector<Projection, 8> Projections(const RmsProjectArgs& args) {
-  absl::InlinedVector<Projection, 8> all;
+absl::InlinedVector<AdaptedProjection, 8> Products(const RmsProjectArgs& args) {
+  absl::InlinedVector<AdaptedProjection, 8> all;
   for (const RmsProjectArgs::Output& output : args.outputs) {
-    all.push_back({output.weight, output.bias, output.activation, args.normed, output.y});
+    all.push_back(
+        {{output.weight, output.bias, output.activation, args.normed, output.y}, output.adapters});
   }
   return all;
 }
@@ -22,7 +23,7 @@ absl::Status RmsProjectArgs::Validate() const {
   const Shape rows = {x.empty() ? 0 : x.dim(0), width};
   ArgsCheck check("rms_project");
   check.Shape("x", x, rows).Shape("normed", normed, rows);
-  for (const Projection& p : Projections(*this)) check.Also("product", p.Validate());
+  for (const AdaptedProjection& p : Products(*this)) check.Also("product", p.Validate());
   return check.status();
 }
 
@@ -30,7 +31,7 @@ void RmsProjectRef(const RmsProjectArgs& args) {
   for (int64_t m = 0; m < args.x.dim(0); ++m) {
     RmsNormRef(args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1), args.normed.row(m));
   }
-  for (const Projection& p : Projections(args)) ProjectRef(p);
+  for (const AdaptedProjection& p : Products(args)) ProjectAdaptedRef(p);
 }
 
 void RmsProjectCpu(const RmsProjectArgs& args, ParallelFor& threads) {
@@ -40,7 +41,7 @@ void RmsProjectCpu(const RmsProjectArgs& args, ParallelFor& threads) {
       (args.x.row(m), args.norm_weight.data(), args.eps, args.x.dim(1), args.normed.row(m));
     }
   });
-  ProjectCpu(Projections(args), threads);
+  ProjectAdaptedCpu(Products(args), threads);
 }
 
 }  // namespace skein

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/linear/linear.h"
 
@@ -17,7 +18,8 @@ struct RmsProjectArgs {
     WeightMatrix weight;           // [outputs, D]
     TensorView<const float> bias;  // [outputs], may be empty
     Activation activation = Activation::kNone;
-    ActivationView y;  // [rows, outputs]
+    ActivationView y;               // [rows, outputs]
+    ProductAdapters adapters = {};  // CPU only
   };
 
   TensorView<const float> x;            // [rows, D], the residual stream

@@ -33,6 +33,20 @@ absl::InlinedVector<Projection, 7> TimeMixInProducts(const Args& args) {
   return all;
 }
 
+namespace {
+
+absl::InlinedVector<AdaptedProjection, 7> AdaptedProducts(const Args& args) {
+  const auto products = TimeMixInProducts(args);
+  absl::InlinedVector<AdaptedProjection, 7> all(products.size());
+  for (size_t i = 0; i < products.size(); ++i) all[i].projection = products[i];
+  all[0].adapters = args.r_adapters;
+  all[1].adapters = args.k_adapters;
+  all[2].adapters = args.v_adapters;
+  return all;
+}
+
+}  // namespace
+
 absl::Status TimeMixInArgs::Validate() const {
   const int64_t rows = x.empty() ? 0 : x.dim(0);
   const int64_t width = receptance.cols;
@@ -47,18 +61,18 @@ absl::Status TimeMixInArgs::Validate() const {
   for (int i = 0; i < kNumInputs; ++i) {
     check.Shape("mix", mix[i], {width}).Shape("mixed", mixed[i], {rows, width});
   }
-  for (const Projection& p : TimeMixInProducts(*this)) check.Also("product", p.Validate());
+  for (const AdaptedProjection& p : AdaptedProducts(*this)) check.Also("product", p.Validate());
   return check.status();
 }
 
 void TimeMixInRef(const TimeMixInArgs& args) {
   TokenShiftRef(TimeMixInShift(args), TimeMixInInputs(args));
-  for (const Projection& p : TimeMixInProducts(args)) ProjectRef(p);
+  for (const AdaptedProjection& p : AdaptedProducts(args)) ProjectAdaptedRef(p);
 }
 
 void TimeMixInCpu(const TimeMixInArgs& args, ParallelFor& threads) {
   TokenShiftCpu(TimeMixInShift(args), TimeMixInInputs(args), threads);
-  ProjectCpu(TimeMixInProducts(args), threads);
+  ProjectAdaptedCpu(AdaptedProducts(args), threads);
 }
 
 }  // namespace skein

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
+#include "kernels/adapter/product_adapters.h"
 #include "kernels/device/activation_view.h"
 #include "kernels/device/dispatch.h"
 #include "kernels/device/sequences.h"
@@ -35,6 +36,9 @@ struct TimeMixInArgs {
 
   ActivationView r, k, v;                         // [rows, A]
   ActivationView w_rank, a_rank, v_rank, g_rank;  // [rows, rank]; v_rank empty with v1
+
+  // CPU only; of receptance, key and value.
+  ProductAdapters r_adapters = {}, k_adapters = {}, v_adapters = {};
 
   // InvalidArgument if a shape disagrees.
   absl::Status Validate() const;
