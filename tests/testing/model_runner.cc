@@ -96,9 +96,13 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
               options_.page_tokens};
   float* const found = Staged(logits);
   batch.logits = {found, {outputs, vocab}};
-  for (const Part& part : parts) {
-    batch.max_rows = std::max(batch.max_rows, static_cast<int64_t>(part.tokens.size()));
+  std::vector<AdapterRows> adapters;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    batch.max_rows = std::max(batch.max_rows, static_cast<int64_t>(parts[i].tokens.size()));
+    if (parts[i].adapter == nullptr) continue;
+    adapters.push_back({parts[i].adapter, static_cast<int64_t>(i), 1, parts[i].scale});
   }
+  batch.adapters = adapters;
   status_ = model_.Forward(batch, stream_);
   if (status_.ok()) status_ = Synchronize(stream_);
   std::copy_n(found, logits.size(), logits.begin());
@@ -106,14 +110,14 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
 }
 
 std::vector<float> ModelRunner::Feed(int sequence, const std::vector<int32_t>& tokens,
-                                     int64_t chunk) {
+                                     int64_t chunk, const BoundAdapter* adapter) {
   std::vector<float> logits;
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t step = chunk == 0 ? count : chunk;
   for (int64_t begin = 0; begin < count; begin += step) {
     const int64_t end = std::min(begin + step, count);
     const std::vector<float> part =
-        Step({{sequence, {tokens.begin() + begin, tokens.begin() + end}}});
+        Step({{sequence, {tokens.begin() + begin, tokens.begin() + end}, adapter}});
     if (!status_.ok()) return {};
     logits.insert(logits.end(), part.begin(), part.end());
   }

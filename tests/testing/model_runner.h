@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ class ModelRunner {
   struct Part {
     int sequence = 0;
     std::vector<int32_t> tokens;
+    const BoundAdapter* adapter = nullptr;  // none: the model as it is
+    std::optional<float> scale = std::nullopt;
   };
 
   ModelRunner(Model& model, const Stream& stream, const Options& options);
@@ -38,7 +41,8 @@ class ModelRunner {
   std::vector<float> Step(const std::vector<Part>& parts, Wanted wanted = Wanted::kAllRows);
   // Feeds `tokens` to one sequence in chunks of `chunk` rows (0: all at once); logits of every
   // token.
-  std::vector<float> Feed(int sequence, const std::vector<int32_t>& tokens, int64_t chunk);
+  std::vector<float> Feed(int sequence, const std::vector<int32_t>& tokens, int64_t chunk,
+                          const BoundAdapter* adapter = nullptr);
   absl::Status last_status() const { return status_; }
 
   // A field of a sequence's state record.

@@ -29,18 +29,21 @@ absl::Status Attention(const AttentionWeights& weights, const KvPages& pages, co
                               weights.norm_weight,
                               weights.norm_eps,
                               buffers.normed.View(rows, width, operand),
-                              {{weights.query, weights.query_bias, Activation::kNone, q},
-                               {weights.key, weights.key_bias, Activation::kNone, k},
-                               {weights.value, weights.value_bias, Activation::kNone, v}}},
+                              {{weights.query, weights.query_bias, Activation::kNone, q,
+                                step.Adapters(AdapterPlace::kReceptance, width)},
+                               {weights.key, weights.key_bias, Activation::kNone, k,
+                                step.Adapters(AdapterPlace::kKey, width)},
+                               {weights.value, weights.value_bias, Activation::kNone, v,
+                                step.Adapters(AdapterPlace::kValue, width)}}},
                              step.stream));
   RETURN_IF_ERROR(KvAppend({q, k, v, weights.query_norm, weights.key_norm, weights.norm_eps,
                             step.positions, step.sequences, pages},
                            step.stream));
   const auto y = buffers.y.View(rows, weights.query.rows, operand);
   RETURN_IF_ERROR(PagedAttention({q, step.positions, step.sequences, pages, y}, step.stream));
-  return ProjectAdd(
-      {y, weights.output, weights.output_bias, buffers.product.Floats(rows, width), residual},
-      step.stream);
+  return ProjectAdd({y, weights.output, weights.output_bias, buffers.product.Floats(rows, width),
+                     residual, step.Adapters(AdapterPlace::kOutput, weights.output.cols)},
+                    step.stream);
 }
 
 }  // namespace skein

@@ -29,9 +29,17 @@ absl::Status ChannelMixV7(const ChannelMixV7Weights& weights, const StatePart& s
   in.normed = buffers.normed.Floats(rows, width);
   in.mixed = buffers.mixed.View(rows, width, step.types.operand);
   in.h = buffers.h.View(rows, weights.key.rows, step.types.operand);
+  in.adapters = step.Adapters(AdapterPlace::kFfnIn, width);
+  const LayerExperts experts = step.adapters ? step.adapters->Experts() : LayerExperts();
+  in.experts = experts.segments;
+  in.bare = experts.bare;
+  in.side = experts.side;
+  in.experts_workspace = experts.workspace;
   RETURN_IF_ERROR(ChannelMixIn(in, step.stream));
-  return ChannelMixOut({in.h, weights.value, buffers.product.Floats(rows, width), residual},
-                       step.stream);
+  return ChannelMixOut(
+      {in.h, weights.value, buffers.product.Floats(rows, width), residual,
+       step.Adapters(AdapterPlace::kFfnOut, weights.value.cols), experts.segments, experts.side},
+      step.stream);
 }
 
 }  // namespace skein

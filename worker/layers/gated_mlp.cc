@@ -26,8 +26,15 @@ absl::Status GatedMlp(const GatedMlpWeights& weights, const Step& step,
   in.normed = buffers.normed.View(rows, width, step.types.operand);
   in.gated = buffers.gated.View(rows, weights.gate.rows, step.types.result(rows));
   in.h = buffers.h.View(rows, weights.gate.rows, step.types.operand);
+  in.gate_adapters = step.Adapters(AdapterPlace::kFfnIn, width);
+  in.up_adapters = step.Adapters(AdapterPlace::kFfnUp, width);
   RETURN_IF_ERROR(GatedMlpIn(in, step.stream));
-  return ProjectAdd({in.h, weights.down, {}, buffers.product.Floats(rows, width), residual},
+  return ProjectAdd({in.h,
+                     weights.down,
+                     {},
+                     buffers.product.Floats(rows, width),
+                     residual,
+                     step.Adapters(AdapterPlace::kFfnOut, weights.down.cols)},
                     step.stream);
 }
 

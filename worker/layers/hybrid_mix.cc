@@ -17,18 +17,19 @@ RmsProjectArgs InArgs(const HybridMixWeights& w, const Step& step, const HybridM
   args.eps = w.norm_eps;
   args.normed = b.normed.View(rows, w.receptance.cols, step.types.operand);
   const auto add = [&](const WeightMatrix& weight, const TensorView<const float>& bias,
-                       const Buffer& out) {
+                       const Buffer& out, AdapterPlace place) {
     const DType dtype = step.types.result(rows);
-    args.outputs.push_back({weight, bias, Activation::kNone, out.View(rows, weight.rows, dtype)});
+    args.outputs.push_back({weight, bias, Activation::kNone, out.View(rows, weight.rows, dtype),
+                            step.Adapters(place, weight.cols)});
   };
   const auto add_rank = [&](const WeightMatrix& weight, Activation activation, const Buffer& out) {
     if (weight.empty()) return;
     const DType dtype = step.types.operand;
     args.outputs.push_back({weight, {}, activation, out.View(rows, weight.rows, dtype)});
   };
-  add(w.receptance, w.receptance_bias, b.r);
-  add(w.key, w.key_bias, b.k);
-  add(w.value, w.value_bias, b.v);
+  add(w.receptance, w.receptance_bias, b.r, AdapterPlace::kReceptance);
+  add(w.key, w.key_bias, b.k, AdapterPlace::kKey);
+  add(w.value, w.value_bias, b.v, AdapterPlace::kValue);
   add_rank(w.w1, Activation::kTanh, b.w_rank);
   add_rank(w.a1, Activation::kNone, b.a_rank);
   add_rank(w.g1, Activation::kSigmoid, b.g_rank);
@@ -106,7 +107,9 @@ absl::Status HybridMix(const HybridMixWeights& weights, const StatePart& wkv,
   args.state = step.State(wkv);
   RETURN_IF_ERROR(HybridWkv(args, step.stream));
   const auto product = buffers.product.Floats(step.rows(), weights.output.rows);
-  return ProjectAdd({args.y, weights.output, weights.output_bias, product, residual}, step.stream);
+  return ProjectAdd({args.y, weights.output, weights.output_bias, product, residual,
+                     step.Adapters(AdapterPlace::kOutput, weights.output.cols)},
+                    step.stream);
 }
 
 }  // namespace skein

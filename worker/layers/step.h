@@ -8,6 +8,7 @@
 #include "common/tensor/tensor_view.h"
 #include "kernels/device/sequences.h"
 #include "kernels/device/stream.h"
+#include "worker/layers/step_adapters.h"
 #include "worker/layers/step_types.h"
 #include "worker/models/model.h"
 
@@ -26,8 +27,13 @@ struct Step {
   int64_t state_bytes = 0;
   StepTypes types;
   Stream stream;
+  StepAdapters* adapters = nullptr;  // null: no row has one
 
   int64_t rows() const { return positions.dim(0); }
+  // Of the layer that runs.
+  ProductAdapters Adapters(AdapterPlace place, int64_t inputs) const {
+    return adapters == nullptr ? ProductAdapters() : adapters->At(place, inputs);
+  }
   StateTensor State(const StatePart& part) const {
     return {states + part.offset, state_bytes, part.dtype};
   }

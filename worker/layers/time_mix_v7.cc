@@ -40,6 +40,9 @@ TimeMixInArgs InArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, con
   args.a_rank = b.a_rank.View(rows, w.a1.rows, step.types.operand);
   args.g_rank = b.g_rank.View(rows, w.g1.rows, step.types.operand);
   args.v_rank = OptionalView(b.v_rank, rows, w.v1, w.v1.rows, step.types.operand);
+  args.r_adapters = step.Adapters(AdapterPlace::kReceptance, w.receptance.cols);
+  args.k_adapters = step.Adapters(AdapterPlace::kKey, w.key.cols);
+  args.v_adapters = step.Adapters(AdapterPlace::kValue, w.value.cols);
   return args;
 }
 
@@ -105,7 +108,13 @@ absl::Status TimeMixV7(const TimeMixV7Weights& weights, const TimeMixV7State& st
   wkv.norm_eps = weights.group_norm_eps;
   RETURN_IF_ERROR(TimeMixWkv(wkv, step.stream));
   const auto product = buffers.product.Floats(step.rows(), weights.output.rows);
-  return ProjectAdd({wkv.y, weights.output, {}, product, residual}, step.stream);
+  return ProjectAdd({wkv.y,
+                     weights.output,
+                     {},
+                     product,
+                     residual,
+                     step.Adapters(AdapterPlace::kOutput, weights.output.cols)},
+                    step.stream);
 }
 
 }  // namespace skein

@@ -5,6 +5,7 @@
 
 #include "common/base/status_macros.h"
 #include "kernels/device/check_args.h"
+#include "worker/adapters/bound_adapter.h"
 
 namespace skein {
 namespace {
@@ -91,13 +92,35 @@ absl::Status CheckSequences(const ModelBatch& batch, const BatchLimits& limits) 
   return absl::OkStatus();
 }
 
+absl::Status CheckAdapters(const ModelBatch& batch, const BatchLimits& limits) {
+  int64_t free = 0;  // the first sequence that is in no group yet
+  for (size_t i = 0; i < batch.adapters.size(); ++i) {
+    const AdapterRows& rows = batch.adapters[i];
+    const int64_t end = rows.first_sequence + rows.num_sequences;
+    if (rows.first_sequence < free || rows.num_sequences < 1 || end > batch.num_sequences()) {
+      return Bad("adapters", static_cast<int64_t>(i), rows.first_sequence,
+                 "must ascend within the sequences");
+    }
+    free = end;
+    if (rows.adapter == nullptr ||
+        static_cast<int64_t>(rows.adapter->modules.size()) != limits.adapter_places) {
+      return absl::InvalidArgumentError("batch: an adapter of another model");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckBatch(const ModelBatch& batch, const BatchLimits& limits, const Stream& stream) {
   RETURN_IF_ERROR(CheckShapes(batch, limits));
-  if (!stream.on_cpu()) return absl::OkStatus();
+  if (!stream.on_cpu()) {
+    return batch.adapters.empty() ? absl::OkStatus()
+                                  : absl::UnimplementedError("batch: adapters on a GPU");
+  }
   RETURN_IF_ERROR(CheckRows(batch, limits));
-  return CheckSequences(batch, limits);
+  RETURN_IF_ERROR(CheckSequences(batch, limits));
+  return CheckAdapters(batch, limits);
 }
 
 }  // namespace skein

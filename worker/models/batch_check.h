@@ -14,6 +14,7 @@ struct BatchLimits {
   int64_t max_rows = 0;
   int64_t vocab_size = 0;
   bool needs_pages = false;
+  int64_t adapter_places = 0;  // of adapters that belong to the model
 };
 
 // InvalidArgument, naming what is wrong, unless the shapes agree and, on the CPU where they can be

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "common/tensor/dtype.h"
 #include "common/tensor/shape.h"
@@ -14,6 +18,9 @@
 #include "kernels/device/stream.h"
 
 namespace skein {
+
+struct Adapter;
+struct BoundAdapter;
 
 // The recurrent state of one sequence: one record of fixed size, made of fields. All zeros is the
 // state before the first token.
@@ -52,6 +59,14 @@ struct KvView {
   int page_tokens = 0;
 };
 
+// Adjacent sequences whose rows have the same adapter.
+struct AdapterRows {
+  const BoundAdapter* adapter = nullptr;  // by Bind of the same model
+  int64_t first_sequence = 0;
+  int64_t num_sequences = 0;
+  std::optional<float> scale = std::nullopt;  // of plain LoRAs, in place of their own
+};
+
 // One step: rows of several sequences, each sequence's rows adjacent and in order. A decode is a
 // sequence with one row, a chunk of a prompt one with many. All arrays are where the stream
 // computes. On CUDA sequences with the slot -1 fill up a step of fixed size (SequenceRows).
@@ -68,6 +83,8 @@ struct ModelBatch {
   KvView kv;
   TensorView<float> logits;  // [outputs, vocab], written
   int64_t max_rows = 0;      // of the longest sequence
+  // In order, in host memory; sequences of none have no adapter. CPU only.
+  std::span<const AdapterRows> adapters = {};
 
   int64_t num_rows() const { return tokens.dim(0); }
   int64_t num_sequences() const { return slots.dim(0); }
@@ -90,6 +107,12 @@ class Model {
   virtual const ModelDescription& description() const = 0;
   virtual const StateLayout& state_layout() const = 0;
   virtual const KvLayout& kv_layout() const = 0;
+
+  // What `adapter`, loaded for this model's tensors, changes in it. Any thread may call it beside
+  // Forward. InvalidArgument for layers or forms that cannot be changed beside the weights,
+  // Unimplemented where `stream` computes on a GPU and for models that take none.
+  virtual absl::StatusOr<std::shared_ptr<const BoundAdapter>> Bind(
+      std::shared_ptr<const Adapter> adapter, const Stream& stream) const;
 
   // At most `max_rows` rows, as given at load. A row's result depends on its sequence alone: not on
   // the other rows, nor on how its prompt was cut into steps. InvalidArgument for a batch that

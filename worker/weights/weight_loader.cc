@@ -116,19 +116,29 @@ class WeightLoader::Meter {
 void WeightLoader::Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
                           const TensorOptions& options) {
   SKEIN_CHECK(!names.empty() && rows > 0 && cols > 0);
-  *out = WeightMatrix();
-  decls_.push_back({std::move(names), {rows, cols}, options, out, nullptr});
+  if (!rename_) *out = WeightMatrix();
+  Declare({std::move(names), {rows, cols}, options, out, nullptr});
 }
 
 void WeightLoader::Vector(Names names, const Shape& shape, TensorView<const float>* out,
                           const TensorOptions& options) {
   SKEIN_CHECK(!names.empty() && !options.transposed);
   static const TensorView<const float> kEmpty;  // a temporary would raise a false warning in g++ 12
-  *out = kEmpty;
-  decls_.push_back({std::move(names), shape, options, nullptr, out});
+  if (!rename_) *out = kEmpty;
+  Declare({std::move(names), shape, options, nullptr, out});
 }
 
-void WeightLoader::Ignore(std::string pattern) { ignored_.push_back(std::move(pattern)); }
+void WeightLoader::Declare(Decl decl) {
+  if (rename_) {
+    for (std::string& name : decl.names) name = rename_(name);
+    decl.options.optional = true;
+  }
+  decls_.push_back(std::move(decl));
+}
+
+void WeightLoader::Ignore(std::string pattern) {
+  ignored_.push_back(rename_ ? rename_(pattern) : std::move(pattern));
+}
 
 void WeightLoader::Resolve(Decl& decl, std::vector<std::string>& differences) const {
   for (const std::string& name : decl.names) {

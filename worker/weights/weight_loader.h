@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 #include "common/tensor/shape.h"
 #include "common/tensor/tensor_view.h"
@@ -53,6 +55,15 @@ class WeightLoader {
   explicit WeightLoader(const ModelFiles& files, const Stream& stream = Stream())
       : files_(files), stream_(stream) {}
 
+  // Takes from `files` what is there, in place of what the views show, and leaves all other views
+  // as they are. The names that the model declares go through `rename` first.
+  using Rename = std::function<std::string(absl::string_view)>;
+  static WeightLoader Replacing(const ModelFiles& files, const Stream& stream, Rename rename) {
+    WeightLoader loader(files, stream);
+    loader.rename_ = std::move(rename);
+    return loader;
+  }
+
   // Keeps fp32, bf16 and fp16 as they are; fp64 becomes fp32. Other types are an error.
   void Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
               const TensorOptions& options = {});
@@ -62,8 +73,9 @@ class WeightLoader {
   // Tensors that may be there without being declared. '*' stands for any characters, '?' for one.
   void Ignore(std::string pattern);
 
-  // Arena bytes that Load will take; the matrices have their types from here on. DataLoss with every difference between declarations and
-  // checkpoint: tensors that are missing, of another shape or type, or left over.
+  // Arena bytes that Load will take; the matrices have their types from here on. DataLoss with
+  // every difference between declarations and checkpoint: tensors that are missing, of another
+  // shape or type, or left over.
   absl::StatusOr<int64_t> PlanBytes();
 
   // Fills the views with slices of `arena`, which must outlive them. `progress` may be empty; it is
@@ -97,8 +109,11 @@ class WeightLoader {
   void FindLeftovers(std::vector<std::string>& differences) const;
   absl::Status LoadOne(Decl& decl, Arena& arena, WeightUpload& upload, Meter& meter) const;
 
+  void Declare(Decl decl);
+
   const ModelFiles& files_;
   const Stream stream_;
+  Rename rename_;  // empty: all views are filled
   std::vector<Decl> decls_;
   std::vector<std::string> ignored_;
   int64_t total_bytes_ = 0;

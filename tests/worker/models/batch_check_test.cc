@@ -6,8 +6,17 @@
 
 #include "gtest/gtest.h"
 
+#include "worker/adapters/bound_adapter.h"
+
 namespace skein {
 namespace {
+
+BoundAdapter WithPlaces(size_t places) {
+  BoundAdapter adapter;
+  adapter.modules.resize(places);
+  return adapter;
+}
+const BoundAdapter kAdapter = WithPlaces(3), kOtherAdapter = WithPlaces(4);
 
 // Two sequences: rows 0 to 2 at positions 15 to 17, row 3 at position 0.
 struct Batch {
@@ -16,6 +25,7 @@ struct Batch {
   std::vector<float> logits = std::vector<float>(20);
   float pool = 0;
   int page_tokens = 16;
+  std::vector<AdapterRows> adapters;
 
   ModelBatch View() {
     const auto size = [](const auto& x) { return static_cast<int64_t>(x.size()); };
@@ -29,14 +39,16 @@ struct Batch {
     batch.logits = {logits.data(), {size(logit_rows), 10}};
     batch.state.base = &pool;
     batch.kv = {&pool, 6, page_tokens};
+    batch.adapters = adapters;
     return batch;
   }
 };
 
 TEST(BatchCheckTest, BatchesThatBreakTheRulesAreRefusedByName) {
   ParallelFor threads(1);
-  const BatchLimits limits = {4, 10, true};
+  const BatchLimits limits = {4, 10, true, 3};
   Batch good;
+  good.adapters = {{&kAdapter, 0, 1}, {&kAdapter, 1, 1}};
   EXPECT_TRUE(CheckBatch(good.View(), limits, Stream(threads)).ok())
       << CheckBatch(good.View(), limits, Stream(threads));
 
@@ -71,6 +83,18 @@ TEST(BatchCheckTest, BatchesThatBreakTheRulesAreRefusedByName) {
                 [](Batch& b) { b.page_tokens = 8; }},
            Case{"batch: positions: shape [3], expected [4]",
                 [](Batch& b) { b.positions.pop_back(); }},
+           Case{"batch: adapters[1] is 0, must ascend within the sequences",
+                [](Batch& b) {
+                  b.adapters = {{&kAdapter, 0, 1}, {&kAdapter, 0, 2}};
+                }},
+           Case{"batch: adapters[0] is 1, must ascend within the sequences",
+                [](Batch& b) {
+                  b.adapters = {{&kAdapter, 1, 2}};
+                }},
+           Case{"batch: an adapter of another model",
+                [](Batch& b) {
+                  b.adapters = {{&kOtherAdapter, 0, 1}};
+                }},
            Case{"batch: 5 rows, at most 4", [](Batch& b) { b.tokens.push_back(1); }},
        }) {
     SCOPED_TRACE(c.message);

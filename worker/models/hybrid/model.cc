@@ -1,5 +1,7 @@
 #include "worker/models/hybrid/model.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -16,8 +18,11 @@
 #include "worker/layers/gated_mlp.h"
 #include "worker/layers/hybrid_mix.h"
 #include "worker/layers/step.h"
+#include "worker/layers/step_adapters.h"
+#include "worker/layers/weight_passes.h"
 #include "worker/models/batch_check.h"
 #include "worker/models/describe.h"
+#include "worker/models/hybrid/adapters.h"
 #include "worker/models/hybrid/spec.h"
 #include "worker/models/hybrid/weights.h"
 
@@ -56,37 +61,25 @@ class HybridModel : public Model {
   const StateLayout& state_layout() const override { return state_layout_; }
   const KvLayout& kv_layout() const override { return kv_layout_; }
 
+  absl::StatusOr<std::shared_ptr<const BoundAdapter>> Bind(std::shared_ptr<const Adapter> adapter,
+                                                           const Stream& stream) const override {
+    if (!stream.on_cpu()) return absl::UnimplementedError("adapters run on the CPU backend alone");
+    return hybrid::Bind(std::move(adapter), spec_, weights_, stream);
+  }
+
   absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
-    RETURN_IF_ERROR(
-        CheckBatch(batch, {max_rows_, spec_.vocab_size, kv_layout_.num_layers > 0}, stream));
-    const Step step = MakeStep(batch, state_layout_, types_, stream);
-    const float eps = spec_.rms_norm_eps;
-    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
-    const RopeAngles angles = {activations_.cosines.Floats(batch.num_rows(), spec_.head_dim / 2),
-                               activations_.sines.Floats(batch.num_rows(), spec_.head_dim / 2)};
-    RETURN_IF_ERROR(ComputeAngles(batch, stream));
-    RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, {}, {}, eps, x}, stream));
-    for (size_t i = 0; i < weights_.layers.size(); ++i) {
-      const LayerWeights& layer = weights_.layers[i];
-      if (spec_.layers[i].attention) {
-        RETURN_IF_ERROR(Attention(layer.attention, Pages(batch, memory_[i].attention_index), step,
-                                  activations_.attention, x));
-      } else {
-        RETURN_IF_ERROR(HybridMix(layer.mix, memory_[i].wkv, angles, step, activations_.mix, x));
-      }
-      RETURN_IF_ERROR(GatedMlp(layer.mlp, step, activations_.mlp, x));
+    RETURN_IF_ERROR(CheckBatch(batch,
+                               {.max_rows = max_rows_,
+                                .vocab_size = spec_.vocab_size,
+                                .needs_pages = kv_layout_.num_layers > 0,
+                                .adapter_places = HeadPlaceIndex(spec_.num_layers()) + 1},
+                               stream));
+    for (const WeightPass& pass : passes_.Cut(batch)) {
+      const auto* const replacing = static_cast<const ModelAdapter*>(pass.replacing);
+      RETURN_IF_ERROR(
+          RunPass(replacing != nullptr ? replacing->weights : weights_, pass.batch, stream));
     }
-    const int64_t outputs = batch.logit_rows.dim(0);
-    if (outputs == 0) return absl::OkStatus();
-    return Head({x,
-                 batch.logit_rows,
-                 weights_.last_norm,
-                 {},
-                 eps,
-                 weights_.head,
-                 activations_.head_norm.View(outputs, spec_.width, types_.operand),
-                 batch.logits},
-                stream);
+    return absl::OkStatus();
   }
 
  private:
@@ -106,13 +99,50 @@ class HybridModel : public Model {
     kv_layout_.head_dim = static_cast<int>(spec_.head_dim);
   }
 
+  absl::Status RunPass(const Weights& weights, const ModelBatch& batch, const Stream& stream) {
+    Step step = MakeStep(batch, state_layout_, types_, stream);
+    if (!batch.adapters.empty()) {
+      adapters_.Begin(batch);
+      step.adapters = &adapters_;
+    }
+    const float eps = spec_.rms_norm_eps;
+    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
+    const RopeAngles angles = {activations_.cosines.Floats(batch.num_rows(), spec_.head_dim / 2),
+                               activations_.sines.Floats(batch.num_rows(), spec_.head_dim / 2)};
+    RETURN_IF_ERROR(ComputeAngles(batch, stream));
+    RETURN_IF_ERROR(Embedding({batch.tokens, weights.embedding, {}, {}, eps, x}, stream));
+    for (size_t i = 0; i < weights.layers.size(); ++i) {
+      const LayerWeights& layer = weights.layers[i];
+      adapters_.EnterLayer(static_cast<int64_t>(i));
+      if (spec_.layers[i].attention) {
+        RETURN_IF_ERROR(Attention(layer.attention, Pages(batch, memory_[i].attention_index), step,
+                                  activations_.attention, x));
+      } else {
+        RETURN_IF_ERROR(HybridMix(layer.mix, memory_[i].wkv, angles, step, activations_.mix, x));
+      }
+      RETURN_IF_ERROR(GatedMlp(layer.mlp, step, activations_.mlp, x));
+    }
+    const int64_t outputs = batch.logit_rows.dim(0);
+    if (outputs == 0) return absl::OkStatus();
+    return Head({x,
+                 batch.logit_rows,
+                 weights.last_norm,
+                 {},
+                 eps,
+                 weights.head,
+                 activations_.head_norm.View(outputs, spec_.width, types_.operand),
+                 batch.logits,
+                 step.adapters != nullptr ? adapters_.AtHead() : ProductAdapters()},
+                stream);
+  }
+
   absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
                            const Stream& stream) {
     WeightLoader loader(files, stream);
     Declare(spec_, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
     if (!stream.on_cpu()) UseTypes(weights_.layers[0].mlp.gate.dtype);
-    BufferPlan activations = PlanActivations();
+    BufferPlan activations = PlanActivations(stream.on_cpu());
     if (options.admit) {
       RETURN_IF_ERROR(options.admit({.weight_bytes = bytes,
                                      .activation_bytes = activations.bytes(),
@@ -139,7 +169,7 @@ class HybridModel : public Model {
     kv_layout_.dtype = operand;
   }
 
-  BufferPlan PlanActivations() {
+  BufferPlan PlanActivations(bool on_cpu) {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
@@ -148,6 +178,12 @@ class HybridModel : public Model {
     activations_.mix.Plan({spec_.width, spec_.r_width(), spec_.kv_width(), spec_.max_rank()}, plan);
     activations_.attention.Plan(spec_.width, spec_.r_width(), spec_.kv_width(), plan);
     activations_.mlp.Plan(spec_.width, spec_.ffn_width, plan);
+    if (on_cpu) {
+      adapters_.Plan({.num_layers = spec_.num_layers(),
+                      .width = spec_.width,
+                      .widest_input = std::max({spec_.width, spec_.r_width(), spec_.ffn_width})},
+                     plan);
+    }
     return plan;
   }
 
@@ -186,6 +222,8 @@ class HybridModel : public Model {
   std::unique_ptr<Arena> weight_arena_, activation_arena_;
   Weights weights_;
   Activations activations_;
+  StepAdapters adapters_;
+  WeightPasses passes_;
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "worker/models/rwkv7/model.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -13,9 +15,12 @@
 #include "worker/layers/buffers.h"
 #include "worker/layers/channel_mix_v7.h"
 #include "worker/layers/step.h"
+#include "worker/layers/step_adapters.h"
 #include "worker/layers/time_mix_v7.h"
+#include "worker/layers/weight_passes.h"
 #include "worker/models/batch_check.h"
 #include "worker/models/describe.h"
+#include "worker/models/rwkv7/adapters.h"
 #include "worker/models/rwkv7/spec.h"
 #include "worker/models/rwkv7/weights.h"
 
@@ -49,26 +54,24 @@ class Rwkv7Model : public Model {
   const StateLayout& state_layout() const override { return state_layout_; }
   const KvLayout& kv_layout() const override { return kv_layout_; }
 
+  absl::StatusOr<std::shared_ptr<const BoundAdapter>> Bind(std::shared_ptr<const Adapter> adapter,
+                                                           const Stream& stream) const override {
+    if (!stream.on_cpu()) return absl::UnimplementedError("adapters run on the CPU backend alone");
+    return rwkv7::Bind(std::move(adapter), spec_, weights_, stream);
+  }
+
   absl::Status Forward(const ModelBatch& batch, const Stream& stream) override {
-    RETURN_IF_ERROR(CheckBatch(batch, {max_rows_, spec_.vocab_size, false}, stream));
-    const Step step = MakeStep(batch, state_layout_, types_, stream);
-    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
-    RETURN_IF_ERROR(Embedding({batch.tokens, weights_.embedding, weights_.first_norm_weight,
-                               weights_.first_norm_bias, spec_.norm_eps, x},
-                              stream));
-    for (size_t i = 0; i < weights_.layers.size(); ++i) {
-      const LayerWeights& layer = weights_.layers[i];
+    RETURN_IF_ERROR(CheckBatch(batch,
+                               {.max_rows = max_rows_,
+                                .vocab_size = spec_.vocab_size,
+                                .adapter_places = HeadPlaceIndex(spec_.num_layers()) + 1},
+                               stream));
+    for (const WeightPass& pass : passes_.Cut(batch)) {
+      const auto* const replacing = static_cast<const ModelAdapter*>(pass.replacing);
       RETURN_IF_ERROR(
-          TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, activations_.time_mix, x));
-      RETURN_IF_ERROR(ChannelMixV7(layer.channel_mix, layer_states_[i].channel_shift, step,
-                                   activations_.channel_mix, x));
+          RunPass(replacing != nullptr ? replacing->weights : weights_, pass.batch, stream));
     }
-    const int64_t outputs = batch.logit_rows.dim(0);
-    if (outputs == 0) return absl::OkStatus();
-    return Head({x, batch.logit_rows, weights_.last_norm_weight, weights_.last_norm_bias,
-                 spec_.norm_eps, weights_.head,
-                 activations_.head_norm.View(outputs, spec_.width, types_.operand), batch.logits},
-                stream);
+    return absl::OkStatus();
   }
 
  private:
@@ -85,6 +88,33 @@ class Rwkv7Model : public Model {
     }
   }
 
+  absl::Status RunPass(const Weights& weights, const ModelBatch& batch, const Stream& stream) {
+    Step step = MakeStep(batch, state_layout_, types_, stream);
+    if (!batch.adapters.empty()) {
+      adapters_.Begin(batch);
+      step.adapters = &adapters_;
+    }
+    const auto x = activations_.residual.Floats(batch.num_rows(), spec_.width);
+    RETURN_IF_ERROR(Embedding({batch.tokens, weights.embedding, weights.first_norm_weight,
+                               weights.first_norm_bias, spec_.norm_eps, x},
+                              stream));
+    for (size_t i = 0; i < weights.layers.size(); ++i) {
+      const LayerWeights& layer = weights.layers[i];
+      adapters_.EnterLayer(static_cast<int64_t>(i));
+      RETURN_IF_ERROR(
+          TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, activations_.time_mix, x));
+      RETURN_IF_ERROR(ChannelMixV7(layer.channel_mix, layer_states_[i].channel_shift, step,
+                                   activations_.channel_mix, x));
+    }
+    const int64_t outputs = batch.logit_rows.dim(0);
+    if (outputs == 0) return absl::OkStatus();
+    return Head(
+        {x, batch.logit_rows, weights.last_norm_weight, weights.last_norm_bias, spec_.norm_eps,
+         weights.head, activations_.head_norm.View(outputs, spec_.width, types_.operand),
+         batch.logits, step.adapters != nullptr ? adapters_.AtHead() : ProductAdapters()},
+        stream);
+  }
+
   absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
                            const Stream& stream) {
     WeightLoader loader(files, stream);
@@ -92,7 +122,7 @@ class Rwkv7Model : public Model {
     Declare(spec_, {.value_input_major = !stream.on_cpu()}, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
     if (!stream.on_cpu()) UseTypes(weights_.layers[0].channel_mix.key.dtype);
-    BufferPlan activations = PlanActivations();
+    BufferPlan activations = PlanActivations(stream.on_cpu());
     if (options.admit) {
       RETURN_IF_ERROR(options.admit({.weight_bytes = bytes,
                                      .activation_bytes = activations.bytes(),
@@ -115,12 +145,19 @@ class Rwkv7Model : public Model {
 
   void UseTypes(DType operand) { types_.operand = operand; }
 
-  BufferPlan PlanActivations() {
+  BufferPlan PlanActivations(bool on_cpu) {
     BufferPlan plan(max_rows_, types_);
     plan.AddFloats(spec_.width, &activations_.residual);
     plan.AddOperand(spec_.width, &activations_.head_norm);
     activations_.time_mix.Plan({spec_.width, spec_.att_width(), spec_.max_rank()}, plan);
     activations_.channel_mix.Plan(spec_.width, spec_.ffn_width, plan);
+    if (on_cpu) {
+      adapters_.Plan({.num_layers = spec_.num_layers(),
+                      .width = spec_.width,
+                      .widest_input = std::max({spec_.width, spec_.att_width(), spec_.ffn_width}),
+                      .experts_width = spec_.ffn_width},
+                     plan);
+    }
     return plan;
   }
 
@@ -134,6 +171,8 @@ class Rwkv7Model : public Model {
   std::unique_ptr<Arena> weight_arena_, activation_arena_;
   Weights weights_;
   Activations activations_;
+  StepAdapters adapters_;
+  WeightPasses passes_;
 };
 
 }  // namespace
