@@ -33,6 +33,7 @@ class WorkerMetrics {
   prometheus::Histogram& step_seconds;         // skein_worker_step_seconds
   prometheus::Histogram& step_rows;            // skein_worker_step_rows
   prometheus::Counter& mixture_rows;           // skein_worker_mixture_rows_total
+  prometheus::Counter& adapter_rows;           // skein_worker_adapter_rows_total
   prometheus::Gauge& running_sequences;        // skein_worker_running_sequences
   prometheus::Gauge& waiting_requests;         // skein_worker_waiting_requests
   prometheus::Gauge& waiting_tokens;           // skein_worker_waiting_tokens

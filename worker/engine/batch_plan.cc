@@ -1,9 +1,22 @@
 #include "worker/engine/batch_plan.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace skein {
+
+namespace {
+
+// Those without an adapter first, then those that can share a pass over the weights.
+std::tuple<int, const BoundAdapter*, float> AdapterOrder(const Sequence& sequence) {
+  const Conditioning& conditioning = sequence.request->request.conditioning;
+  const BoundAdapter* const adapter = conditioning.adapter.get();
+  if (adapter == nullptr) return {0, nullptr, 0.0f};
+  return {adapter->replaces ? 2 : 1, adapter, conditioning.adapter_scale.value_or(0.0f)};
+}
+
+}  // namespace
 
 BatchBuilder::BatchBuilder(int64_t vocab_size, std::vector<uint32_t> vocabulary)
     : mask_words_((vocab_size + 31) / 32), vocabulary_(std::move(vocabulary)) {}
@@ -11,17 +24,20 @@ BatchBuilder::BatchBuilder(int64_t vocab_size, std::vector<uint32_t> vocabulary)
 const BatchPlan& BatchBuilder::Build(std::span<const PlannedRows> planned,
                                      std::span<Sequence* const> sequences) {
   Clear();
-  for (const PlannedRows& item : planned) {
+  SortByAdapter(planned, sequences);
+  for (const PlannedRows& item : sorted_) {
     for (const SequenceMemory& branch : sequences[item.item]->branches) {
       plan_.max_pages = std::max(plan_.max_pages, static_cast<int64_t>(branch.pages.size()));
     }
   }
-  for (const PlannedRows& item : planned) {
+  for (const PlannedRows& item : sorted_) {
     BatchPlan::Entry entry{.sequence = sequences[item.item], .rows = item.rows};
     AddOutputs(entry);
+    const auto first_branch = static_cast<int64_t>(plan_.slots.size());
     for (const SequenceMemory& branch : entry.sequence->branches) {
       AddRows(*entry.sequence, branch, item.rows);
     }
+    AddAdapter(entry.sequence->request->request.conditioning, first_branch);
     if (entry.sequence->num_branches() > 1) {
       plan_.mixture_rows += int64_t{item.rows} * entry.sequence->num_branches();
     }
@@ -54,7 +70,31 @@ void BatchBuilder::Clear() {
   plan_.banned.clear();
   plan_.masks.assign(vocabulary_.begin(), vocabulary_.end());
   plan_.mask_words = mask_words_;
+  plan_.adapters.clear();
   plan_.mixture_rows = 0;
+  plan_.adapter_rows = 0;
+}
+
+void BatchBuilder::SortByAdapter(std::span<const PlannedRows> planned,
+                                 std::span<Sequence* const> sequences) {
+  sorted_.assign(planned.begin(), planned.end());
+  std::stable_sort(sorted_.begin(), sorted_.end(), [&](const PlannedRows& a, const PlannedRows& b) {
+    return AdapterOrder(*sequences[a.item]) < AdapterOrder(*sequences[b.item]);
+  });
+}
+
+// The branches from `first_branch` on.
+void BatchBuilder::AddAdapter(const Conditioning& conditioning, int64_t first_branch) {
+  if (conditioning.adapter == nullptr) return;
+  const int64_t count = static_cast<int64_t>(plan_.slots.size()) - first_branch;
+  plan_.adapter_rows += plan_.num_rows() - plan_.row_begin[first_branch];
+  std::vector<AdapterRows>& all = plan_.adapters;
+  if (!all.empty() && all.back().adapter == conditioning.adapter.get() &&
+      all.back().scale == conditioning.adapter_scale) {
+    all.back().num_sequences += count;
+    return;
+  }
+  all.push_back({conditioning.adapter.get(), first_branch, count, conditioning.adapter_scale});
 }
 
 void BatchBuilder::AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows) {

@@ -9,6 +9,7 @@
 #include "kernels/sample/sample.h"
 #include "worker/engine/planner.h"
 #include "worker/engine/sequence.h"
+#include "worker/models/model.h"
 
 namespace skein {
 
@@ -54,7 +55,10 @@ struct BatchPlan {
   std::vector<uint32_t> masks;  // [masks, mask_words]
   int64_t mask_words = 0;
 
+  std::vector<AdapterRows> adapters;  // the field of ModelBatch
+
   int64_t mixture_rows = 0;  // of entries with more than one branch
+  int64_t adapter_rows = 0;  // of entries with an adapter
 
   int64_t num_rows() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_model_outputs() const { return static_cast<int64_t>(logit_rows.size()); }
@@ -70,12 +74,15 @@ class BatchBuilder {
   // `vocabulary`: a bit for each id that a token has; empty if all have one.
   BatchBuilder(int64_t vocab_size, std::vector<uint32_t> vocabulary);
 
-  // `planned` indexes `sequences`. The result is valid until the next call.
+  // `planned` indexes `sequences`. Rows with the same adapter become neighbours; otherwise the
+  // order stays. The result is valid until the next call.
   const BatchPlan& Build(std::span<const PlannedRows> planned,
                          std::span<Sequence* const> sequences);
 
  private:
   void Clear();
+  void SortByAdapter(std::span<const PlannedRows> planned, std::span<Sequence* const> sequences);
+  void AddAdapter(const Conditioning& conditioning, int64_t first_branch);
   void AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows);
   void AddOutputs(BatchPlan::Entry& entry);
   // The model's outputs that the entry's `outputs` scores and draw are of.
@@ -90,6 +97,7 @@ class BatchBuilder {
   const int64_t mask_words_;
   const std::vector<uint32_t> vocabulary_;
   BatchPlan plan_;
+  std::vector<PlannedRows> sorted_;
 };
 
 }  // namespace skein

@@ -48,6 +48,7 @@ class StepLoop::Impl {
     std::unique_ptr<StatePool> states;
     std::unique_ptr<PagePool> pages;
     std::unique_ptr<StepRunner> runner;
+    Stream stream;
   };
 
   Impl(Parts parts, Options options)
@@ -85,6 +86,7 @@ class StepLoop::Impl {
   }
 
   Inbox& inbox() { return inbox_; }
+  const Stream& stream() const { return parts_.stream; }
   const ModelDescription& description() const { return parts_.model->description(); }
   const Model& model() const { return *parts_.model; }
   // Of one sequence with so many branches, if it had all pages to itself.
@@ -320,6 +322,7 @@ class StepLoop::Impl {
     options_.metrics->step_seconds.Observe(absl::ToDoubleSeconds(time));
     options_.metrics->step_rows.Observe(static_cast<double>(plan.num_rows()));
     options_.metrics->mixture_rows.Increment(static_cast<double>(plan.mixture_rows));
+    options_.metrics->adapter_rows.Increment(static_cast<double>(plan.adapter_rows));
   }
 
   // Constant after construction.
@@ -373,6 +376,7 @@ absl::StatusOr<std::unique_ptr<StepLoop>> StepLoop::Create(
     if (options.on_progress) options.on_progress();
   }));
   parts.model = std::move(model);
+  parts.stream = stream;
   parts.tokenizer = std::move(tokenizer);
   return std::unique_ptr<StepLoop>(
       new StepLoop(std::make_unique<Impl>(std::move(parts), std::move(options))));
@@ -390,6 +394,10 @@ bool StepLoop::WaitIdle(absl::Duration timeout) { return impl_->inbox().WaitIdle
 LoadSnapshot StepLoop::Load() const { return impl_->inbox().Load(); }
 absl::Status StepLoop::CheckRoom() const { return impl_->inbox().CheckRoom(/*prompt_tokens=*/1); }
 absl::Duration StepLoop::StalledFor() const { return impl_->inbox().StalledFor(); }
+absl::StatusOr<std::shared_ptr<const BoundAdapter>> StepLoop::Bind(
+    std::shared_ptr<const Adapter> adapter) const {
+  return impl_->model().Bind(std::move(adapter), impl_->stream());
+}
 const ModelDescription& StepLoop::model() const { return impl_->description(); }
 const StateLayout& StepLoop::state_layout() const { return impl_->model().state_layout(); }
 int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state_layout().bytes; }

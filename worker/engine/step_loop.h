@@ -93,6 +93,10 @@ class StepLoop {
   LoadSnapshot Load() const;
   // How long there has been work and no step has come back.
   absl::Duration StalledFor() const;
+  // The adapter in the places of this loop's model, for the conditioning of requests. Errors as
+  // Model::Bind has them.
+  absl::StatusOr<std::shared_ptr<const BoundAdapter>> Bind(
+      std::shared_ptr<const Adapter> adapter) const;
   const ModelDescription& model() const;
   const StateLayout& state_layout() const;  // of every InitialState
   int64_t state_bytes_per_sequence() const;

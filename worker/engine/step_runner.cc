@@ -39,6 +39,7 @@ ModelBatch BatchOf(const BatchPlan& plan) {
   }
   batch.logit_rows = {plan.logit_rows.data(), {static_cast<int64_t>(plan.logit_rows.size())}};
   batch.max_rows = plan.max_rows;
+  batch.adapters = plan.adapters;
   return batch;
 }
 
@@ -145,6 +146,7 @@ absl::Status StepRunner::RunOnCpu(const BatchPlan& plan) {
 }
 
 absl::Status StepRunner::RunOnCuda(const BatchPlan& plan, absl::FunctionRef<void()> meanwhile) {
+  SKEIN_CHECK(plan.adapters.empty());  // models bind none on CUDA
   const int64_t sequences = static_cast<int64_t>(plan.slots.size());
   const int64_t bucket = Bucket(sequences);
   const bool replayed =
