@@ -36,6 +36,7 @@ GatewayMetrics::GatewayMetrics(MetricsRegistry& registry)
   for (const char* choice : kChoices) Picks(choice);
   for (const char* reason : kEjections) Ejections(reason);
   for (const char* outcome : kRetries) Retries(outcome);
+  for (const std::string& outcome : StatusLabels()) RegistryCatchUps(outcome);
   for (const std::string& error : StatusLabels()) {
     if (error != kOk) FailedStreams(error);
   }
@@ -116,6 +117,21 @@ void GatewayMetrics::SetWorkers(const char* state, int count) {
 void GatewayMetrics::SetReadyWorkers(const std::map<std::string, int>& by_model) {
   models_.SetReadyWorkers(by_model);
   for (const auto& [model, ready] : by_model) LatenciesOf(model);
+}
+
+void GatewayMetrics::SetRegistryDifferences(
+    const std::map<std::string, RegistryDifferences>& by_model) {
+  models_.SetRegistryDifferences(by_model);
+}
+
+prometheus::Counter& GatewayMetrics::RegistryCatchUps(const std::string& outcome) {
+  return registry_.AddCounter("skein_gateway_registry_catch_ups_total",
+                              "Changes that bring new workers up to their peers, by outcome.",
+                              {{"outcome", outcome}});
+}
+
+void GatewayMetrics::CountRegistryCatchUp(const absl::Status& outcome) {
+  RegistryCatchUps(StatusLabel(outcome)).Increment();
 }
 
 GatewayMetrics::Latencies GatewayMetrics::LatenciesOf(const std::string& model) {

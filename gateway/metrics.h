@@ -41,6 +41,11 @@ class GatewayMetrics {
   // As ModelSeries. The latencies of these models count from 0.
   void SetReadyWorkers(const std::map<std::string, int>& by_model);
 
+  // As ModelSeries.
+  void SetRegistryDifferences(const std::map<std::string, RegistryDifferences>& by_model);
+  // A change that was to bring a new worker up to its peers.
+  void CountRegistryCatchUp(const absl::Status& outcome);
+
   // Of the answers of one model, once a worker has said something: names of clients make no series.
   struct Latencies {
     prometheus::Histogram& first_token_seconds;  // skein_gateway_first_token_seconds: request read
@@ -67,6 +72,7 @@ class GatewayMetrics {
   prometheus::Counter& Picks(const std::string& choice);
   prometheus::Counter& Ejections(const std::string& reason);
   prometheus::Counter& Retries(const std::string& outcome);
+  prometheus::Counter& RegistryCatchUps(const std::string& outcome);
   prometheus::Counter& FailedStreams(const std::string& error);
 
   MetricsRegistry& registry_;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -49,7 +50,7 @@ const char* ChoiceName(Choice choice) {
 }  // namespace
 
 RoutingTable::RoutingTable(RoutingTableOptions options)
-    : options_(std::move(options)), random_(options_.seed) {}
+    : options_(std::move(options)), entries_(options_.entries), random_(options_.seed) {}
 
 uint64_t RoutingTable::Add(const std::string& address) {
   const std::lock_guard<std::mutex> lock(mu_);
@@ -68,6 +69,7 @@ void RoutingTable::Remove(uint64_t worker) {
   if (it == workers_.end()) return;
   if (options_.metrics != nullptr) options_.metrics->workers.Remove(it->second.address);
   workers_.erase(it);
+  entries_.Remove(worker);
 }
 
 template <typename Change>
@@ -85,6 +87,7 @@ bool RoutingTable::SetLoad(uint64_t worker, const v1::WorkerLoad& load) {
   return Update(worker, [this, &load](KnownWorker& known) {
     const bool was_stalled = known.stalled;
     known.SetLoad(load, options_.stall_after);
+    entries_.SetLoad(known.number, known.address, load, options_.clock->Steady());
     if (!known.stalled || was_stalled) return;
     LogWarning("worker is stalled", {{"worker", known.address}});
     if (options_.metrics != nullptr) options_.metrics->CountEjection("stall");
@@ -99,7 +102,8 @@ bool RoutingTable::SetModels(uint64_t worker, const v1::ListModelsResponse& mode
 }
 
 bool RoutingTable::SetDown(uint64_t worker) {
-  return Update(worker, [](KnownWorker& known) {
+  return Update(worker, [this](KnownWorker& known) {
+    entries_.SetDown(known.number);
     known.connected = false;
     known.stalled = false;
     known.ready.clear();
@@ -122,7 +126,7 @@ absl::StatusOr<PickedWorker> RoutingTable::Pick(const PickRequest& request) {
   }
   // Ejected workers are better than none.
   if (usable.in.empty()) usable.in = std::move(usable.ejected);
-  if (usable.in.empty()) return WhyNobodyServes(workers_, model, request);
+  if (usable.in.empty()) return WhyNobodyLocked(model, request);
   return BeginCallLocked(ChooseLocked(usable.in, model, request), request.sequences,
                          /*probe=*/false, now);
 }
@@ -146,10 +150,10 @@ absl::StatusOr<std::vector<PickedWorker>> RoutingTable::PickAll(const std::strin
 RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
                                                 const PickRequest& request, absl::Time now) {
   Usable usable;
+  const Holding wanted = WantedLocked(model, request);
   for (auto& [number, worker] : workers_) {
-    if (!worker.IsReady() || !worker.Serves(model) || IsPassedOver(worker, model, request)) {
-      continue;
-    }
+    if (!CouldServe(worker, model, request)) continue;
+    if (wanted == Holding::kNo || entries_.Has(number, model, request.entries) < wanted) continue;
     if (worker.stalled) {
       usable.ejected.push_back(&worker);
       continue;
@@ -159,6 +163,37 @@ RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
     if (state == Ejection::State::kDue && !worker.probing) usable.due.push_back(&worker);
   }
   return usable;
+}
+
+// The best that there is: a worker that has what the request names before one that might.
+Holding RoutingTable::WantedLocked(const std::string& model, const PickRequest& request) const {
+  if (request.entries.empty()) return Holding::kYes;
+  Holding best = Holding::kNo;
+  for (const auto& [number, worker] : workers_) {
+    if (!CouldServe(worker, model, request)) continue;
+    best = std::max(best, entries_.Has(number, model, request.entries));
+  }
+  return best;
+}
+
+absl::Status RoutingTable::WhyNobodyLocked(const std::string& model,
+                                           const PickRequest& request) const {
+  const bool lacking = std::any_of(workers_.begin(), workers_.end(), [&](const auto& item) {
+    return CouldServe(item.second, model, request);
+  });
+  if (!lacking) return WhyNobodyServes(workers_, model, request);
+  for (const std::string& name : request.entries) {
+    const bool somewhere = std::any_of(workers_.begin(), workers_.end(), [&](const auto& item) {
+      return item.second.infos.count(model) != 0 &&
+             entries_.Has(item.first, model, {name}) == Holding::kYes;
+    });
+    if (somewhere) continue;
+    return absl::NotFoundError(absl::StrCat("conditioning: \"", model,
+                                            "\" has no state, mixture or adapter \"", name, "\""));
+  }
+  return absl::UnavailableError(absl::StrCat("no worker of \"", model,
+                                             "\" that is ready has all of ",
+                                             absl::StrJoin(request.entries, ", ")));
 }
 
 KnownWorker& RoutingTable::ChooseLocked(const std::vector<KnownWorker*>& workers,

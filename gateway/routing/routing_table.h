@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "gateway/metrics.h"
 #include "gateway/routing/ejection.h"
+#include "gateway/routing/entry_table.h"
 #include "gateway/routing/known_worker.h"
 #include "gateway/routing/worker_choice.h"
 #include "gateway/routing/worker_handle.h"
@@ -32,6 +33,7 @@ struct RoutingTableOptions {
   double load_bound = 1.25;
   EjectionPolicy ejection;
   absl::Duration stall_after = absl::Seconds(5);
+  EntryTableOptions entries;
   const Clock* clock = &Clock::Real();
   GatewayMetrics* metrics = nullptr;  // may be null
   uint64_t seed = std::random_device{}();
@@ -58,6 +60,9 @@ class RoutingTable {
   bool SetLoad(uint64_t worker, const v1::WorkerLoad& load);
   bool SetModels(uint64_t worker, const v1::ListModelsResponse& models);
   bool SetDown(uint64_t worker);
+
+  // What the workers list; workers have the same numbers there. Good for as long as this table is.
+  EntryTable& entries() { return entries_; }
 
   // As WorkerPool::Pick.
   absl::StatusOr<PickedWorker> Pick(const PickRequest& request);
@@ -95,6 +100,8 @@ class RoutingTable {
   bool Update(uint64_t worker, Change change);
   KnownWorker* FindLocked(uint64_t worker);
   Usable UsableLocked(const std::string& model, const PickRequest& request, absl::Time now);
+  Holding WantedLocked(const std::string& model, const PickRequest& request) const;
+  absl::Status WhyNobodyLocked(const std::string& model, const PickRequest& request) const;
   KnownWorker& ChooseLocked(const std::vector<KnownWorker*>& workers, const std::string& model,
                             const PickRequest& request);
   PickedWorker BeginCallLocked(KnownWorker& worker, int sequences, bool probe, absl::Time now);
@@ -102,6 +109,7 @@ class RoutingTable {
   void ShowInFlightLocked(const KnownWorker& worker) const;
 
   const RoutingTableOptions options_;
+  EntryTable entries_;  // locked after mu_, if both are
 
   mutable std::mutex mu_;
   // Guarded by mu_.

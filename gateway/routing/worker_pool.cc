@@ -18,6 +18,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/config/worker_source.h"
+#include "gateway/routing/entry_watch.h"
 #include "gateway/routing/retry_budget.h"
 #include "gateway/routing/routing_table.h"
 #include "gateway/routing/worker_watch.h"
@@ -61,6 +62,7 @@ RoutingTableOptions TableOptions(const WorkerPoolOptions& options) {
   table.ejection = options.ejection;
   table.stall_after = options.silence;
   table.clock = options.clock;
+  table.entries = options.entries;
   table.metrics = options.metrics;
   return table;
 }
@@ -96,7 +98,7 @@ class WorkerPool::Impl {
     }
     changed_.notify_all();
     thread_.join();
-    for (auto& [address, member] : members_) member.watch->Stop();
+    for (auto& [address, member] : members_) member.Stop();
   }
 
   absl::StatusOr<WorkerHandle> Pick(const PickRequest& request) {
@@ -130,11 +132,23 @@ class WorkerPool::Impl {
   }
 
   const RoutingTable& table() const { return *table_; }
+  EntryTable& entries() const { return table_->entries(); }
+
+  void Touch(const std::vector<std::string>& addresses) {
+    entries().Touch(addresses);
+    Wake();
+  }
 
  private:
   struct Member {
     uint64_t number = 0;  // in the table
     std::unique_ptr<WorkerWatch> watch;
+    std::unique_ptr<EntryWatch> entry_watch;
+
+    void Stop() const {
+      watch->Stop();
+      entry_watch->Stop();
+    }
   };
 
   absl::StatusOr<WorkerHandle> PickOne(const PickRequest& request) {
@@ -175,6 +189,7 @@ class WorkerPool::Impl {
     WatchEvents events;
     events.on_load = [this, number](const v1::WorkerLoad& load) {
       if (table_->SetLoad(number, load)) ShowStates();
+      if (!entries().ListDue(number, options_.clock->Steady()).empty()) Wake();
     };
     events.on_models = [this, number](const v1::ListModelsResponse& models) {
       if (table_->SetModels(number, models)) ShowStates();
@@ -200,6 +215,16 @@ class WorkerPool::Impl {
     options_.metrics->SetReadyWorkers(table_->NumReadyByModel());
   }
 
+  void ShowDifferences() {
+    std::vector<std::string> conflicts;
+    const std::map<std::string, RegistryDifferences> differences =
+        entries().Differences(options_.clock->Steady(), conflicts);
+    for (const std::string& conflict : conflicts) {
+      LogError("workers have different contents under one name", {{"entry", conflict}});
+    }
+    if (options_.metrics != nullptr) options_.metrics->SetRegistryDifferences(differences);
+  }
+
   void Run() {
     pthread_setname_np(pthread_self(), "skein-pool");
     std::unique_lock<std::mutex> lock(mu_);
@@ -213,8 +238,10 @@ class WorkerPool::Impl {
       absl::Time next = now + WorkerWatch::kMaxPollWait;
       for (const auto& [address, member] : members_) {
         next = std::min(next, member.watch->Poll(options_.clock->Steady()));
+        member.entry_watch->Poll(options_.clock->Steady());
       }
       ShowStates();  // time alone changes them, too
+      ShowDifferences();
       lock.lock();
       changed_.wait_for(lock, absl::ToChronoNanoseconds(next - now),
                         [this] { return woken_ || stopping_; });
@@ -235,8 +262,15 @@ class WorkerPool::Impl {
   void Add(const std::string& address) {
     Member member;
     member.number = table_->Add(address);
-    member.watch = std::make_unique<WorkerWatch>(address, OpenChannel(address, options_), options_,
-                                                 EventsOf(member.number));
+    const std::shared_ptr<grpc::Channel> channel = OpenChannel(address, options_);
+    member.watch =
+        std::make_unique<WorkerWatch>(address, channel, options_, EventsOf(member.number));
+    EntryWatchOptions entry_options;
+    entry_options.list_timeout = options_.refresh;
+    entry_options.clock = options_.clock;
+    entry_options.metrics = options_.metrics;
+    member.entry_watch = std::make_unique<EntryWatch>(member.number, address, channel, entries(),
+                                                      entry_options, [this] { Wake(); });
     const std::lock_guard<std::mutex> lock(mu_);
     members_[address] = std::move(member);
   }
@@ -249,7 +283,7 @@ class WorkerPool::Impl {
       member = std::move(members_.extract(address).mapped());
     }
     table_->Remove(member.number);
-    member.watch->Stop();
+    member.Stop();
     unused_.push_back(member.watch->channel());
     LogInfo("worker removed", {{"worker", address}});
   }
@@ -296,6 +330,20 @@ absl::StatusOr<std::vector<WorkerHandle>> WorkerPool::PickAll(const std::string&
 }
 
 std::vector<v1::ModelInfo> WorkerPool::Models() const { return impl_->table().Models(); }
+
+std::vector<ModelEntry> WorkerPool::Entries(const std::string& model) const {
+  return impl_->entries().Entries(model);
+}
+
+Holding WorkerPool::Has(const std::string& model, const std::string& name) const {
+  return impl_->entries().Has(model, name);
+}
+
+v1::EntryKind WorkerPool::KindOf(const std::string& model, const std::string& name) const {
+  return impl_->entries().KindOf(model, name);
+}
+
+void WorkerPool::Touch(const std::vector<std::string>& addresses) { impl_->Touch(addresses); }
 
 bool WorkerPool::Ready() const { return impl_->table().NumReady() > 0; }
 

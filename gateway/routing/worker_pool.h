@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "gateway/metrics.h"
 #include "gateway/routing/ejection.h"
+#include "gateway/routing/entry_table.h"
 #include "gateway/routing/known_worker.h"
 #include "gateway/routing/worker_discovery.h"
 #include "gateway/routing/worker_handle.h"
@@ -42,6 +43,7 @@ struct WorkerPoolOptions {
   EjectionPolicy ejection;
   uint32_t retry_budget_percent = 20;
   const Clock* clock = &Clock::Real();
+  EntryTableOptions entries;
   GatewayMetrics* metrics = nullptr;  // may be null; outlives the pool
   // TLS to the workers; null: plain. The name to expect in their certificates, if it is not the one
   // in their addresses.
@@ -63,7 +65,8 @@ class WorkerPool {
   // not draining and not ejected. While all of these are ejected, they are chosen from all the
   // same: a worker in doubt is better than none. One whose ejection is over gets one request as a
   // probe. NotFound if no connected worker has the model; Unavailable if none is connected, or
-  // those that have it are draining, loading or passed over.
+  // those that have it are draining, loading or passed over. Workers that lack one of
+  // `request.entries` are left out; NotFound if none of them has it.
   absl::StatusOr<WorkerHandle> Pick(const PickRequest& request);
   // For a call that failed at the last of `request.avoid`. ResourceExhausted if the budget of
   // retries is spent; else as Pick.
@@ -74,6 +77,14 @@ class WorkerPool {
   absl::StatusOr<std::vector<WorkerHandle>> PickAll(const std::string& model);
   // Ready models over all workers, each once, by name.
   std::vector<v1::ModelInfo> Models() const;
+  // What the connected workers of a model have registered, by name, and whether one of it is
+  // registered: kMaybe while a change is on its way.
+  std::vector<ModelEntry> Entries(const std::string& model) const;
+  Holding Has(const std::string& model, const std::string& name) const;
+  // What a name of the model stands for; unspecified if no worker lists it.
+  v1::EntryKind KindOf(const std::string& model, const std::string& name) const;
+  // These workers have been told to change what they have registered.
+  void Touch(const std::vector<std::string>& addresses);
   // At least one worker is ready to serve a model.
   bool Ready() const;
   // Workers in each state, all of which are in the map.

@@ -14,6 +14,10 @@ bool IsPassedOver(const KnownWorker& worker, const std::string& model, const Pic
   return request.needs_free_slot && worker.load() + request.sequences > worker.slots(model);
 }
 
+bool CouldServe(const KnownWorker& worker, const std::string& model, const PickRequest& request) {
+  return worker.IsReady() && worker.Serves(model) && !IsPassedOver(worker, model, request);
+}
+
 absl::StatusOr<std::string> OnlyModel(const KnownWorkers& workers) {
   std::set<std::string> served;
   bool connected = false;

@@ -19,6 +19,8 @@ using KnownWorkers = std::map<uint64_t, KnownWorker>;  // by number
 
 // The request does not want this worker, which serves `model`.
 bool IsPassedOver(const KnownWorker& worker, const std::string& model, const PickRequest& request);
+// It is ready, serves the model, and the request wants it.
+bool CouldServe(const KnownWorker& worker, const std::string& model, const PickRequest& request);
 // The one model that is served. InvalidArgument if there are several, Unavailable if there is none.
 absl::StatusOr<std::string> OnlyModel(const KnownWorkers& workers);
 // Why none of them can take the request. A worker that is down, draining or passed over and had the

@@ -30,6 +30,7 @@ TEST(GatewayMetricsTest, TheDocumentListsEachMetricAndNoOther) {
   metrics.CountRetry("retried");
   metrics.SetWorkers("ready", 1);
   metrics.SetReadyWorkers({{"m", 1}});
+  metrics.SetRegistryDifferences({{"m", {}}});
   metrics.workers.SetInFlight("a:1", 1);
   metrics.workers.CountRequest("a:1", "ok");
   metrics.CountFailedStream(absl::UnavailableError("gone"));
@@ -74,6 +75,7 @@ TEST(GatewayMetricsTest, CountersStartAtZeroForTheLabelsThatTheyAreKnownToTake) 
                          {"picks_total", "choice", {"affine", "random", "bound", "probe"}},
                          {"ejections_total", "reason", {"failures", "probe", "silence", "stall"}},
                          {"retries_total", "outcome", {"retried", "budget", "exhausted"}},
+                         {"registry_catch_ups_total", "outcome", outcomes},
                          {"failed_streams_total", "error", errors},
                          {"worker_requests_total", "outcome", outcomes}}) {
     const std::string name = std::string("skein_gateway_") + c.name;
@@ -96,6 +98,13 @@ TEST(ModelSeriesTest, ComeAndGoWithTheModelsOfKnownWorkers) {
   EXPECT_THAT(registry.Text(), Not(HasSubstr(R"(model_ready_workers{model="other"})")));
   metrics.SetReadyWorkers({{"other", 1}});
   EXPECT_THAT(registry.Text(), HasSubstr(R"(model_ready_workers{model="other"} 1)"));
+
+  metrics.SetRegistryDifferences({{"m", {.missing = 1, .conflicting = 2}}});
+  EXPECT_THAT(registry.Text(), HasSubstr(R"(differences{kind="missing",model="m"} 1)"));
+  EXPECT_THAT(registry.Text(), HasSubstr(R"(differences{kind="conflict",model="m"} 2)"));
+  metrics.SetRegistryDifferences({{"other", {}}});
+  EXPECT_THAT(registry.Text(), HasSubstr(R"(differences{kind="missing",model="other"} 0)"));
+  EXPECT_THAT(registry.Text(), Not(HasSubstr(R"(differences{kind="missing",model="m"})")));
 }
 
 TEST(WorkerSeriesTest, GoWithTheirWorkerAndComeAgain) {

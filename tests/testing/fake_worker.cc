@@ -4,6 +4,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -101,7 +103,33 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
 
   grpc::Status List(grpc::ServerContext*, const v1::ListRequest* request,
                     v1::ListResponse* response) override {
+    if (const auto listed = OfRegistry(/*is_change=*/false, &FakeRegistry::List)) {
+      *response = *listed;
+      return grpc::Status::OK;
+    }
     return Answer(Copy(list_entries_)(*request), response);
+  }
+
+  grpc::Status LoadState(grpc::ServerContext*, const v1::LoadStateRequest* request,
+                         v1::Entry* response) override {
+    const auto entry = OfRegistry(
+        /*is_change=*/true, [&](FakeRegistry& registry) { return registry.LoadState(*request); });
+    return Answer(entry.value_or(absl::UnimplementedError("none")), response);
+  }
+
+  grpc::Status DefineMixture(grpc::ServerContext*, const v1::DefineMixtureRequest* request,
+                             v1::Entry* response) override {
+    const auto entry = OfRegistry(/*is_change=*/true, [&](FakeRegistry& registry) {
+      return registry.DefineMixture(*request);
+    });
+    return Answer(entry.value_or(absl::UnimplementedError("none")), response);
+  }
+
+  grpc::Status Remove(grpc::ServerContext*, const v1::RemoveRequest* request,
+                      v1::RemoveResponse*) override {
+    const auto status = OfRegistry(
+        /*is_change=*/true, [&](FakeRegistry& registry) { return registry.Remove(*request); });
+    return ToGrpc(status.value_or(absl::UnimplementedError("none")));
   }
 
   grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest*,
@@ -127,6 +155,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
       told = version_;
       told_at = absl::Now();
       v1::WorkerLoad load = load_;
+      if (registry_.has_value()) load.set_registry_revision(registry_->revision());
       load.set_running(load.running() + static_cast<uint32_t>(num_running_));
       load.set_heartbeat_ms(request->heartbeat_ms());
       for (const v1::ModelInfo& model : models_) load.add_ready_models(model.name());
@@ -199,6 +228,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
   std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> load_adapter_;
   std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> list_entries_;
+  std::optional<FakeRegistry> registry_;
+  int num_registry_changes_ = 0;
   std::vector<v1::ModelInfo> models_;
   std::vector<SeenCall> calls_;
   v1::WorkerLoad load_;
@@ -253,6 +284,21 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     return !context.IsCancelled();
   }
 
+  // What `call` says of the registry, if there is one.
+  template <typename Call>
+  auto OfRegistry(bool is_change, Call call)
+      -> std::optional<std::invoke_result_t<Call, FakeRegistry&>> {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (!registry_.has_value()) return std::nullopt;
+    auto result = std::invoke(call, *registry_);
+    if (is_change) {
+      ++num_registry_changes_;
+      ++version_;
+      changed_.notify_all();
+    }
+    return result;
+  }
+
   template <typename Response>
   grpc::Status Answer(const absl::StatusOr<Response>& result, Response* response) {
     if (!result.ok()) return ToGrpc(result.status());
@@ -299,6 +345,19 @@ void FakeWorker::OnListEntries(
     std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> script) {
   impl_->Update([&](Impl& impl) { impl.list_entries_ = std::move(script); });
 }
+
+void FakeWorker::UseRegistry() {
+  impl_->Update([](Impl& impl) { impl.registry_.emplace(); });
+}
+
+void FakeWorker::ChangeRegistry(const std::function<void(FakeRegistry&)>& change) {
+  impl_->Update([&change](Impl& impl) { change(*impl.registry_); });
+}
+
+std::vector<std::string> FakeWorker::registered() const {
+  return impl_->Copy(impl_->registry_)->names();
+}
+int FakeWorker::num_registry_changes() const { return impl_->Copy(impl_->num_registry_changes_); }
 
 void FakeWorker::SetModels(std::vector<v1::ModelInfo> models) {
   impl_->Update([&](Impl& impl) { impl.models_ = std::move(models); });

@@ -14,6 +14,7 @@
 #include "skein/v1/inference.pb.h"
 #include "skein/v1/registry.pb.h"
 #include "skein/v1/workers.pb.h"
+#include "tests/testing/fake_registry.h"
 
 namespace skein {
 
@@ -59,7 +60,14 @@ class FakeWorker {
   void OnDetokenize(
       std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> script);
 
-  // Registry calls are answered UNIMPLEMENTED until scripted.
+  // From now on it has a registry, an empty one, and its load shows the revision. Registry calls
+  // are answered UNIMPLEMENTED until then, or until scripted.
+  void UseRegistry();
+  // Runs `change` on it; watchers hear of it at once.
+  void ChangeRegistry(const std::function<void(FakeRegistry&)>& change);
+  std::vector<std::string> registered() const;  // names
+  int num_registry_changes() const;             // that came as calls
+
   void OnLoadAdapter(
       std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> script);
   void OnListEntries(

@@ -65,6 +65,11 @@ export default dashboard({
         { title: 'Ejections and retries', description: 'Workers taken out of rotation, and calls that were repeated elsewhere.', unit: 'short',
           queries: [[`sum by (reason) (increase(skein_gateway_ejections_total{${gateway}}[$__rate_interval]))`, 'ejected: {{reason}}'],
             [`sum by (outcome) (increase(skein_gateway_retries_total{${gateway}}[$__rate_interval]))`, 'retry: {{outcome}}']] },
+        { title: 'Differences of registries', description: 'Names that some workers of a model lack (missing) or have with other contents (conflict).',
+          unit: 'short', thresholds: [[null, 'green'], [1, 'orange']],
+          queries: [[`max by (model, kind) (skein_gateway_registry_differences{${gateway}})`, '{{model}} {{kind}}']] },
+        { title: 'Workers brought up', description: 'Entries of its peers that a new worker was given, by outcome.', unit: 'short',
+          queries: [[`sum by (outcome) (increase(skein_gateway_registry_catch_ups_total{${gateway}}[$__rate_interval]))`, '{{outcome}}']] },
       ],
     },
     {

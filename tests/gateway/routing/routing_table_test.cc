@@ -339,6 +339,37 @@ TEST_F(RoutingTableTest, IfAllAreEjectedAllAreUsed) {
   EXPECT_EQ(Picks({.model = "m"}, 10).count("b"), 10u);
 }
 
+TEST_F(RoutingTableTest, RequestsGoToWorkersThatHaveWhatTheyName) {
+  Begin({kM, kM, kM});
+  const PickRequest any = {.model = "m"};
+  const PickRequest pirate = {.model = "m", .entries = {"pirate"}};
+  const auto list = [&](size_t worker, const std::vector<std::string>& names) {
+    v1::ListResponse response;
+    for (const std::string& name : names) response.add_entries()->set_name(name);
+    table_->entries().BeginList(ids_[worker], "m");
+    table_->entries().SetList(ids_[worker], "m", response);
+  };
+  EXPECT_EQ(Picks(pirate, 30).size(), 30u);  // nothing is listed: any of them may have it
+  list(0, {});
+  EXPECT_EQ(Picks(pirate, 30).count("a"), 0u);
+  list(1, {"pirate"});
+  EXPECT_THAT(Picks(pirate, 10), ::testing::Each("b"));
+  EXPECT_GT(Picks(any, 90).count("c"), 0u);
+  list(2, {"sailor"});
+  EXPECT_TRUE(absl::IsUnavailable(
+      table_->Pick({.model = "m", .entries = {"pirate"}, .avoid = {"b"}}).status()));
+  EXPECT_TRUE(
+      absl::IsUnavailable(table_->Pick({.model = "m", .entries = {"pirate", "sailor"}}).status()));
+  const absl::Status unknown = table_->Pick({.model = "m", .entries = {"pirat"}}).status();
+  EXPECT_TRUE(absl::IsNotFound(unknown));
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("no state, mixture or adapter \"pirat\""));
+  // The one that has it is away, which does not make it unknown.
+  table_->SetDown(ids_[1]);
+  EXPECT_TRUE(absl::IsUnavailable(table_->Pick(pirate).status()));
+  table_->Remove(ids_[1]);
+  EXPECT_TRUE(absl::IsNotFound(table_->Pick(pirate).status()));
+}
+
 TEST_F(RoutingTableTest, ListsReadyModelsOnceByName) {
   Begin({kOther, kM, kBoth});
   std::vector<std::string> names;

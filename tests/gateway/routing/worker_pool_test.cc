@@ -217,6 +217,76 @@ TEST(WorkerPoolTest, RetriesHaveABudget) {
   }
 }
 
+v1::LoadStateRequest LoadRequest(const std::string& name, const std::string& path) {
+  v1::LoadStateRequest request;
+  request.set_name(name);
+  request.set_path(path);
+  return request;
+}
+
+TEST(WorkerPoolTest, FollowsWhatWorkersRegister) {
+  FakeWorker worker("fake");
+  worker.UseRegistry();
+  WorkerPool pool({worker.address()}, QuickOptions());
+  ASSERT_TRUE(WaitUntil([&] { return pool.Ready() && pool.Has("fake", "a") == Holding::kNo; }));
+  EXPECT_TRUE(absl::IsNotFound(pool.Pick({.model = "fake", .entries = {"a"}}).status()));
+  worker.ChangeRegistry([](FakeRegistry& registry) {
+    EXPECT_TRUE(registry.LoadState(LoadRequest("a", "a.pth")).ok());
+  });
+  ASSERT_TRUE(WaitUntil([&] { return pool.Has("fake", "a") == Holding::kYes; }));
+  EXPECT_TRUE(pool.Pick({.model = "fake", .entries = {"a"}}).ok());
+  ASSERT_EQ(pool.Entries("fake").size(), 1u);
+  EXPECT_EQ(pool.Entries("fake")[0].entry.content_hash(), "hash of a.pth");
+  EXPECT_EQ(worker.num_registry_changes(), 0);
+  // Its process begins anew, with nothing.
+  worker.Stop();
+  worker.UseRegistry();
+  worker.Start();
+  ASSERT_TRUE(WaitUntil([&] { return pool.Ready() && pool.Has("fake", "a") == Holding::kNo; }));
+}
+
+TEST(WorkerPoolTest, BringsANewWorkerUpToItsPeers) {
+  FakeWorker a("fake"), b("fake");
+  b.Stop();
+  a.UseRegistry();
+  b.UseRegistry();
+  a.ChangeRegistry([](FakeRegistry& registry) {
+    EXPECT_TRUE(registry.LoadState(LoadRequest("pirate", "p.pth")).ok());
+    v1::DefineMixtureRequest mixture;
+    mixture.set_name("half");
+    mixture.mutable_mix()->add_states()->set_name("pirate");
+    EXPECT_TRUE(registry.DefineMixture(mixture).ok());
+  });
+  MetricsRegistry registry;
+  GatewayMetrics metrics(registry);
+  WorkerPoolOptions options = QuickOptions();
+  options.metrics = &metrics;
+  options.entries.grace = absl::ZeroDuration();
+  options.entries.catch_up.settle = absl::ZeroDuration();
+  WorkerPool pool({a.address(), b.address()}, options);
+  const auto b_alone = [&] {
+    return pool.Pick({.model = "fake", .entries = {"pirate", "half"}, .avoid = {a.address()}});
+  };
+  ASSERT_TRUE(WaitUntil([&] { return pool.Has("fake", "half") == Holding::kYes; }));
+  EXPECT_FALSE(b_alone().ok());
+  b.Start();
+  ASSERT_TRUE(WaitUntil([&] { return b_alone().ok(); }));
+  EXPECT_EQ(b.registered(), a.registered());
+  EXPECT_EQ(b.num_registry_changes(), 2);
+  EXPECT_EQ(a.num_registry_changes(), 0);
+  EXPECT_NE(registry.Text().find("skein_gateway_registry_catch_ups_total{outcome=\"ok\"} 2"),
+            std::string::npos);
+  // The same name, another content: told by a metric.
+  b.ChangeRegistry([](FakeRegistry& registry) {
+    EXPECT_TRUE(registry.LoadState(LoadRequest("pirate", "other.pth")).ok());
+  });
+  EXPECT_TRUE(WaitUntil([&] {
+    return registry.Text().find(
+               "skein_gateway_registry_differences{kind=\"conflict\",model=\"fake\"} 1") !=
+           std::string::npos;
+  })) << registry.Text();
+}
+
 TEST(WorkerPoolTest, LeavesADrainingWorkerOut) {
   FakeWorker a("fake"), b("fake");
   WorkerPool pool({a.address(), b.address()}, QuickOptions());
