@@ -191,6 +191,10 @@ absl::StatusOr<Admission> AccessControl::Admit(const Caller& caller, absl::strin
   return admission;
 }
 
+bool AccessControl::MayUseAdapter(const Caller& caller, absl::string_view adapter) const {
+  return caller.key_ == nullptr || caller.key_->MayUseAdapter(adapter);
+}
+
 bool AccessControl::MayUseModel(const Caller& caller, absl::string_view model) const {
   return caller.key_ == nullptr || caller.key_->MayUseModel(model);
 }

@@ -84,6 +84,7 @@ class AccessControl {
 
   // For lists of what there is.
   bool MayUseModel(const Caller& caller, absl::string_view model) const;
+  bool MayUseAdapter(const Caller& caller, absl::string_view adapter) const;
 
   // The x-ratelimit-* headers of an answer to `caller`, as of now: for refused requests, too.
   HeaderList RateLimitHeaders(const Caller& caller) const;

@@ -14,10 +14,9 @@ namespace skein {
 namespace {
 
 absl::StatusOr<Admission> Admit(const Caller& caller, const GatewayContext& context,
-                                const v1::GenerateRequest& request, uint64_t tokens,
-                                HttpResponder& out) {
-  absl::StatusOr<Admission> admission =
-      context.access.Admit(caller, request.model(), EntriesOf(request.conditioning()), tokens);
+                                absl::string_view model, const std::vector<std::string>& entries,
+                                uint64_t tokens, HttpResponder& out) {
+  absl::StatusOr<Admission> admission = context.access.Admit(caller, model, entries, tokens);
   for (auto& [name, value] : context.access.RateLimitHeaders(caller)) {
     out.AddHeader(std::move(name), std::move(value));
   }
@@ -37,10 +36,9 @@ absl::Status CheckModel(const Caller& caller, const GatewayContext& context,
 }
 
 absl::StatusOr<Admission> AdmitCall(const Caller& caller, const GatewayContext& context,
-                                    absl::string_view model, HttpResponder& out) {
-  v1::GenerateRequest request;
-  request.set_model(std::string(model));
-  return Admit(caller, context, request, 0, out);
+                                    absl::string_view model, HttpResponder& out,
+                                    const std::vector<std::string>& entries) {
+  return Admit(caller, context, model, entries, 0, out);
 }
 
 absl::StatusOr<Admission> AdmitGeneration(const Caller& caller, const GatewayContext& context,
@@ -49,7 +47,8 @@ absl::StatusOr<Admission> AdmitGeneration(const Caller& caller, const GatewayCon
   for (const v1::Prompt& prompt : request.prompts) {
     tokens += EstimateTokens(prompt) + EstimateTokens(request.generate);
   }
-  return Admit(caller, context, request.generate, tokens, out);
+  return Admit(caller, context, request.generate.model(),
+               EntriesOf(request.generate.conditioning()), tokens, out);
 }
 
 }  // namespace skein

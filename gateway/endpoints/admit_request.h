@@ -1,6 +1,9 @@
 // What a caller's key allows and limits, applied to requests of this API.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -14,10 +17,11 @@ namespace skein {
 absl::Status CheckModel(const Caller& caller, const GatewayContext& context,
                         absl::string_view model);
 
-// As AccessControl::Admit, for a request that generates nothing. The answer `out` gets the
-// x-ratelimit-* headers, refused or not.
+// As AccessControl::Admit, for a request that generates nothing. `entries` are the registered ones
+// that it is about. The answer `out` gets the x-ratelimit-* headers, refused or not.
 absl::StatusOr<Admission> AdmitCall(const Caller& caller, const GatewayContext& context,
-                                    absl::string_view model, HttpResponder& out);
+                                    absl::string_view model, HttpResponder& out,
+                                    const std::vector<std::string>& entries = {});
 // The same for all prompts of a request that generates.
 absl::StatusOr<Admission> AdmitGeneration(const Caller& caller, const GatewayContext& context,
                                           const TextRequest& request, HttpResponder& out);

@@ -8,6 +8,7 @@
 #include "gateway/endpoints/chat_response.h"
 #include "gateway/endpoints/generation_run.h"
 #include "gateway/endpoints/request_body.h"
+#include "gateway/endpoints/resolve_model.h"
 
 namespace skein {
 
@@ -15,6 +16,7 @@ absl::Status ChatCompletions(const HttpRequest& request, const Caller& caller,
                              GatewayContext& context, std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const boost::json::object body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TextRequest chat, ReadChatRequest(body, context.config.limits().max_choices()));
+  RETURN_IF_ERROR(ResolveModel(context.workers, chat));
   ReplyHead head = NewReplyHead("chatcmpl-", chat, context);
   const ChatReplyOptions options = {.num_choices = std::max(1u, chat.generate.n()),
                                     .logprobs = chat.generate.has_logprobs(),

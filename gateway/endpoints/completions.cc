@@ -8,6 +8,7 @@
 #include "gateway/endpoints/completion_response.h"
 #include "gateway/endpoints/generation_run.h"
 #include "gateway/endpoints/request_body.h"
+#include "gateway/endpoints/resolve_model.h"
 
 namespace skein {
 
@@ -16,6 +17,7 @@ absl::Status Completions(const HttpRequest& request, const Caller& caller, Gatew
   ASSIGN_OR_RETURN(const boost::json::object body, ReadBody(request, context));
   ASSIGN_OR_RETURN(TextRequest text,
                    ReadCompletionRequest(body, context.config.limits().max_choices()));
+  RETURN_IF_ERROR(ResolveModel(context.workers, text));
   ReplyHead head = NewReplyHead("cmpl-", text, context);
   const CompletionReplyOptions options = {.num_prompts = text.prompts.size(),
                                           .choices_per_prompt = std::max(1u, text.generate.n()),

@@ -9,7 +9,7 @@ constexpr char kExposed[] =
     "x-request-id, retry-after, x-should-retry, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
-constexpr char kMethods[] = "GET, HEAD, POST";
+constexpr char kMethods[] = "GET, HEAD, POST, DELETE";
 constexpr char kMaxAgeSeconds[] = "600";
 
 }  // namespace

@@ -116,7 +116,8 @@ const FieldTable<TextRequest>& GenerationFields() {
       {{.name = "model",
         .type = FieldType::kString,
         .range = {.min = 1, .max = 256},
-        .effect = "Name of a model, as GET /v1/models lists them.",
+        .effect = "Name of a model, or of a model and one of its states, mixtures or adapters "
+                  "with a blank between, as GET /v1/models lists them.",
         .required = true},
        SetModel},
       {{.name = "n",

@@ -19,6 +19,7 @@
 #include "gateway/endpoints/admit_request.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/record_generation.h"
+#include "gateway/endpoints/resolve_model.h"
 #include "gateway/endpoints/worker_errors.h"
 #include "gateway/rpc/inference_client.h"
 
@@ -270,9 +271,9 @@ ReplyHead NewReplyHead(absl::string_view prefix, const TextRequest& request,
   ReplyHead head;
   head.id = absl::StrCat(prefix, RandomHex());
   head.created = absl::ToUnixSeconds(context.clock.Now());
-  head.model = request.generate.model();
+  head.model = request.model_name;
   for (const v1::ModelInfo& model : context.workers.Models()) {
-    if (model.name() == head.model) head.fingerprint = model.fingerprint();
+    if (model.name() == request.generate.model()) head.fingerprint = model.fingerprint();
   }
   return head;
 }
@@ -286,6 +287,7 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
   options.affinity_key =
       text_request.prompt_cache_key.empty() ? text_request.user : text_request.prompt_cache_key;
   ASSIGN_OR_RETURN(Admission admission, AdmitGeneration(caller, context, text_request, *out));
+  RETURN_IF_ERROR(CheckEntries(context.workers, text_request));
   const auto run = std::make_shared<GenerationRun>(
       request, context, text_request, std::move(format), std::move(out), std::move(admission));
   run->WatchClient();

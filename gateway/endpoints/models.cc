@@ -10,6 +10,7 @@
 
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/admit_request.h"
+#include "gateway/endpoints/resolve_model.h"
 #include "gateway/endpoints/worker_errors.h"
 
 namespace skein {
@@ -33,26 +34,62 @@ json::object ModelJson(const v1::ModelInfo& model) {
           {"fingerprint", model.fingerprint()}};
 }
 
+const char* KindName(v1::EntryKind kind) {
+  switch (kind) {
+    case v1::ENTRY_KIND_STATE:
+      return "state";
+    case v1::ENTRY_KIND_MIXTURE:
+      return "mixture";
+    case v1::ENTRY_KIND_ADAPTER:
+      return "adapter";
+    default:
+      return "";
+  }
+}
+
+// The model itself, and as a client sees it with each of the entries that it may use.
+void AppendWithEntries(const v1::ModelInfo& model, const Caller& caller,
+                       const GatewayContext& context, json::array& out) {
+  if (!context.access.MayUseModel(caller, model.name())) return;
+  json::object base = ModelJson(model);
+  base["kind"] = "model";
+  base["base_model"] = nullptr;
+  out.push_back(base);
+  for (const ModelEntry& known : context.workers.Entries(model.name())) {
+    if (!context.access.MayUseAdapter(caller, known.entry.name())) continue;
+    json::object with_entry = base;
+    with_entry["id"] = absl::StrCat(model.name(), " ", known.entry.name());
+    with_entry["kind"] = KindName(known.entry.kind());
+    with_entry["base_model"] = model.name();
+    out.push_back(std::move(with_entry));
+  }
+}
+
+json::array AllModels(const Caller& caller, const GatewayContext& context) {
+  json::array data;
+  for (const v1::ModelInfo& model : context.workers.Models()) {
+    AppendWithEntries(model, caller, context, data);
+  }
+  return data;
+}
+
 }  // namespace
 
 absl::Status ListModels(const HttpRequest&, const Caller& caller, GatewayContext& context,
                         std::shared_ptr<HttpResponder> out) {
-  json::array data;
-  for (const v1::ModelInfo& model : context.workers.Models()) {
-    if (context.access.MayUseModel(caller, model.name())) data.push_back(ModelJson(model));
-  }
-  out->Send({.body = json::serialize(json::object{{"object", "list"}, {"data", std::move(data)}}),
-             .headers = {}});
+  const json::object list = {{"object", "list"}, {"data", AllModels(caller, context)}};
+  out->Send({.body = json::serialize(list), .headers = {}});
   return absl::OkStatus();
 }
 
 absl::Status GetModel(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                       std::shared_ptr<HttpResponder> out) {
   const std::string id = request.path.substr(kModelsPath.size());
-  RETURN_IF_ERROR(CheckModel(caller, context, id));
-  for (const v1::ModelInfo& model : context.workers.Models()) {
-    if (model.name() != id) continue;
-    out->Send({.body = json::serialize(ModelJson(model)), .headers = {}});
+  const ModelName name = SplitModelName(context.workers, id);
+  RETURN_IF_ERROR(CheckModel(caller, context, name.model));
+  for (const json::value& model : AllModels(caller, context)) {
+    if (model.at("id").as_string() != id) continue;
+    out->Send({.body = json::serialize(model), .headers = {}});
     return absl::OkStatus();
   }
   return FromPick(absl::NotFoundError(absl::StrCat("model: \"", id, "\" is not served")));

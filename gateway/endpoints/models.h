@@ -1,4 +1,5 @@
-// GET /v1/models and /v1/models/{id}: what the ready workers serve and the caller may use.
+// GET /v1/models and /v1/models/{id}: what the ready workers serve and the caller may use; a state,
+// mixture or adapter of a model as "<model> <entry>".
 #pragma once
 
 #include <memory>

@@ -14,6 +14,7 @@
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
 #include "gateway/endpoints/openapi_parts.h"
+#include "gateway/endpoints/registry_body.h"
 #include "gateway/endpoints/tokenize_body.h"
 
 namespace skein {
@@ -150,10 +151,15 @@ json::object TextOperation(const char* summary, const char* media_type) {
        {{"200", {{"description", "The answer."}, {"content", {{media_type, json::object()}}}}}}}};
 }
 
-json::object Paths() {
-  json::object model = Operation("One model.", nullptr, "Model", false);
-  model["parameters"] = json::array{
+// One of a path that ends with "{id}".
+json::object OfId(json::object operation) {
+  operation["parameters"] = json::array{
       {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}}};
+  return operation;
+}
+
+json::object Paths() {
+  json::object model = OfId(Operation("One model.", nullptr, "Model", false));
   return {
       {"/v1/chat/completions",
        {{"post", Operation("The assistant's next turn.", "ChatCompletionRequest", "ChatCompletion",
@@ -166,6 +172,15 @@ json::object Paths() {
        {{"post", Operation("Text to token ids.", "TokenizeRequest", "Tokens", false)}}},
       {"/v1/detokenize",
        {{"post", Operation("Token ids to text.", "DetokenizeRequest", "Text", false)}}},
+      {"/v1/states",
+       {{"post", Operation("Registers a tuned state.", "StateRequest", "RegistryChange", false)}}},
+      {"/v1/states/{id}",
+       {{"delete", OfId(Operation("Removes one.", nullptr, "RegistryChange", false))}}},
+      {"/v1/mixtures",
+       {{"post", Operation("Registers a mixture of states, or changes its weights.",
+                           "MixtureRequest", "RegistryChange", false)}}},
+      {"/v1/mixtures/{id}",
+       {{"delete", OfId(Operation("Removes one.", nullptr, "RegistryChange", false))}}},
       {"/healthz", {{"get", TextOperation("The process is alive.", "application/json")}}},
       {"/readyz", {{"get", TextOperation("A worker is ready; else 503.", "application/json")}}},
       {"/startupz",
@@ -181,6 +196,9 @@ json::object MakeDocument() {
   schemas["StreamOptions"] = BodySchema(Specs(StreamOptionsFields()));
   schemas["StateWeight"] = BodySchema(Specs(StateWeightFields()));
   schemas["AdapterWeight"] = BodySchema(Specs(AdapterWeightFields()));
+  schemas["StateRequest"] = BodySchema(Specs(StateFields()));
+  schemas["MixtureRequest"] = BodySchema(Specs(MixtureFields()));
+  schemas["EntryDefaults"] = BodySchema(Specs(DefaultsFields()));
   schemas["ChatCompletionRequest"] = BodySchema(Specs(ChatFields()));
   schemas["CompletionRequest"] = BodySchema(Specs(CompletionFields()));
   schemas["TokenizeRequest"] = BodySchema(Specs(TokenizeFields()));

@@ -126,7 +126,9 @@ constexpr char kReplySchemas[] = R"({
       "vocab_size": {"type": "integer"},
       "chat": {"type": "boolean", "description": "Has a chat format."},
       "text_prompts": {"type": "boolean", "description": "Has a tokenizer; else token prompts only."},
-      "fingerprint": {"type": "string"}
+      "fingerprint": {"type": "string"},
+      "kind": {"enum": ["model", "state", "mixture", "adapter"]},
+      "base_model": {"type": ["string", "null"], "description": "Of a state, mixture or adapter."}
     }
   },
   "ModelList": {
@@ -134,6 +136,31 @@ constexpr char kReplySchemas[] = R"({
     "properties": {
       "object": {"const": "list"},
       "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}
+    }
+  },
+  "RegistryChange": {
+    "type": "object",
+    "required": ["id", "object", "model", "name", "workers"],
+    "properties": {
+      "id": {"type": "string"},
+      "object": {"enum": ["state", "mixture"]},
+      "model": {"type": "string"},
+      "name": {"type": "string"},
+      "deleted": {"const": true},
+      "content_hash": {"type": "string"},
+      "bytes": {"type": "integer"},
+      "warnings": {"type": "array", "items": {"type": "string"}},
+      "workers": {
+        "type": "array",
+        "items": {
+          "type": "object",
+          "properties": {
+            "worker": {"type": "string"},
+            "ok": {"type": "boolean"},
+            "error": {"type": "string"}
+          }
+        }
+      }
     }
   },
   "Tokens": {

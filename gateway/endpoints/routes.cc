@@ -16,6 +16,7 @@
 #include "gateway/endpoints/models.h"
 #include "gateway/endpoints/openapi.h"
 #include "gateway/endpoints/probes.h"
+#include "gateway/endpoints/registry_admin.h"
 #include "gateway/endpoints/tokenize.h"
 
 namespace skein {
@@ -35,6 +36,7 @@ bool Serves(const Route& route, Method method) {
 }
 
 const char* AllowedMethods(const Route& route) {
+  if (route.method == Method::kDelete) return "DELETE";
   return route.method == Method::kGet ? "GET, HEAD" : "POST";
 }
 
@@ -158,6 +160,10 @@ const std::vector<Route>& Routes() {
       {Method::kGet, "/v1/models/{id}", Role::kInference, GetModel},
       {Method::kPost, "/v1/tokenize", Role::kInference, Tokenize},
       {Method::kPost, "/v1/detokenize", Role::kInference, Detokenize},
+      {Method::kPost, "/v1/states", Role::kAdmin, PostState},
+      {Method::kDelete, "/v1/states/{id}", Role::kAdmin, DeleteState},
+      {Method::kPost, "/v1/mixtures", Role::kAdmin, PostMixture},
+      {Method::kDelete, "/v1/mixtures/{id}", Role::kAdmin, DeleteMixture},
       {Method::kGet, "/openapi.json", Role::kOpen, OpenApi},
   });
   return kRoutes;

@@ -15,6 +15,8 @@ struct TextRequest {
   uint32_t max_choices = 16;  // in: the gateway's limit of `n`
 
   v1::GenerateRequest generate;     // without a prompt
+  std::string model_name;           // as the client gave it; set by ResolveModel
+  bool model_names_entry = false;   // the same
   std::vector<v1::Prompt> prompts;  // one call each; chat has exactly one
   bool stream = false;
   std::string prompt_cache_key;  // requests with the same one go to one worker

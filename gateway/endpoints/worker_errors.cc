@@ -37,7 +37,8 @@ struct Missing {
   const char* param;
   const char* code;
 };
-constexpr Missing kMissing[] = {{"model", "model", "model_not_found"},
+constexpr Missing kMissing[] = {{"conditioning", "state", "state_not_found"},
+                                {"model", "model", "model_not_found"},
                                 {"state", "state", "state_not_found"},
                                 {"adapter", "adapter", "adapter_not_found"}};
 
@@ -76,8 +77,7 @@ absl::Status FromWorker(absl::Status status, absl::string_view prompt_field) {
 }
 
 absl::Status FromPick(absl::Status status) {
-  if (!absl::IsNotFound(status)) return status;
-  return WithCode(WithParam(std::move(status), "model"), "model_not_found");
+  return absl::IsNotFound(status) ? NotFound(std::move(status)) : status;
 }
 
 }  // namespace skein

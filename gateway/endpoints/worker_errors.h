@@ -11,8 +11,7 @@ namespace skein {
 // from as the error's param. `prompt_field` is "prompt" or "messages".
 absl::Status FromWorker(absl::Status status, absl::string_view prompt_field);
 
-// What WorkerPool::Pick returned for the body's `model`: an unknown one gets the code that OpenAI's
-// clients know.
+// What WorkerPool::Pick returned: an unknown model gets the code that OpenAI's clients know.
 absl::Status FromPick(absl::Status status);
 
 }  // namespace skein

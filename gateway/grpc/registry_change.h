@@ -2,8 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
-#include <string>
 #include <vector>
 
 #include <grpcpp/server_context.h>
@@ -11,19 +9,9 @@
 
 #include "gateway/grpc/front_call.h"
 #include "gateway/grpc/request_reactor.h"
-#include "gateway/rpc/byte_call.h"
+#include "gateway/rpc/call_all.h"
 
 namespace skein {
-
-// What one worker made of the change.
-struct WorkerOutcome {
-  std::string worker;
-  grpc::Status status;
-};
-
-// OK if all took it. If all refused it with one code, that code; if some took it, Aborted. The
-// message says who did what, except that one worker's own status stays as it is.
-grpc::Status SumUp(const std::vector<WorkerOutcome>& outcomes);
 
 // Answers with the first worker's response.
 class RegistryChange final : public RequestReactor {
@@ -37,18 +25,11 @@ class RegistryChange final : public RequestReactor {
   void BeforeFinish(const grpc::Status& status) override;
   void Done(const grpc::Status& status, bool client_left) override;
 
-  void OnMessage(size_t index, grpc::ByteBuffer& message);
-  void OnWorkerDone(size_t index, const grpc::Status& status);
+  void OnAllDone(std::vector<WorkerOutcome>& outcomes);
   std::shared_ptr<RegistryChange> Self();
 
   FrontCall call_;
-  std::vector<std::shared_ptr<ByteCall>> worker_calls_;  // constant after Start
-  grpc::ByteBuffer response_;  // used by the first worker's callbacks, then by the last one
-
-  std::mutex mu_;
-  // Guarded by mu_.
-  std::vector<WorkerOutcome> outcomes_;
-  size_t num_open_ = 0;
+  std::shared_ptr<CallAll> worker_calls_;  // constant after Start
 };
 
 }  // namespace skein

@@ -108,6 +108,7 @@ void EntryTable::SetNoList(uint64_t worker, const std::string& model, const absl
     mine.listed = true;
     mine.touched = mine.touched_again;
     mine.supported = false;
+    mine.revision = known->second.revision;
     mine.entries.clear();
   } else {
     mine.touched = true;

@@ -10,7 +10,7 @@ namespace skein {
 bool KnownEntries::IsCurrent(const std::string& model) const {
   const auto list = lists.find(model);
   return list != lists.end() && list->second.listed && !list->second.touched &&
-         (!list->second.supported || list->second.revision >= revision);
+         list->second.revision >= revision;
 }
 
 bool KnownEntries::Takes(const std::string& model) const {

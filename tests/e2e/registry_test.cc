@@ -95,7 +95,7 @@ TEST_F(RegistryE2eTest, HttpRequestsChooseStatesAndMixtures) {
   EXPECT_EQ(chat->out, "Arr! 138, matey!\n") << chat->err;
   int status = 0;
   EXPECT_THAT(Ask(**gateway, R"("state":"poet",)", &status),
-              HasSubstr("expected one of formal, pirate"));
+              HasSubstr("has no state, mixture or adapter"));
   EXPECT_EQ(status, 404);
   const CommandResult defined =
       Skeinctl({"mixtures", "define", "blend", "pirate:1", ":0", "--temperature=0"});

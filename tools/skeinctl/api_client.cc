@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include <boost/json.hpp>
 
 #include "common/base/status_macros.h"
@@ -200,30 +201,35 @@ absl::Status StatusOfReply(const HttpReply& reply) {
 
 ApiClient::ApiClient(Url url, absl::Duration idle_timeout) : http_(std::move(url), idle_timeout) {}
 
-absl::StatusOr<std::vector<std::string>> ApiClient::Models() {
+absl::StatusOr<std::vector<ApiClient::Model>> ApiClient::Models() {
   ASSIGN_OR_RETURN(const HttpReply reply, http_.Send({.path = "/v1/models"}));
   RETURN_IF_ERROR(StatusOfReply(reply));
   ASSIGN_OR_RETURN(const json::object body, ParseObject(reply.body));
   const json::array* data = ArrayOf(body, "data");
   if (data == nullptr) return absl::DataLossError("/v1/models: no list \"data\" in the answer");
-  std::vector<std::string> names;
-  for (const json::value& model : *data) {
-    if (model.is_object()) names.push_back(TextOf(model.as_object(), "id"));
+  std::vector<Model> models;
+  for (const json::value& item : *data) {
+    if (!item.is_object()) continue;
+    const json::object& model = item.as_object();
+    models.push_back({.name = TextOf(model, "id"), .base = TextOf(model, "base_model")});
   }
-  return names;
+  return models;
 }
 
 absl::StatusOr<std::string> ApiClient::ChooseModel(const std::string& wanted) {
   if (!wanted.empty()) return wanted;
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, Models());
+  ASSIGN_OR_RETURN(const std::vector<Model> models, Models());
+  std::vector<std::string> names;
+  for (const Model& model : models) {
+    if (model.base.empty()) names.push_back(model.name);
+  }
   if (names.empty()) {
     return absl::NotFoundError(
         "no model is being served: is a worker running, and has it loaded its model?");
   }
   if (names.size() > 1) {
-    std::string list;
-    for (const std::string& name : names) absl::StrAppend(&list, list.empty() ? "" : ", ", name);
-    return absl::InvalidArgumentError(absl::StrCat("--model: choose one of ", list));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--model: choose one of ", absl::StrJoin(names, ", ")));
   }
   return names.front();
 }

@@ -63,7 +63,12 @@ class ApiClient {
  public:
   explicit ApiClient(Url url, absl::Duration idle_timeout = absl::Minutes(10));
 
-  absl::StatusOr<std::vector<std::string>> Models();
+  // What is registered with a model is listed beside it, and has its name as `base`.
+  struct Model {
+    std::string name;
+    std::string base;
+  };
+  absl::StatusOr<std::vector<Model>> Models();
   // `wanted`, or the only model that is served if it is empty. NotFound when none is served,
   // InvalidArgument when there are several to choose from.
   absl::StatusOr<std::string> ChooseModel(const std::string& wanted);

@@ -46,8 +46,8 @@ absl::Status Complete(const ServerOptions& server, const GenerateOptions& option
 absl::Status Models(const ServerOptions& server, Terminal& terminal) {
   ASSIGN_OR_RETURN(Url url, UrlOf(server));
   ApiClient client(std::move(url));
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, client.Models());
-  for (const std::string& name : names) terminal.out << name << "\n";
+  ASSIGN_OR_RETURN(const std::vector<ApiClient::Model> models, client.Models());
+  for (const ApiClient::Model& model : models) terminal.out << model.name << "\n";
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
+#include "gateway/endpoints/registry_body.h"
 #include "gateway/endpoints/sampling_fields.h"
 #include "gateway/endpoints/tokenize_body.h"
 #include "tests/testing/golden.h"
@@ -58,6 +59,9 @@ TEST(ApiReferenceTest, EveryTableOfTheDocumentIsTheTableOfTheParser) {
                         Case{"Fields of a state in states", Specs(StateWeightFields())},
                         Case{"Fields of an adapter in adapters", Specs(AdapterWeightFields())},
                         Case{"Sampling fields of both", Specs(SamplingFields())},
+                        Case{"Fields of states", Specs(StateFields())},
+                        Case{"Fields of mixtures", Specs(MixtureFields())},
+                        Case{"Fields of defaults", Specs(DefaultsFields())},
                         Case{"Fields of tokenize", Specs(TokenizeFields())},
                         Case{"Fields of detokenize", Specs(DetokenizeFields())}}) {
     std::string expected;

@@ -12,6 +12,7 @@
 #include "gateway/endpoints/conditioning_fields.h"
 #include "gateway/endpoints/generation_fields.h"
 #include "gateway/endpoints/messages.h"
+#include "gateway/endpoints/registry_body.h"
 #include "gateway/endpoints/tokenize_body.h"
 
 namespace skein {
@@ -28,14 +29,17 @@ TEST(OpenApiDocumentTest, EveryFieldThatIsAcceptedIsInItAndNoOther) {
     std::vector<FieldSpec> fields;
   };
   const json::value document = Document();
-  for (const Case& c : {Case{"ChatCompletionRequest", Specs(ChatFields())},
-                        Case{"CompletionRequest", Specs(CompletionFields())},
-                        Case{"ChatMessage", Specs(MessageFields())},
-                        Case{"StreamOptions", Specs(StreamOptionsFields())},
-                        Case{"StateWeight", Specs(StateWeightFields())},
-                        Case{"AdapterWeight", Specs(AdapterWeightFields())},
-                        Case{"TokenizeRequest", Specs(TokenizeFields())},
-                        Case{"DetokenizeRequest", Specs(DetokenizeFields())}}) {
+  for (const Case& c :
+       {Case{"ChatCompletionRequest", Specs(ChatFields())},
+        Case{"CompletionRequest", Specs(CompletionFields())},
+        Case{"ChatMessage", Specs(MessageFields())},
+        Case{"StreamOptions", Specs(StreamOptionsFields())},
+        Case{"StateWeight", Specs(StateWeightFields())},
+        Case{"AdapterWeight", Specs(AdapterWeightFields())},
+        Case{"StateRequest", Specs(StateFields())}, Case{"MixtureRequest", Specs(MixtureFields())},
+        Case{"EntryDefaults", Specs(DefaultsFields())},
+        Case{"TokenizeRequest", Specs(TokenizeFields())},
+        Case{"DetokenizeRequest", Specs(DetokenizeFields())}}) {
     SCOPED_TRACE(c.schema);
     const json::value& schema = document.at("components").at("schemas").at(c.schema);
     EXPECT_FALSE(schema.at("additionalProperties").as_bool());
@@ -106,7 +110,7 @@ TEST(OpenApiDocumentTest, EveryReferenceLeadsToASchema) {
 TEST(OpenApiDocumentTest, ItSaysItsVersionAndPaths) {
   const json::value document = Document();
   EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
-  EXPECT_EQ(document.at("paths").as_object().size(), 11u);
+  EXPECT_EQ(document.at("paths").as_object().size(), 15u);
   for (const auto& path : document.at("paths").as_object()) {
     for (const auto& operation : path.value().as_object()) {
       EXPECT_TRUE(operation.value().at("responses").as_object().contains("200")) << path.key();

@@ -32,13 +32,15 @@ TEST_F(RoutesTest, AWrongMethodIs405AndAllowNamesTheRightOnes) {
     const char* path;
     const char* allow;
   };
-  for (const Case& c : {Case{Method::kGet, "/v1/chat/completions", "POST"},
-                        Case{Method::kHead, "/v1/completions", "POST"},
-                        Case{Method::kOther, "/v1/tokenize", "POST"},
-                        Case{Method::kPost, "/v1/models", "GET, HEAD"},
-                        Case{Method::kDelete, "/v1/models/fake", "GET, HEAD"},
-                        Case{Method::kPut, "/healthz", "GET, HEAD"},
-                        Case{Method::kOptions, "/metrics", "GET, HEAD"}}) {
+  for (const Case& c :
+       {Case{Method::kGet, "/v1/chat/completions", "POST"},
+        Case{Method::kHead, "/v1/completions", "POST"},
+        Case{Method::kOther, "/v1/tokenize", "POST"},
+        Case{Method::kPost, "/v1/models", "GET, HEAD"},
+        Case{Method::kDelete, "/v1/models/fake", "GET, HEAD"},
+        Case{Method::kGet, "/v1/states", "POST"}, Case{Method::kPost, "/v1/mixtures/a b", "DELETE"},
+        Case{Method::kPut, "/healthz", "GET, HEAD"},
+        Case{Method::kOptions, "/metrics", "GET, HEAD"}}) {
     const HttpResponse response = Ask(c.method, c.path, "{}");
     EXPECT_EQ(response.status, 405) << c.path;
     EXPECT_EQ(Header(response, "Allow"), c.allow) << c.path;
@@ -58,9 +60,10 @@ TEST_F(RoutesTest, TheDocumentDescribesEveryRoute) {
   EXPECT_EQ(paths.size(), Routes().size());
   for (const Route& route : Routes()) {
     ASSERT_TRUE(paths.contains(route.path)) << route.path;
-    EXPECT_TRUE(
-        paths.at(route.path).as_object().contains(route.method == Method::kGet ? "get" : "post"))
-        << route.path;
+    const char* name = route.method == Method::kGet      ? "get"
+                       : route.method == Method::kDelete ? "delete"
+                                                         : "post";
+    EXPECT_TRUE(paths.at(route.path).as_object().contains(name)) << route.path;
   }
   EXPECT_EQ(json::parse(Ask(Method::kGet, "/openapi.json").body), json::value(OpenApiDocument()));
 }
@@ -77,6 +80,28 @@ TEST_F(RoutesTest, ModelsAreWhatTheWorkersServe) {
   EXPECT_EQ(model.at("max_prompt_tokens").to_number<uint32_t>(),
             FakeModelInfo("fake").max_prompt_tokens());
   EXPECT_EQ(json::parse(Ask(Method::kGet, "/v1/models/fake").body), model);
+}
+
+TEST_F(RoutesTest, WhatIsRegisteredIsListedWithItsModel) {
+  worker_.UseRegistry();
+  worker_.ChangeRegistry([](FakeRegistry& registry) {
+    v1::LoadStateRequest request;
+    request.set_name("old pirate");
+    request.set_path("p.pth");
+    EXPECT_TRUE(registry.LoadState(request).ok());
+  });
+  for (int i = 0; i < 1000 && pool_.Entries("fake").empty(); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  const json::value list = json::parse(Ask(Method::kGet, "/v1/models").body);
+  ASSERT_EQ(list.at("data").as_array().size(), 2u);
+  EXPECT_EQ(list.at("data").at(0).at("kind").as_string(), "model");
+  const json::value& state = list.at("data").at(1);
+  EXPECT_EQ(state.at("id").as_string(), "fake old pirate");
+  EXPECT_EQ(state.at("kind").as_string(), "state");
+  EXPECT_EQ(state.at("base_model").as_string(), "fake");
+  EXPECT_EQ(json::parse(Ask(Method::kGet, "/v1/models/fake old pirate").body), state);
+  EXPECT_EQ(Ask(Method::kGet, "/v1/models/fake old").status, 404);
 }
 
 TEST_F(RoutesTest, AModelNameMayContainSlashes) {

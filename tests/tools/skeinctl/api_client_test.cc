@@ -149,6 +149,8 @@ TEST(ApiClientTest, ChoosesTheOnlyModel) {
   };
   for (const Case& c :
        {Case{R"({"data":[{"id":"a"}]})", absl::StatusCode::kOk},
+        Case{R"({"data":[{"id":"a","base_model":null},{"id":"a b","base_model":"a"}]})",
+             absl::StatusCode::kOk},
         Case{R"({"data":[]})", absl::StatusCode::kNotFound},
         Case{R"({"data":[{"id":"a"},{"id":"b"}]})", absl::StatusCode::kInvalidArgument},
         Case{R"([])", absl::StatusCode::kDataLoss}}) {

@@ -1,0 +1,184 @@
+#include "gateway/endpoints/registry_admin.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "boost/json/array.hpp"
+#include "boost/json/object.hpp"
+#include "boost/json/parse.hpp"
+#include "boost/json/serialize.hpp"
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "gateway/endpoints/admit_request.h"
+#include "gateway/endpoints/errors.h"
+#include "gateway/endpoints/generation_run.h"
+#include "gateway/endpoints/registry_body.h"
+#include "gateway/endpoints/request_body.h"
+#include "gateway/endpoints/resolve_model.h"
+#include "gateway/endpoints/worker_errors.h"
+#include "gateway/rpc/byte_messages.h"
+#include "gateway/rpc/call_all.h"
+#include "gateway/rpc/client_call.h"
+
+namespace skein {
+namespace {
+
+namespace json = boost::json;
+
+struct Change {
+  const char* method = nullptr;  // of RegistryService
+  const char* object = nullptr;  // what the answer is
+  std::string model;
+  std::string name;
+  bool removes = false;
+};
+
+json::array WorkersJson(const std::vector<WorkerOutcome>& outcomes) {
+  json::array workers;
+  for (const WorkerOutcome& outcome : outcomes) {
+    json::object worker = {{"worker", outcome.worker}, {"ok", outcome.status.ok()}};
+    if (!outcome.status.ok()) worker["error"] = outcome.status.error_message();
+    workers.push_back(std::move(worker));
+  }
+  return workers;
+}
+
+// All of them took it.
+std::string ReplyBody(const Change& change, const std::vector<WorkerOutcome>& outcomes) {
+  json::object reply = {{"id", absl::StrCat(change.model, " ", change.name)},
+                        {"object", change.object},
+                        {"model", change.model},
+                        {"name", change.name}};
+  const absl::StatusOr<v1::Entry> entry = ParseBytes<v1::Entry>(outcomes[0].answer);
+  if (change.removes) {
+    reply["deleted"] = true;
+  } else if (entry.ok()) {
+    if (entry->kind() == v1::ENTRY_KIND_STATE) {
+      reply["content_hash"] = entry->content_hash();
+      reply["bytes"] = entry->bytes();
+    }
+    json::array warnings;
+    for (const std::string& warning : entry->warnings()) warnings.push_back(json::value(warning));
+    reply["warnings"] = std::move(warnings);
+  }
+  reply["workers"] = WorkersJson(outcomes);
+  return json::serialize(reply);
+}
+
+HttpResponse Answer(const Change& change, const std::vector<WorkerOutcome>& outcomes,
+                    const std::string& request_id) {
+  const absl::Status status = FromWorker(FromGrpc(SumUp(outcomes)), "");
+  if (status.ok()) return {.body = ReplyBody(change, outcomes), .headers = {}};
+  HttpResponse response = ErrorResponse(status, request_id);
+  json::object body = json::parse(response.body).get_object();
+  body["workers"] = WorkersJson(outcomes);
+  response.body = json::serialize(body);
+  return response;
+}
+
+// Entries that a request is about: keys with a list of adapters change what is on it, and make
+// mixtures only of what is on it.
+template <typename Request>
+std::vector<std::string> NamesOf(const Request& request) {
+  return {request.name()};
+}
+template <>
+std::vector<std::string> NamesOf(const v1::DefineMixtureRequest& request) {
+  std::vector<std::string> entries = {request.name()};
+  for (const v1::StateWeight& state : request.mix().states()) {
+    if (!state.name().empty()) entries.push_back(state.name());
+  }
+  return entries;
+}
+
+template <typename Request>
+absl::Status ChangeAll(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                       std::shared_ptr<HttpResponder> out, Change change, const Request& message) {
+  change.model = message.model();
+  change.name = message.name();
+  request.access->Update([&change](AccessFacts& facts) { facts.model = change.model; });
+  ASSIGN_OR_RETURN(const CallOptions options, MakeCallOptions(request, context));
+  ASSIGN_OR_RETURN(Admission admitted,
+                   AdmitCall(caller, context, change.model, *out, NamesOf(message)));
+  auto admission = std::make_shared<Admission>(std::move(admitted));  // callbacks are copied
+  const absl::StatusOr<std::vector<WorkerHandle>> workers = context.workers.PickAll(change.model);
+  if (!workers.ok()) return FromPick(workers.status());
+  const ByteRequest bytes = {change.method, ToBytes(message)};
+  const auto call = std::make_shared<CallAll>(
+      context.workers, *workers,
+      [change = std::move(change), out = std::move(out), admission = std::move(admission),
+       request_id = request.request_id](std::vector<WorkerOutcome>& outcomes) {
+        const HttpResponse response = Answer(change, outcomes, request_id);
+        *admission = Admission();
+        const absl::StatusCode code = FromGrpc(SumUp(outcomes)).code();
+        LogInfo("registry change", {{"request", request_id},
+                                    {"method", change.method},
+                                    {"outcome", absl::StatusCodeToString(code)}});
+        out->Send(response);
+      });
+  call->Start(bytes, options);
+  return absl::OkStatus();
+}
+
+// `path` ends with "MODEL NAME".
+absl::Status Delete(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                    std::shared_ptr<HttpResponder> out, absl::string_view path,
+                    v1::EntryKind kind) {
+  const std::string id = request.path.substr(path.size());
+  const ModelName name = SplitModelName(context.workers, id);
+  if (name.entry.empty()) {
+    return WithParam(absl::NotFoundError(absl::StrCat(
+                         "id: \"", id, "\" is none of GET /v1/models, expected \"MODEL NAME\"")),
+                     "id");
+  }
+  v1::RemoveRequest message;
+  message.set_model(name.model);
+  message.set_name(name.entry);
+  message.set_kind(kind);
+  return ChangeAll(request, caller, context, std::move(out),
+                   {.method = "/skein.v1.RegistryService/Remove",
+                    .object = kind == v1::ENTRY_KIND_STATE ? "state" : "mixture",
+                    .model = {},
+                    .name = {},
+                    .removes = true},
+                   message);
+}
+
+}  // namespace
+
+absl::Status PostState(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                       std::shared_ptr<HttpResponder> out) {
+  ASSIGN_OR_RETURN(const json::object body, ReadBody(request, context));
+  ASSIGN_OR_RETURN(const v1::LoadStateRequest message, ReadStateBody(body));
+  return ChangeAll(
+      request, caller, context, std::move(out),
+      {.method = "/skein.v1.RegistryService/LoadState", .object = "state", .model = {}, .name = {}},
+      message);
+}
+
+absl::Status PostMixture(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                         std::shared_ptr<HttpResponder> out) {
+  ASSIGN_OR_RETURN(const json::object body, ReadBody(request, context));
+  ASSIGN_OR_RETURN(const v1::DefineMixtureRequest message, ReadMixtureBody(body));
+  return ChangeAll(request, caller, context, std::move(out),
+                   {.method = "/skein.v1.RegistryService/DefineMixture",
+                    .object = "mixture",
+                    .model = {},
+                    .name = {}},
+                   message);
+}
+
+absl::Status DeleteState(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                         std::shared_ptr<HttpResponder> out) {
+  return Delete(request, caller, context, std::move(out), "/v1/states/", v1::ENTRY_KIND_STATE);
+}
+
+absl::Status DeleteMixture(const HttpRequest& request, const Caller& caller,
+                           GatewayContext& context, std::shared_ptr<HttpResponder> out) {
+  return Delete(request, caller, context, std::move(out), "/v1/mixtures/", v1::ENTRY_KIND_MIXTURE);
+}
+
+}  // namespace skein
