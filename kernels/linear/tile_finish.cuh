@@ -11,12 +11,32 @@ namespace skein::cuda {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-// sigmoid(x), tanh(x) or exp(-e^(-1/2) sigmoid(x)).
-__device__ inline float Squashed(float x, Activation activation) {
+constexpr float kLog2OfE = 1.44269504088896341f;
+
+__device__ inline float PowerOfTwo(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline float Reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// sigmoid(x), tanh(x) or exp(-e^(-1/2) sigmoid(x)), with tanh(x) = 2 sigmoid(2 x) - 1. No branch in
+// the loops: elements overlap.
+__device__ inline void Squash(Activation activation, float (&v)[16]) {
   const bool tanh = activation == Activation::kTanh;
-  const float s = 1.0f / (1.0f + __expf(tanh ? -2.0f * x : -x));
-  if (tanh) return 2.0f * s - 1.0f;
-  return activation == Activation::kDecay ? __expf(-0.60653065971263342f * s) : s;
+  const float inner = tanh ? -2.0f * kLog2OfE : -kLog2OfE;
+  const float outer = tanh ? 2.0f : 1.0f, below = tanh ? -1.0f : 0.0f;
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {
+    v[i] = fmaf(outer, Reciprocal(1.0f + PowerOfTwo(inner * v[i])), below);
+  }
+  if (activation != Activation::kDecay) return;
+#pragma unroll
+  for (int i = 0; i < 16; ++i) v[i] = PowerOfTwo(-0.60653065971263342f * kLog2OfE * v[i]);
 }
 
 __device__ inline uint32_t PackPair(float a, float b, __half) {
@@ -108,8 +128,7 @@ __device__ inline void Activate(const TileOutput& p, const float2 (&bias)[4], fl
       v[i] = positive * positive;
     }
   } else if (p.activation != Activation::kNone) {
-#pragma unroll
-    for (int i = 0; i < 16; ++i) v[i] = Squashed(v[i], p.activation);
+    Squash(p.activation, v);
   }
 }
 
