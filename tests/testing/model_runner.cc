@@ -16,6 +16,23 @@ std::unique_ptr<Arena> NewStaging(const Stream& stream, int64_t bytes) {
   return *std::move(arena);
 }
 
+std::unique_ptr<Arena> NewArena(const Stream& stream, int64_t bytes) {
+  auto arena = CreateArena(stream, bytes);
+  SKEIN_CHECK(arena.ok());
+  return *std::move(arena);
+}
+
+// NaN in every type: memory that was never written must not matter.
+void FillWithNan(const Stream& stream, std::byte* to, int64_t bytes) {
+  constexpr int64_t kAtOnce = int64_t{1} << 20;
+  const std::unique_ptr<Arena> nan = NewStaging(stream, kAtOnce);
+  std::memset(nan->data(), 0xff, kAtOnce);
+  for (int64_t done = 0; done < bytes; done += kAtOnce) {
+    SKEIN_CHECK(Copy(stream, to + done, nan->data(), std::min(kAtOnce, bytes - done)).ok());
+  }
+  SKEIN_CHECK(Synchronize(stream).ok());
+}
+
 std::vector<float> Widened(const std::byte* from, DType dtype, int64_t count) {
   std::vector<float> values(count);
   if (dtype == DType::kF32) {
@@ -34,27 +51,37 @@ std::vector<float> Widened(const std::byte* from, DType dtype, int64_t count) {
 
 template <typename T>
 T* ModelRunner::Staged(const std::vector<T>& values) {
-  staged_.push_back(NewStaging(stream_, static_cast<int64_t>(values.size() * sizeof(T))));
-  T* const copy = static_cast<T*>(staged_.back()->data());
+  const auto place = staging_->Allocate(values.size() * sizeof(T));
+  SKEIN_CHECK(place.ok());
+  T* const copy = static_cast<T*>(*place);
   std::copy(values.begin(), values.end(), copy);
   return copy;
+}
+
+const std::byte* ModelRunner::Fetched(const std::byte* from, int64_t bytes) const {
+  if (stream_.on_cpu()) return from;
+  if (fetched_ == nullptr || fetched_->bytes() < static_cast<size_t>(bytes)) {
+    fetched_ = NewStaging(stream_, bytes);
+  }
+  SKEIN_CHECK(Copy(stream_, fetched_->data(), from, bytes).ok());
+  SKEIN_CHECK(Synchronize(stream_).ok());
+  return static_cast<const std::byte*>(fetched_->data());
 }
 
 ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& options)
     : model_(model), stream_(stream), options_(options) {
   const int64_t sequences = options.sequences;
-  state_arena_ = NewStaging(stream, sequences * model.state_layout().bytes);
+  state_arena_ = NewArena(stream, sequences * model.state_layout().bytes);
   states_ = static_cast<std::byte*>(state_arena_->data());
-  std::memset(states_, 0, sequences * model.state_layout().bytes);
+  SKEIN_CHECK(Zero(stream, states_, sequences * model.state_layout().bytes).ok());
   seen_.resize(sequences);
   pages_per_sequence_ = (options.max_tokens + options.page_tokens - 1) / options.page_tokens;
   const int64_t num_pages = sequences * pages_per_sequence_;
   const KvLayout& kv = model.kv_layout();
-  // Memory that was never written must not matter.
   const int64_t bytes = num_pages * options.page_tokens * kv.bytes_per_token();
-  page_arena_ = NewStaging(stream, bytes);
+  page_arena_ = NewArena(stream, bytes);
   pages_ = static_cast<std::byte*>(page_arena_->data());
-  std::memset(pages_, 0xff, bytes);  // NaN in every type
+  FillWithNan(stream, pages_, bytes);
   for (int64_t s = 0; s < sequences; ++s) {
     for (int64_t i = 0; i < pages_per_sequence_; ++i) {
       const int64_t in_order = s * pages_per_sequence_ + i;
@@ -83,7 +110,12 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
   const int64_t vocab = model_.description().vocab_size;
   const int64_t outputs = static_cast<int64_t>(logit_rows.size());
   std::vector<float> logits(outputs * vocab, std::numeric_limits<float>::quiet_NaN());
-  staged_.clear();
+  size_t staged = 0;
+  for (const auto* values : {&tokens, &positions, &row_begin, &slots, &table, &logit_rows}) {
+    staged += Arena::Rounded(values->size() * sizeof(int32_t));
+  }
+  staging_.reset();
+  staging_ = NewStaging(stream_, staged + Arena::Rounded(logits.size() * sizeof(float)));
   ModelBatch batch;
   batch.tokens = {Staged(tokens), {rows}};
   batch.positions = {Staged(positions), {rows}};
@@ -133,14 +165,17 @@ const StateField& ModelRunner::Field(const std::string& name, int layer) const {
 
 std::vector<float> ModelRunner::State(int sequence, const std::string& name, int layer) const {
   const StateField& field = Field(name, layer);
-  return Widened(states_ + sequence * model_.state_layout().bytes + field.offset, field.dtype,
-                 NumElements(field.shape));
+  const int64_t count = NumElements(field.shape);
+  const std::byte* const from = states_ + sequence * model_.state_layout().bytes + field.offset;
+  return Widened(Fetched(from, count * DTypeBytes(field.dtype)), field.dtype, count);
 }
 
 void ModelRunner::SetState(int sequence, const std::string& name, int layer, const float* values) {
   const StateField& field = Field(name, layer);
-  std::byte* const to = states_ + sequence * model_.state_layout().bytes + field.offset;
-  for (int64_t i = 0; i < NumElements(field.shape); ++i) {
+  const int64_t count = NumElements(field.shape), bytes = count * DTypeBytes(field.dtype);
+  const std::unique_ptr<Arena> staged = NewStaging(stream_, bytes);
+  auto* const to = static_cast<std::byte*>(staged->data());
+  for (int64_t i = 0; i < count; ++i) {
     if (field.dtype == DType::kF32) {
       std::memcpy(to + i * sizeof(float), values + i, sizeof(float));
     } else {
@@ -148,11 +183,15 @@ void ModelRunner::SetState(int sequence, const std::string& name, int layer, con
       std::memcpy(to + i * sizeof(bits), &bits, sizeof(bits));
     }
   }
+  std::byte* const record = states_ + sequence * model_.state_layout().bytes;
+  SKEIN_CHECK(Copy(stream_, record + field.offset, to, bytes).ok());
+  SKEIN_CHECK(Synchronize(stream_).ok());
 }
 
 std::vector<std::byte> ModelRunner::Record(int sequence) const {
   const int64_t bytes = model_.state_layout().bytes;
-  return {states_ + sequence * bytes, states_ + (sequence + 1) * bytes};
+  const std::byte* const record = Fetched(states_ + sequence * bytes, bytes);
+  return {record, record + bytes};
 }
 
 std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int plane,
@@ -165,7 +204,8 @@ std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int 
     const int64_t block = ((attention_layer * 2 + plane) * num_pages + page) * kv.num_kv_heads + h;
     const int64_t at = (block * options_.page_tokens + token % options_.page_tokens) * kv.head_dim;
     const std::vector<float> head =
-        Widened(pages_ + at * DTypeBytes(kv.dtype), kv.dtype, kv.head_dim);
+        Widened(Fetched(pages_ + at * DTypeBytes(kv.dtype), kv.head_dim * DTypeBytes(kv.dtype)),
+                kv.dtype, kv.head_dim);
     values.insert(values.end(), head.begin(), head.end());
   }
   return values;

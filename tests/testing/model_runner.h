@@ -1,5 +1,5 @@
-// Runs a Model over tokens without an engine. All memory is the host's, pinned where the stream is
-// a GPU's, which then works on it in place.
+// Runs a Model over tokens without an engine. States and pages lie where the stream computes; what
+// goes into a step and comes out of it is the host's memory, pinned for a GPU to work on in place.
 #pragma once
 
 #include <cstdint>
@@ -55,9 +55,11 @@ class ModelRunner {
   int64_t tokens_seen(int sequence) const { return seen_[sequence]; }
 
  private:
-  // A copy where the stream can read it, until the next Step.
+  // A copy where the stream can read it, until the next Step. They lie one after the other.
   template <typename T>
   T* Staged(const std::vector<T>& values);
+  // A copy for the host of what lies where the stream computes, until the next call.
+  const std::byte* Fetched(const std::byte* from, int64_t bytes) const;
   const StateField& Field(const std::string& name, int layer) const;
 
   Model& model_;
@@ -67,9 +69,10 @@ class ModelRunner {
   std::byte* states_ = nullptr;  // [sequences, record]
   std::byte* pages_ = nullptr;   // as KvView::base
   std::unique_ptr<Arena> state_arena_, page_arena_;
+  std::unique_ptr<Arena> staging_;
+  mutable std::unique_ptr<Arena> fetched_;
   std::vector<int32_t> page_table_;  // [sequences, pages_per_sequence_]
   std::vector<int64_t> seen_;
-  std::vector<std::unique_ptr<Arena>> staged_;
   absl::Status status_;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -75,14 +76,27 @@ class ModelBatchCudaTest : public testing::TestWithParam<Case> {
       GTEST_SKIP() << device.status();
     }
     device_ = *std::move(device);
-    const auto files = GetParam().open();
-    ASSERT_TRUE(files.ok()) << files.status();
+    ModelFiles* const files = Files();
+    ASSERT_NE(files, nullptr);
     ModelLoadOptions options;
     options.max_rows = kMaxRows;
     options.state_dtype = GetParam().state;
-    auto model = LoadModel(**files, options, device_->stream());
+    auto model = LoadModel(*files, options, device_->stream());
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
+  }
+
+  // Made once for all tests of a case.
+  static ModelFiles* Files() {
+    static std::map<std::string, std::unique_ptr<ModelFiles>>& known =
+        *new std::map<std::string, std::unique_ptr<ModelFiles>>;
+    std::unique_ptr<ModelFiles>& files = known[GetParam().name];
+    if (files == nullptr) {
+      auto opened = GetParam().open();
+      EXPECT_TRUE(opened.ok()) << opened.status();
+      if (opened.ok()) files = *std::move(opened);
+    }
+    return files.get();
   }
 
   std::vector<int32_t> Tokens(int64_t count, int64_t seed) const {
