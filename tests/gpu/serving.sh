@@ -6,18 +6,19 @@
 #
 # BIN is the folder of the programs, such as a bundle's bin; OUT keeps the results (a temporary folder). Fails if the
 # served rate is below MIN_RATIO of the predicted one. Settings, with their defaults: SHAPE=1.5B DTYPE=fp16 STATE=fp32
-# DEVICE=cuda STREAMS=128 PROMPT=128 ANSWER=256 REQUESTS=1024 ROWS=2048 MIN_RATIO=0.85; ROWS are max_rows_per_step.
+# DEVICE=cuda STREAMS=128 PROMPT=128 ANSWER=256 REQUESTS=1024 ROWS=2048 MIN_RATIO=0.85 TUNE=1; ROWS are
+# max_rows_per_step, and with TUNE=0 neither side measures kernels beforehand.
 set -euo pipefail
 
 if (($# < 1)) || [[ ! -x "$1/skein-worker" ]]; then
-  sed -n 's/^# \{0,1\}//; 2,10p' "$0" >&2
+  sed -n 's/^# \{0,1\}//; 2,11p' "$0" >&2
   exit 2
 fi
 bin=$(realpath "$1")
 out=${2:-$(mktemp -d)}
 mkdir -p "$out"
 : "${SHAPE:=1.5B}" "${DTYPE:=fp16}" "${STATE:=fp32}" "${DEVICE:=cuda}" "${STREAMS:=128}" "${PROMPT:=128}"
-: "${ANSWER:=256}" "${REQUESTS:=1024}" "${ROWS:=2048}" "${MIN_RATIO:=0.85}"
+: "${ANSWER:=256}" "${REQUESTS:=1024}" "${ROWS:=2048}" "${MIN_RATIO:=0.85}" "${TUNE:=1}"
 
 servers=()
 clean_up() {
@@ -44,14 +45,16 @@ address_in() { sed -n 's/.* address="\{0,1\}\([^ "]*\).*/\1/p'; }
 # rate_in FILE NAME: the last number of this name in a file of JSON.
 rate_in() { grep -o "\"$2\":[0-9.E+]*" "$1" | tail -1 | cut -d: -f2; }
 
-model_options=(--shape "$SHAPE" --format "$DTYPE" --state "$STATE" --backend "$DEVICE" --runs 3)
+tuning=(--cache-dir "$out/cache")
+((TUNE)) || tuning=(--no-autotune)
+model_options=(--shape "$SHAPE" --format "$DTYPE" --state "$STATE" --backend "$DEVICE" --runs 3 "${tuning[@]}")
 "$bin/skein-bench" decode "${model_options[@]}" --batch "$STREAMS" --steps 100 --context "$PROMPT" \
   --json "$out/decode.json"
 "$bin/skein-bench" prefill "${model_options[@]}" --tokens "${STREAMS}x$PROMPT" --json "$out/prefill.json"
 
 "$bin/skein-eval" make-model --shape "$SHAPE" --dtype "$DTYPE" --ffn-zeros 0.85 --out "$out/model"
 "$bin/skein-worker" --model "$out/model" --name bench --device "$DEVICE" --state-dtype "$STATE" \
-  --max-sequences "$STREAMS" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --access-log off \
+  "${tuning[@]}" --max-sequences "$STREAMS" --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --access-log off \
   --config <(echo "engine { max_rows_per_step: $ROWS prefill_chunk: $ROWS }") 2>"$out/worker.log" &
 servers+=($!)
 worker=$(wait_for "$out/worker.log" 'event="listening"' | address_in)
