@@ -1,6 +1,5 @@
 // Which kernels of the RWKV-7 recurrence a step takes: token by token for short sequences
-// (wkv_decode.cuh for one token, wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh,
-// wkv_scan.cuh).
+// (wkv_decode.cuh for one token, wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh).
 #pragma once
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
+#include "kernels/cuda/wkv_chunk.cuh"
 #include "kernels/cuda/wkv_decode.cuh"
-#include "kernels/cuda/wkv_scan.cuh"
 #include "kernels/cuda/wkv_tokens.cuh"
 #include "kernels/device/cuda_context.h"
 
@@ -39,42 +38,29 @@ inline WkvCall MakeWkvCall(const SequenceRows& rows, const StateTensor& state,
           early_state};
 }
 
-template <int N, typename T, typename State, typename Stage>
-absl::Status LaunchScan(const CudaContext& context, const Stage& stage, const WkvCall& call,
-                        const ChunkPlan& plan, const ChunkRange<N, T>& range) {
-  const LaunchShape shape = {dim3(range.num_heads, call.sequences.count), dim3(4 * N),
-                             sizeof(ScanShared<N, T>)};
-  return Launch(context, "wkv_scan", WkvScanKernel<N, T, State, Stage>, shape, stage,
-                call.sequences, plan, range, call.early_state);
-}
-
-// Sequences of kMinChunkRows and more. Heads go in groups whose results fit into the workspace.
+// Sequences of kMinChunkRows and more. Heads go in groups whose states fit into the workspace.
 template <int N, typename T, typename Stage>
 absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, const WkvCall& call) {
+  using Chain = ChunkChain<N>;
   const int64_t sequences = std::min<int64_t>(call.sequences.count, call.num_rows / kMinChunkRows);
   const int64_t max_chunks = (call.num_rows + (kChunkTokens - 1) * sequences) / kChunkTokens;
-  const int64_t head_bytes = max_chunks * static_cast<int64_t>(sizeof(ChunkResult<N, T>));
-  const int64_t group =
-      std::min<int64_t>(call.heads, static_cast<int64_t>(context.workspace_bytes) / head_bytes);
+  const int64_t places = std::max<int64_t>(Chain::Places(max_chunks), 1);
+  const int64_t group = std::min<int64_t>(
+      {call.heads, static_cast<int64_t>(context.workspace_bytes) / (places * Chain::kHeadBytes),
+       context.num_counters / (places * Chain::kWarps)});
   if (group == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("wkv: workspace of ", context.workspace_bytes,
-                                                   " bytes, a head needs ", head_bytes));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "wkv: ", context.workspace_bytes, " bytes of workspace and ", context.num_counters,
+        " counters, a head needs ", places * Chain::kHeadBytes, " and ", places * Chain::kWarps));
   }
-  const ChunkPlan plan = {kMinChunkRows};
   for (int first = 0; first < call.heads; first += static_cast<int>(group)) {
-    const ChunkRange<N, T> range = {static_cast<ChunkResult<N, T>*>(context.workspace), first,
-                                    std::min(static_cast<int>(group), call.heads - first)};
+    const int heads = std::min(static_cast<int>(group), call.heads - first);
+    const Chain chain = {static_cast<float4*>(context.workspace), context.counters, first, heads};
     RETURN_IF_ERROR(
         Launch(context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
-               {dim3(range.num_heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
-               call.sequences, plan, range));
-    if constexpr (Stage::kHasFp16States) {
-      if (call.state == DType::kF16) {
-        RETURN_IF_ERROR((LaunchScan<N, T, __half>(context, stage, call, plan, range)));
-        continue;
-      }
-    }
-    RETURN_IF_ERROR((LaunchScan<N, T, float>(context, stage, call, plan, range)));
+               {dim3(heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
+               call.sequences, ChunkPlan{kMinChunkRows},
+               ChunkStates<N, Stage::kHasFp16States>{chain, call.state == DType::kF16}));
   }
   return absl::OkStatus();
 }

@@ -41,11 +41,36 @@ __device__ inline float2 WarpSum2(float x, float y) {
   return upper ? make_float2(other, sum) : make_float2(sum, other);
 }
 
+// 2^x and 1 / x to about two last bits; what is smaller than normal numbers becomes 0.
+__device__ inline float FastExp2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+__device__ inline float FastReciprocal(float x) {
+  float inverse;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+  return inverse;
+}
+
+// log2 of exp(-e^(-1/2) sigmoid(x))
+__device__ inline float LogDecay(float x) {
+  constexpr float kLog2OfE = 1.44269504088896341f;
+  return -0.87503877491452759f * FastReciprocal(1.0f + FastExp2(-kLog2OfE * x));
+}
+
+// What gives a removal key of this squared length the length 1.
+__device__ inline float KeyScale(float squares) { return rsqrtf(fmaxf(squares, 1e-24f)); }
+
+template <typename T>
+__device__ inline float2 WidenPair(const Packed<T, 2>& pair) {
+  return make_float2(Widen(pair.values[0]), Widen(pair.values[1]));
+}
 template <typename T>
 __device__ inline float2 LoadPair(const T* from) {
-  float values[2];
-  LoadTo(values, from);
-  return make_float2(values[0], values[1]);
+  Packed<T, 2> pair;
+  pair.Load(from);
+  return WidenPair(pair);
 }
 
 }  // namespace skein::cuda

@@ -14,6 +14,7 @@ template <int N, typename In>
 struct HybridStage {
   static constexpr bool kNormalised = false;
   static constexpr bool kHasFp16States = false;
+  static constexpr bool kScalesKeys = false;
 
   const In *r, *k, *v;
   const In* u;              // the decay before its activation
@@ -58,16 +59,62 @@ struct HybridStage {
     }
   }
 
+  // Keys are read where they are made: a token's take most of a warp's registers.
+  template <int kHead>
+  struct RawKeys {
+    int64_t row;  // -1: none
+    int head;
+  };
+  template <int kHead>
+  struct KeyWeights {};
+  template <int kHead>
+  __device__ static RawKeys<kHead> NoKeys() {
+    return {-1, 0};
+  }
+  template <int kHead>
+  __device__ void LoadKeys(int64_t row, int head, RawKeys<kHead>& raw) const {
+    raw = {row, head};
+  }
+  template <int kHead>
+  __device__ KeyWeights<kHead> LoadKeyWeights(int) const {
+    return {};
+  }
+  template <int kHead>
+  __device__ void MakeKeys(const RawKeys<kHead>& raw, const KeyWeights<kHead>&, float,
+                           KeyVectors<kHead>& x) const {
+    if (raw.row >= 0) return Keys<kHead>(raw.row, raw.head, x);
+#pragma unroll
+    for (int i = 0; i < KeyVectors<kHead>::kCount; ++i) {
+      x.r[i] = x.log_w[i] = x.k[i] = x.q[i] = x.b[i] = make_float2(0, 0);
+    }
+    x.bonus = 0;
+  }
+
+  template <int C>
+  struct RawValues {
+    Packed<In, C> v, mix, first;
+  };
+  template <int C>
+  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel) const {
+    const int64_t at = Narrow(row, static_cast<int>(channel));
+    RawValues<C> raw;
+    raw.v.Load(v + at);
+    if (v_mix != nullptr) raw.mix.Load(v_mix + at), raw.first.Load(v_first + at);
+    return raw;
+  }
+  template <int C>
+  __device__ void MakeValues(const RawValues<C>& raw, float (&out)[C]) const {
+    cuda::Widen(raw.v, out);
+    if (v_mix == nullptr) return;
+#pragma unroll
+    for (int i = 0; i < C; ++i) {
+      const float first = cuda::Widen(raw.first.values[i]);
+      out[i] = fmaf(first - out[i], cuda::Widen(raw.mix.values[i]), out[i]);
+    }
+  }
   template <int C>
   __device__ void Values(int64_t row, int64_t channel, float (&out)[C]) const {
-    const int64_t at = Narrow(row, static_cast<int>(channel));
-    LoadTo(out, v + at);
-    if (v_mix == nullptr) return;
-    float mix[C], first[C];
-    LoadTo(mix, v_mix + at);
-    LoadTo(first, v_first + at);
-#pragma unroll
-    for (int i = 0; i < C; ++i) out[i] = fmaf(first[i] - out[i], mix[i], out[i]);
+    MakeValues(LoadValues<C>(row, channel), out);
   }
   template <int C>
   __device__ void PublishValues(int64_t row, int64_t channel, const float (&values)[C]) const {
@@ -77,12 +124,12 @@ struct HybridStage {
 
   template <int C>
   struct Gate {
-    float g[C];
+    Packed<In, C> g;
   };
   template <int C>
   __device__ Gate<C> LoadGate(int64_t row, int64_t channel) const {
     Gate<C> gate;
-    LoadTo(gate.g, g + Wide(row, static_cast<int>(channel)));
+    gate.g.Load(g + Wide(row, static_cast<int>(channel)));
     return gate;
   }
   template <int C>
@@ -91,7 +138,9 @@ struct HybridStage {
     const float scale = rsqrtf(static_cast<float>(N));
     float out[C];
 #pragma unroll
-    for (int i = 0; i < C; ++i) out[i] = fmaf(bonus, values[i], sums[i] * scale) * gate.g[i];
+    for (int i = 0; i < C; ++i) {
+      out[i] = fmaf(bonus, values[i], sums[i] * scale) * cuda::Widen(gate.g.values[i]);
+    }
     Store(y, Wide(row, static_cast<int>(channel)), out);
   }
 
@@ -102,10 +151,6 @@ struct HybridStage {
     return row * (heads / group * N) + channel / N / group * N + channel % N;
   }
 
-  // log2 of exp(-exp(-softplus(-u) - 1/2)), which is exp(-e^(-1/2) sigmoid(u))
-  __device__ static float LogDecay(float u) {
-    return __fdividef(-0.87503877491452759f, 1.0f + __expf(-u));
-  }
   // 1 - omega + a
   __device__ static float Growth(float u, float rate) {
     return fmaxf(-u, 0.0f) + __logf(1.0f + __expf(-fabsf(u))) + 1.5f + rate;

@@ -41,7 +41,7 @@ __global__ void TimeMixPlainKernel(const cuda::TimeMixStage<In> stage,
     const float q = removal / fmaxf(sqrtf(cuda::BlockSum(removal * removal, scratch)), 1e-12f);
     const float scaled = k * fmaf(a - 1.0f, k_a, 1.0f);
     if (owner)
-      inputs.Store(i, r, exp2f(stage.LogDecay(cuda::Widen(stage.w[at]))), scaled, q, q * a);
+      inputs.Store(i, r, exp2f(cuda::LogDecay(cuda::Widen(stage.w[at]))), scaled, q, q * a);
     __syncthreads();
     const float y = owner ? cuda::WkvStep(s, inputs.vectors(), v[0], n) : 0.0f;
     const float mean = cuda::BlockSum(y, scratch) / n;

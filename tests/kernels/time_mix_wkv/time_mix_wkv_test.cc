@@ -43,8 +43,8 @@ TimeMixWkvArgs Make(TestTensors& t, const Sizes& s) {
 Outputs Written(const TimeMixWkvArgs& args) {
   Outputs outputs = {args.y, args.v_first};
   for (int64_t s = 0; s < args.sequences.count(); ++s) {
-    outputs.push_back(SlotView(args.state, args.sequences.slots[s],
-                               args.r.dim(1) * args.r_k.dim(1)));
+    outputs.push_back(
+        SlotView(args.state, args.sequences.slots[s], args.r.dim(1) * args.r_k.dim(1)));
   }
   return outputs;
 }
@@ -81,6 +81,24 @@ TEST(TimeMixWkvTest, SixteenBitOperandsAndStatesAreNearTheReference) {
           ExpectNearReferenceOnCuda<TimeMixWkvArgs>(make, TimeMixWkvCuda, TimeMixWkvRef, Written,
                                                     type == DType::kF16 ? 4e-3 : 3e-2, type);
         }
+      }
+    }
+  }
+}
+
+// Products of fp16 operands over chunks of 64 tokens.
+TEST(TimeMixWkvTest, PromptsInChunksAreNearTheReference) {
+  for (const std::vector<int32_t>& lengths :
+       {std::vector<int32_t>{17}, std::vector<int32_t>{1, 70, 16, 200}}) {
+    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+      for (const bool half_state : {false, true}) {
+        if (half_state && type != DType::kF16) continue;
+        SCOPED_TRACE(DTypeName(type));
+        const std::function<TimeMixWkvArgs(TestTensors&)> make = [&](TestTensors& t) {
+          return Make(t, {3, 64, 40, half_state, lengths, type, half_state});
+        };
+        ExpectNearReferenceOnCuda<TimeMixWkvArgs>(make, TimeMixWkvCuda, TimeMixWkvRef, Written,
+                                                  type == DType::kBF16 ? 5e-2 : 1e-2, type);
       }
     }
   }
