@@ -9,14 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "common/base/status_macros.h"
 #include "gateway/access/token_estimate.h"
 #include "gateway/endpoints/admit_request.h"
+#include "gateway/endpoints/call_options.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/endpoints/record_generation.h"
 #include "gateway/endpoints/resolve_model.h"
@@ -27,7 +26,6 @@ namespace skein {
 namespace {
 
 constexpr char kDone[] = "[DONE]";
-constexpr char kTimeoutHeader[] = "x-request-timeout-ms";
 
 // Kept alive by the callbacks of its calls. Thread-safe.
 class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
@@ -241,20 +239,6 @@ class GenerationRun : public std::enable_shared_from_this<GenerationRun> {
   bool cancelled_ = false;
 };
 
-// The client's, if it gave one, else the longest.
-absl::StatusOr<absl::Duration> TimeoutOf(const HttpRequest& request,
-                                         const config::v1::LimitsConfig& limits) {
-  const uint64_t longest_ms = uint64_t{limits.request_timeout_s()} * 1000;
-  const absl::string_view text = request.Header(kTimeoutHeader);
-  if (text.empty()) return absl::Milliseconds(longest_ms);
-  uint64_t timeout_ms = 0;
-  if (!absl::SimpleAtoi(text, &timeout_ms) || timeout_ms == 0 || timeout_ms > longest_ms) {
-    return FieldError(kTimeoutHeader, absl::StrCat("found \"", absl::CHexEscape(text),
-                                                   "\", expected an integer 1 to ", longest_ms));
-  }
-  return absl::Milliseconds(timeout_ms);
-}
-
 std::string RandomHex() {
   static std::mutex mu;
   static std::mt19937_64 random{std::random_device{}()};  // guarded by mu
@@ -301,19 +285,6 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
     break;
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<CallOptions> MakeCallOptions(const HttpRequest& request,
-                                            const GatewayContext& context) {
-  CallOptions options;
-  options.request_id = request.request_id;
-  options.traceparent = FormatTraceparent(request.trace);
-  options.on_worker = [access = request.access](const std::string& worker) {
-    access->Update([&worker](AccessFacts& facts) { facts.worker = worker; });
-  };
-  ASSIGN_OR_RETURN(const absl::Duration timeout, TimeoutOf(request, context.config.limits()));
-  options.deadline = context.clock.Now() + timeout;
-  return options;
 }
 
 }  // namespace skein

@@ -5,13 +5,11 @@
 #include <memory>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/endpoints/reply_format.h"
 #include "gateway/endpoints/text_request.h"
-#include "gateway/rpc/inference_client.h"
 
 namespace skein {
 
@@ -28,13 +26,5 @@ absl::Status AnswerGeneration(const HttpRequest& request, const Caller& caller,
                               GatewayContext& context, TextRequest text_request,
                               std::unique_ptr<ReplyFormat> format,
                               std::shared_ptr<HttpResponder> out);
-
-// The deadline of a request and the ids that go with it to the worker, whose address the access
-// line will show.
-//
-// The deadline is `request_timeout_s` away, or as far as the header x-request-timeout-ms says;
-// InvalidArgument if that is not a number of milliseconds from 1 to `request_timeout_s`.
-absl::StatusOr<CallOptions> MakeCallOptions(const HttpRequest& request,
-                                            const GatewayContext& context);
 
 }  // namespace skein

@@ -8,8 +8,8 @@
 
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/admit_request.h"
+#include "gateway/endpoints/call_options.h"
 #include "gateway/endpoints/errors.h"
-#include "gateway/endpoints/generation_run.h"
 #include "gateway/endpoints/request_body.h"
 #include "gateway/endpoints/tokenize_body.h"
 #include "gateway/endpoints/worker_errors.h"
