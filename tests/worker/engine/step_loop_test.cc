@@ -6,10 +6,9 @@
 #include <random>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "absl/time/clock.h"
 
 #include "tests/worker/engine/engine_harness.h"
 
