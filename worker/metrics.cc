@@ -74,6 +74,9 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
       states_in_use(registry.AddGauge("skein_worker_states_in_use",
                                       "Tuned states that running or waiting requests hold.",
                                       {{"model", model}})),
+      adapters_in_use(registry.AddGauge("skein_worker_adapters_in_use",
+                                        "Adapters that running or waiting requests hold.",
+                                        {{"model", model}})),
       finished_by_stop(AddFinishCounter(registry, model, "stop")),
       finished_by_length(AddFinishCounter(registry, model, "length")),
       registry_(registry),
@@ -83,7 +86,9 @@ WorkerMetrics::WorkerMetrics(MetricsRegistry& registry, const std::string& model
                 {{"model", model}, {"version", SKEIN_VERSION}, {"cuda", SKEIN_CUDA ? "1" : "0"}})
       .Set(1);
   for (const std::string& outcome : StatusLabels()) Requests(outcome);
-  for (const std::string& outcome : StatusLabels()) StateLoads(outcome);
+  for (const char* kind : {"state", "adapter"}) {
+    for (const std::string& outcome : StatusLabels()) Loads(kind, outcome);
+  }
   for (const char* reason : kRejections) Rejections(reason);
 }
 
@@ -92,9 +97,9 @@ prometheus::Counter& WorkerMetrics::Requests(const std::string& outcome) {
                               {{"model", model_}, {"outcome", outcome}});
 }
 
-prometheus::Counter& WorkerMetrics::StateLoads(const std::string& outcome) {
+prometheus::Counter& WorkerMetrics::Loads(const std::string& kind, const std::string& outcome) {
   return registry_.AddCounter("skein_worker_registry_loads_total", "Files read for the registry.",
-                              {{"model", model_}, {"kind", "state"}, {"outcome", outcome}});
+                              {{"model", model_}, {"kind", kind}, {"outcome", outcome}});
 }
 
 prometheus::Counter& WorkerMetrics::Rejections(const std::string& reason) {
@@ -110,7 +115,11 @@ void WorkerMetrics::CountRequest(const absl::Status& outcome) {
 void WorkerMetrics::CountRejected(const std::string& reason) { Rejections(reason).Increment(); }
 
 void WorkerMetrics::CountStateLoad(const absl::Status& outcome) {
-  StateLoads(StatusLabel(outcome)).Increment();
+  Loads("state", StatusLabel(outcome)).Increment();
+}
+
+void WorkerMetrics::CountAdapterLoad(const absl::Status& outcome) {
+  Loads("adapter", StatusLabel(outcome)).Increment();
 }
 
 void SetCertificateExpiry(MetricsRegistry& registry, const std::string& model,

@@ -19,6 +19,7 @@ class WorkerMetrics {
   void CountRequest(const absl::Status& outcome);
   // Files of states that were read, by outcome.
   void CountStateLoad(const absl::Status& outcome);
+  void CountAdapterLoad(const absl::Status& outcome);
   // Requests that were not taken for reasons of the worker's, not of their own.
   void CountRejected(const std::string& reason);
 
@@ -46,14 +47,15 @@ class WorkerMetrics {
   prometheus::Gauge& registered_states;
   prometheus::Gauge& registered_mixtures;
   prometheus::Gauge& registered_adapters;
-  prometheus::Gauge& states_in_use;  // skein_worker_states_in_use
+  prometheus::Gauge& states_in_use;    // skein_worker_states_in_use
+  prometheus::Gauge& adapters_in_use;  // skein_worker_adapters_in_use
   // skein_worker_finished_choices_total{reason}
   prometheus::Counter& finished_by_stop;
   prometheus::Counter& finished_by_length;
 
  private:
   prometheus::Counter& Requests(const std::string& outcome);
-  prometheus::Counter& StateLoads(const std::string& outcome);
+  prometheus::Counter& Loads(const std::string& kind, const std::string& outcome);
   prometheus::Counter& Rejections(const std::string& reason);
 
   MetricsRegistry& registry_;

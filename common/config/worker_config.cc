@@ -136,6 +136,7 @@ void FillDefaults(WorkerConfig& config, bool has_cuda) {
   FillEngineDefaults(*config.mutable_engine(), has_cuda);
   config::v1::RegistryConfig& registry = *config.mutable_registry();
   registry.set_max_mixture_states(OrDefault(registry.max_mixture_states(), 8u));
+  registry.set_max_adapter_bytes(OrDefault(registry.max_adapter_bytes(), uint64_t{4} << 30));
 }
 
 absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
@@ -153,6 +154,8 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
   RETURN_IF_ERROR(ValidateModel(config.model()));
   RETURN_IF_ERROR(
       CheckRange("registry.max_mixture_states", config.registry().max_mixture_states(), 1, 1024));
+  RETURN_IF_ERROR(CheckRange("registry.max_adapter_bytes", config.registry().max_adapter_bytes(), 1,
+                             uint64_t{1} << 46));
   return ValidateEngine(config.engine(), has_cuda);
 }
 

@@ -135,7 +135,7 @@ absl::Status ModelHost::Load() {
   ASSIGN_OR_RETURN(LoadedModel loaded, options_.load ? options_.load() : LoadFiles());
   const ModelDescription description = loaded.model->description();
   const std::string device_name = loaded.device->name();
-  RETURN_IF_ERROR(Adopt(std::move(loaded.model), std::move(loaded.text), std::move(loaded.device)));
+  RETURN_IF_ERROR(Adopt(std::move(loaded)));
   LogInfo(
       "model ready",
       {{"model", options_.name},
@@ -150,7 +150,7 @@ absl::Status ModelHost::Load() {
 
 absl::StatusOr<LoadedModel> ModelHost::LoadFiles() {
   LoadedModel loaded;
-  ASSIGN_OR_RETURN(const std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
+  ASSIGN_OR_RETURN(std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
   ASSIGN_OR_RETURN(loaded.text,
                    LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
   ASSIGN_OR_RETURN(loaded.device, OpenDevice(options_));
@@ -169,6 +169,7 @@ absl::StatusOr<LoadedModel> ModelHost::LoadFiles() {
   progress.Finish();
   RETURN_IF_ERROR(model.status());
   loaded.model = *std::move(model);
+  loaded.files = std::move(files);
   return loaded;
 }
 
@@ -190,10 +191,8 @@ absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) c
   return absl::OkStatus();
 }
 
-absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
-                              std::unique_ptr<Device> device) {
-  ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served,
-                   MakeServed(std::move(model), std::move(text), std::move(device)));
+absl::Status ModelHost::Adopt(LoadedModel loaded) {
+  ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, MakeServed(std::move(loaded)));
   if (options_.prepare) RETURN_IF_ERROR(options_.prepare(*served));
   const LoadSnapshot load = served->loop->Load();
   const std::lock_guard<std::mutex> lock(mu_);
@@ -207,11 +206,11 @@ absl::Status ModelHost::Adopt(std::unique_ptr<Model> model, ModelText text,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_ptr<Model> model,
-                                                                   ModelText text,
-                                                                   std::unique_ptr<Device> device) {
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(LoadedModel loaded) {
   auto served = std::make_shared<ServedModel>();
-  served->device = std::move(device);
+  ModelText text = std::move(loaded.text);
+  served->device = std::move(loaded.device);
+  served->files = std::move(loaded.files);
   served->registry = std::make_unique<Registry>(Registry::Options{
       .max_mix_states = options_.max_mix_states,
       // So that it does not begin anew with each process.
@@ -223,7 +222,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(std::unique_p
   loop.metrics = metrics_ ? &*metrics_ : nullptr;
   loop.on_progress = [this] { NoteLoadProgress(); };
   loop.on_load_change = [this](const LoadSnapshot& load) { OnLoadChange(load); };
-  ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(model), text.tokenizer,
+  ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(loaded.model), text.tokenizer,
                                                   served->device->stream(), std::move(loop)));
   ModelProfile& profile = served->profile;
   profile.name = options_.name;
@@ -266,7 +265,11 @@ void ModelHost::CountStateLoad(const absl::Status& status) {
   if (metrics_) metrics_->CountStateLoad(status);
 }
 
-void ModelHost::ReportStatesInUse() {
+void ModelHost::CountAdapterLoad(const absl::Status& status) {
+  if (metrics_) metrics_->CountAdapterLoad(status);
+}
+
+void ModelHost::ReportEntriesInUse() {
   std::shared_ptr<ServedModel> served;
   {
     const std::lock_guard<std::mutex> lock(mu_);
@@ -274,6 +277,7 @@ void ModelHost::ReportStatesInUse() {
   }
   if (served == nullptr || !metrics_) return;
   metrics_->states_in_use.Set(served->registry->NumStatesInUse());
+  metrics_->adapters_in_use.Set(served->registry->NumAdaptersInUse());
 }
 
 absl::Duration ModelHost::StalledFor() const {
@@ -323,12 +327,14 @@ void ModelHost::OnLoadChange(const LoadSnapshot& load) {
 
 void ModelHost::OnRegistryChange(const std::shared_ptr<const RegistrySnapshot>& registry) {
   if (metrics_) {
-    const auto states =
-        std::count_if(registry->entries.begin(), registry->entries.end(),
-                      [](const auto& item) { return item.second->kind == EntryKind::kState; });
-    metrics_->registered_states.Set(static_cast<double>(states));
-    metrics_->registered_mixtures.Set(static_cast<double>(registry->entries.size()) -
-                                      static_cast<double>(states));
+    const auto count = [&](EntryKind kind) {
+      return static_cast<double>(
+          std::count_if(registry->entries.begin(), registry->entries.end(),
+                        [kind](const auto& item) { return item.second->kind == kind; }));
+    };
+    metrics_->registered_states.Set(count(EntryKind::kState));
+    metrics_->registered_mixtures.Set(count(EntryKind::kMixture));
+    metrics_->registered_adapters.Set(count(EntryKind::kAdapter));
   }
   const std::lock_guard<std::mutex> lock(mu_);
   status_.registry = registry;

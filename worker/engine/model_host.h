@@ -27,6 +27,7 @@
 #include "worker/models/model.h"
 #include "worker/models/registry.h"
 #include "worker/registry/registry.h"
+#include "worker/weights/model_files.h"
 
 namespace skein {
 
@@ -53,7 +54,9 @@ struct ModelProfile {
 // let go.
 struct ServedModel {
   ModelProfile profile;
-  std::unique_ptr<Device> device;      // used by `loop`
+  std::unique_ptr<Device> device;  // used by `loop`
+  // What adapters are checked against and computed from; null if the model did not come from files.
+  std::unique_ptr<ModelFiles> files;
   std::unique_ptr<Registry> registry;  // changed by a RegistryKeeper alone
   std::unique_ptr<StepLoop> loop;
 };
@@ -63,6 +66,7 @@ struct LoadedModel {
   std::unique_ptr<Model> model;
   ModelText text;
   std::unique_ptr<Device> device;
+  std::unique_ptr<ModelFiles> files = nullptr;  // null: the model takes no adapters
 };
 
 struct HostStatus {
@@ -115,7 +119,7 @@ class ModelHost {
   // kGone. Called once at most.
   void StartLoading();
   // Serves a model that is there already. FailedPrecondition unless the state is kLoading.
-  absl::Status Adopt(std::unique_ptr<Model> model, ModelText text, std::unique_ptr<Device> device);
+  absl::Status Adopt(LoadedModel loaded);
 
   // An empty name finds the one model. NotFound for another name; Unavailable while it loads and
   // after it is gone.
@@ -124,8 +128,9 @@ class ModelHost {
   // For the metrics: a request that ended before the step loop took it, rejected or at fault.
   void CountRefused(const absl::Status& status);
   void CountStateLoad(const absl::Status& status);
+  void CountAdapterLoad(const absl::Status& status);
   // For the metrics: what requests hold of the registry right now.
-  void ReportStatesInUse();
+  void ReportEntriesInUse();
   HostStatus status() const;
   // How long nothing has come of work that there is: the steps of a model that serves, the bytes of
   // one that loads.
@@ -148,9 +153,7 @@ class ModelHost {
   absl::StatusOr<LoadedModel> LoadFiles();
   void NoteLoadProgress();
   absl::Status Admit(const ModelMemory& memory, const Device& device) const;
-  absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(std::unique_ptr<Model> model,
-                                                          ModelText text,
-                                                          std::unique_ptr<Device> device);
+  absl::StatusOr<std::shared_ptr<ServedModel>> MakeServed(LoadedModel loaded);
   void OnLoadChange(const LoadSnapshot& load);
   void OnRegistryChange(const std::shared_ptr<const RegistrySnapshot>& registry);
   void StartDrainLocked();

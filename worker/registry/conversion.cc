@@ -1,5 +1,9 @@
 #include "worker/registry/conversion.h"
 
+#include <cmath>
+#include <optional>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
@@ -39,6 +43,23 @@ absl::StatusOr<TunedStateLayout> ConvertLayout(v1::StateLayout from) {
                    ", expected 0 (default), 1 (value, key) or 2 (key, value)"));
 }
 
+absl::StatusOr<AdapterOptions> ConvertAdapterOptions(const v1::LoadAdapterRequest& from) {
+  AdapterOptions to;
+  if (from.has_scaling()) to.scaling = from.scaling();
+  if (from.has_alpha()) to.alpha = from.alpha();
+  for (const std::optional<float>& number : {to.scaling, to.alpha}) {
+    if (!number.has_value() || std::isfinite(*number)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(from.has_alpha() ? "alpha" : "scaling", ": ",
+                                                   *number, ", expected a finite number"));
+  }
+  if (from.mole_rule() > 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("mole_rule: ", from.mole_rule(), ", expected 1, 2 or 0 for the current one"));
+  }
+  if (from.mole_rule() != 0) to.mole_rule = static_cast<int>(from.mole_rule());
+  return to;
+}
+
 v1::Entry ConvertEntry(const RegistryEntry& from) {
   v1::Entry to;
   to.set_name(from.name);
@@ -55,11 +76,17 @@ v1::Entry ConvertEntry(const RegistryEntry& from) {
     }
     return to;
   }
+  to.set_bytes(static_cast<uint64_t>(from.bytes));
+  to.set_on_device(true);  // they are kept nowhere else
+  to.set_path(from.path);
+  if (from.kind == EntryKind::kAdapter) {
+    to.set_kind(v1::ENTRY_KIND_ADAPTER);
+    to.set_method(from.adapter->adapter->Methods());
+    to.set_content_hash(from.adapter->adapter->content_hash);
+    return to;
+  }
   to.set_kind(v1::ENTRY_KIND_STATE);
   to.set_content_hash(from.state->content_hash);
-  to.set_bytes(static_cast<uint64_t>(from.bytes));
-  to.set_on_device(true);  // states are kept nowhere else
-  to.set_path(from.path);
   to.set_layout(from.layout == TunedStateLayout::kKeyValue ? v1::STATE_LAYOUT_KEY_VALUE
                                                            : v1::STATE_LAYOUT_VALUE_KEY);
   return to;

@@ -4,6 +4,7 @@
 #include "absl/status/statusor.h"
 
 #include "skein/v1/registry.pb.h"
+#include "worker/adapters/adapter_plan.h"
 #include "worker/registry/entry.h"
 
 namespace skein {
@@ -13,6 +14,9 @@ StateMix ConvertMix(const v1::StateMix& from);
 absl::StatusOr<SamplingDefaults> ConvertDefaults(const v1::Defaults& from);
 // InvalidArgument for a number that names no layout.
 absl::StatusOr<TunedStateLayout> ConvertLayout(v1::StateLayout from);
+
+// InvalidArgument for numbers that are not finite, and for a routing rule that there is not.
+absl::StatusOr<AdapterOptions> ConvertAdapterOptions(const v1::LoadAdapterRequest& from);
 
 v1::Entry ConvertEntry(const RegistryEntry& from);
 

@@ -19,7 +19,15 @@ bool IsOuter(char c) { return absl::ascii_isalnum(c) || (c & 0x80) != 0; }
 }  // namespace
 
 absl::string_view EntryKindName(EntryKind kind) {
-  return kind == EntryKind::kState ? "state" : "mixture";
+  switch (kind) {
+    case EntryKind::kState:
+      return "state";
+    case EntryKind::kMixture:
+      return "mixture";
+    case EntryKind::kAdapter:
+      return "adapter";
+  }
+  return "unknown";
 }
 
 absl::Status CheckEntryName(absl::string_view name) {

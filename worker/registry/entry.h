@@ -1,4 +1,4 @@
-// What a worker knows by name: tuned states and mixtures of them.
+// What a worker knows by name: tuned states, mixtures of them, and adapters.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
+#include "worker/adapters/bound_adapter.h"
 #include "worker/memory/initial_state.h"
 #include "worker/registry/tuned_state.h"
 
 namespace skein {
 
-enum class EntryKind { kState, kMixture };
-absl::string_view EntryKindName(EntryKind kind);  // "state", "mixture"
+enum class EntryKind { kState, kMixture, kAdapter };
+absl::string_view EntryKindName(EntryKind kind);  // "state", "mixture", "adapter"
 
 // Sampling settings used where a request leaves them unset.
 struct SamplingDefaults {
@@ -42,11 +43,14 @@ struct RegistryEntry {
   std::vector<std::string> warnings;
   bool from_manifest = false;
 
-  // Of a state.
+  // Of a state, and of an adapter whose file has one.
   std::shared_ptr<const InitialState> state;
   TunedStateLayout layout = TunedStateLayout::kValueKey;  // that the file was read with
-  int64_t bytes = 0;                                      // where the model computes
-  std::string path;                                       // as a client may say it
+
+  std::shared_ptr<const BoundAdapter> adapter;  // of an adapter
+
+  int64_t bytes = 0;  // of state and adapter, where the model computes
+  std::string path;   // as a client may say it
 
   // Of a mixture.
   StateMix mix;

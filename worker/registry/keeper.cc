@@ -55,6 +55,34 @@ absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const R
   return entry;
 }
 
+absl::StatusOr<RegistryEntry> AdapterEntry(const v1::LoadAdapterRequest& request) {
+  RegistryEntry entry;
+  entry.kind = EntryKind::kAdapter;
+  entry.name = request.name();
+  RETURN_IF_ERROR(CheckEntryName(entry.name));
+  return entry;
+}
+
+absl::Status LoadInto(const RegistryTarget& target, const std::string& path,
+                      const v1::LoadAdapterRequest& request, RegistryEntry& entry) {
+  ASSIGN_OR_RETURN(const AdapterOptions options, ConvertAdapterOptions(request));
+  ASSIGN_OR_RETURN(LoadedAdapter loaded, target.load_adapter(path, options));
+  entry.adapter = std::move(loaded.adapter);
+  entry.state = std::move(loaded.state);
+  entry.bytes = loaded.bytes;
+  entry.warnings = std::move(loaded.warnings);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const RegistryRoots& roots,
+                                           const v1::LoadAdapterRequest& request) {
+  ASSIGN_OR_RETURN(RegistryEntry entry, AdapterEntry(request));
+  ASSIGN_OR_RETURN(RegistryRoots::File file, roots.Find(request.path()));
+  RETURN_IF_ERROR(LoadInto(target, file.path, request, entry));
+  entry.path = std::move(file.shown);
+  return entry;
+}
+
 absl::StatusOr<RegistryEntry> MixtureEntry(const v1::DefineMixtureRequest& request,
                                            int max_mix_states) {
   RegistryEntry entry;
@@ -94,7 +122,8 @@ absl::Status CheckKind(const EntryMap& entries, const std::string& name, EntryKi
 bool IsOfKind(const RegistryEntry& entry, v1::EntryKind kind) {
   return kind == v1::ENTRY_KIND_UNSPECIFIED ||
          (kind == v1::ENTRY_KIND_STATE && entry.kind == EntryKind::kState) ||
-         (kind == v1::ENTRY_KIND_MIXTURE && entry.kind == EntryKind::kMixture);
+         (kind == v1::ENTRY_KIND_MIXTURE && entry.kind == EntryKind::kMixture) ||
+         (kind == v1::ENTRY_KIND_ADAPTER && entry.kind == EntryKind::kAdapter);
 }
 
 void LogNotRestored(absl::string_view name, const absl::Status& status) {
@@ -149,8 +178,7 @@ absl::Status RegistryKeeper::Reload(const RegistryTarget& target) {
   std::erase_if(entries, [](const auto& item) { return item.second->from_manifest; });
   RETURN_IF_ERROR(LoadManifest(target, manifest, entries));
   v1::RegistryManifest kept = kept_;
-  for (const auto& state : manifest.state()) Forget(kept, state.name());
-  for (const auto& mixture : manifest.mixture()) Forget(kept, mixture.name());
+  ForgetAll(kept, manifest);
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest));
   manifest_ = std::move(manifest);
   return absl::OkStatus();
@@ -180,12 +208,44 @@ absl::Status RegistryKeeper::LoadManifest(const RegistryTarget& target,
     entry.from_manifest = true;
     Put(entries, std::move(entry));
   }
-  return absl::OkStatus();
+  return LoadManifestAdapters(target, manifest, entries);
+}
+
+absl::Status RegistryKeeper::LoadManifestAdapters(const RegistryTarget& target,
+                                                  const v1::RegistryManifest& manifest,
+                                                  EntryMap& entries) const {
+  const fs::path folder = fs::path(options_.manifest).parent_path();
+  const std::shared_ptr<const RegistrySnapshot> before = target.registry.snapshot();
+  for (const v1::LoadAdapterRequest& request : manifest.adapter()) {
+    ASSIGN_OR_RETURN(RegistryEntry entry, AdapterEntry(request));
+    entry.from_manifest = true;
+    entry.path = request.path();
+    RETURN_IF_ERROR(
+        InContext(LoadInto(target, (folder / request.path()).string(), request, entry),
+                  absl::StrCat(options_.manifest, ": adapter \"", request.name(), "\"")));
+    const auto old = before->entries.find(entry.name);
+    if (old != before->entries.end() && old->second->adapter != nullptr &&
+        old->second->adapter->adapter->content_hash == entry.adapter->adapter->content_hash) {
+      entry.adapter = old->second->adapter;  // one copy in memory
+      entry.state = old->second->state;
+    }
+    Put(entries, std::move(entry));
+  }
+  return CheckAdapterBytes(entries);
 }
 
 void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) const {
   const EntryMap held = entries;
   for (const v1::LoadStateRequest& request : kept_.state()) {
+    if (held.contains(request.name())) continue;
+    absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
+    if (entry.ok()) {
+      Put(entries, *std::move(entry));
+    } else {
+      LogNotRestored(request.name(), entry.status());
+    }
+  }
+  for (const v1::LoadAdapterRequest& request : kept_.adapter()) {
     if (held.contains(request.name())) continue;
     absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
     if (entry.ok()) {
@@ -213,6 +273,23 @@ absl::StatusOr<EntryRef> RegistryKeeper::LoadState(const RegistryTarget& target,
   again = request;
   again.clear_model();
   EntryRef registered = Put(entries, std::move(entry));
+  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
+  return registered;
+}
+
+absl::StatusOr<EntryRef> RegistryKeeper::LoadAdapter(const RegistryTarget& target,
+                                                     const v1::LoadAdapterRequest& request) {
+  EntryMap entries = target.registry.snapshot()->entries;
+  RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kAdapter));
+  ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
+  WarnIfManifestHolds(entry);
+  v1::RegistryManifest kept = kept_;
+  Forget(kept, entry.name);
+  v1::LoadAdapterRequest& again = *kept.add_adapter();
+  again = request;
+  again.clear_model();
+  EntryRef registered = Put(entries, std::move(entry));
+  RETURN_IF_ERROR(CheckAdapterBytes(entries));
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
   return registered;
 }
@@ -255,12 +332,22 @@ absl::Status RegistryKeeper::Commit(Registry& registry, EntryMap entries, v1::Re
   RETURN_IF_ERROR(CheckMixtures(entries));
   if (!options_.kept.empty()) {
     v1::RegistryManifest written = kept;
-    for (const auto& state : manifest.state()) Forget(written, state.name());
-    for (const auto& mixture : manifest.mixture()) Forget(written, mixture.name());
+    ForgetAll(written, manifest);
     RETURN_IF_ERROR(WriteKept(options_.kept, written));
   }
   kept_ = std::move(kept);
   return registry.Publish(std::move(entries));
+}
+
+absl::Status RegistryKeeper::CheckAdapterBytes(const EntryMap& entries) const {
+  int64_t bytes = 0;
+  for (const auto& [name, entry] : entries) {
+    if (entry->kind == EntryKind::kAdapter) bytes += entry->bytes;
+  }
+  if (bytes <= options_.max_adapter_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("adapters: ", bytes, " bytes with this one, expected at most ",
+                   options_.max_adapter_bytes, " (registry.max_adapter_bytes)"));
 }
 
 void RegistryKeeper::WarnIfManifestHolds(RegistryEntry& entry) const {

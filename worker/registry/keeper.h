@@ -10,15 +10,26 @@
 #include "absl/status/statusor.h"
 
 #include "skein/v1/manifest.pb.h"
+#include "worker/adapters/adapter_plan.h"
 #include "worker/registry/registry.h"
 #include "worker/registry/roots.h"
 
 namespace skein {
 
-// The registry of a loaded model, and how that model's state files are read.
+struct LoadedAdapter {
+  std::shared_ptr<const BoundAdapter> adapter;
+  std::shared_ptr<const InitialState> state;  // that came with it; or null
+  int64_t bytes = 0;                          // of both
+  std::vector<std::string> warnings;
+};
+
+// The registry of a loaded model, and how files for that model are read.
 struct RegistryTarget {
   Registry& registry;
   std::function<absl::StatusOr<TunedState>(const std::string& path, TunedStateLayout layout)> load;
+  std::function<absl::StatusOr<LoadedAdapter>(const std::string& path,
+                                              const AdapterOptions& options)>
+      load_adapter;
 };
 
 // The manifest wins for the names it holds: a client may replace or remove such an entry, and the
@@ -33,6 +44,7 @@ class RegistryKeeper {
     std::string manifest;            // a file; empty: none
     std::string kept;                // a file; empty: what clients register ends with the process
     int max_mix_states = 8;
+    int64_t max_adapter_bytes = int64_t{4} << 30;  // of all registered adapters together
   };
   using EntryRef = std::shared_ptr<const RegistryEntry>;
 
@@ -51,6 +63,10 @@ class RegistryKeeper {
   // bad defaults; AlreadyExists for a name of another kind; Unavailable if it cannot be kept.
   absl::StatusOr<EntryRef> LoadState(const RegistryTarget& target,
                                      const v1::LoadStateRequest& request);
+  // Errors as those of LoadState, and as LoadAdapter and Model::Bind have them; ResourceExhausted
+  // beyond max_adapter_bytes.
+  absl::StatusOr<EntryRef> LoadAdapter(const RegistryTarget& target,
+                                       const v1::LoadAdapterRequest& request);
   // NotFound for a state that is not there.
   absl::StatusOr<EntryRef> DefineMixture(const RegistryTarget& target,
                                          const v1::DefineMixtureRequest& request);
@@ -62,9 +78,12 @@ class RegistryKeeper {
                  v1::RegistryManifest kept);
   absl::Status LoadManifest(const RegistryTarget& target, const v1::RegistryManifest& manifest,
                             EntryMap& entries) const;
+  absl::Status LoadManifestAdapters(const RegistryTarget& target,
+                                    const v1::RegistryManifest& manifest, EntryMap& entries) const;
   void LoadKept(const RegistryTarget& target, EntryMap& entries) const;
   absl::Status Commit(Registry& registry, EntryMap entries, v1::RegistryManifest kept,
                       const v1::RegistryManifest& manifest);
+  absl::Status CheckAdapterBytes(const EntryMap& entries) const;
   void WarnIfManifestHolds(RegistryEntry& entry) const;
 
   const Options options_;

@@ -67,6 +67,13 @@ absl::Status Check(const v1::RegistryManifest& manifest, absl::string_view model
       return absl::InvalidArgumentError(absl::StrCat("state \"", state.name(), "\": no path"));
     }
   }
+  for (const v1::LoadAdapterRequest& adapter : manifest.adapter()) {
+    RETURN_IF_ERROR(InContext(CheckName(adapter.name(), adapter.model(), model, names), "adapter"));
+    RETURN_IF_ERROR(InContext(ConvertAdapterOptions(adapter).status(), adapter.name()));
+    if (adapter.path().empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("adapter \"", adapter.name(), "\": no path"));
+    }
+  }
   for (const v1::DefineMixtureRequest& mixture : manifest.mixture()) {
     RETURN_IF_ERROR(InContext(CheckName(mixture.name(), mixture.model(), model, names), "mixture"));
     RETURN_IF_ERROR(InContext(CheckMixture(mixture, manifest, max_mix_states),
@@ -131,7 +138,8 @@ absl::Status WriteKept(const std::string& path, const v1::RegistryManifest& kept
 bool Holds(const v1::RegistryManifest& manifest, absl::string_view name) {
   const auto has_name = [name](const auto& item) { return item.name() == name; };
   return std::any_of(manifest.state().begin(), manifest.state().end(), has_name) ||
-         std::any_of(manifest.mixture().begin(), manifest.mixture().end(), has_name);
+         std::any_of(manifest.mixture().begin(), manifest.mixture().end(), has_name) ||
+         std::any_of(manifest.adapter().begin(), manifest.adapter().end(), has_name);
 }
 
 void Forget(v1::RegistryManifest& manifest, absl::string_view name) {
@@ -142,6 +150,13 @@ void Forget(v1::RegistryManifest& manifest, absl::string_view name) {
   };
   erase(*manifest.mutable_state());
   erase(*manifest.mutable_mixture());
+  erase(*manifest.mutable_adapter());
+}
+
+void ForgetAll(v1::RegistryManifest& manifest, const v1::RegistryManifest& held) {
+  for (const auto& state : held.state()) Forget(manifest, state.name());
+  for (const auto& mixture : held.mixture()) Forget(manifest, mixture.name());
+  for (const auto& adapter : held.adapter()) Forget(manifest, adapter.name());
 }
 
 }  // namespace skein

@@ -24,5 +24,7 @@ absl::Status WriteKept(const std::string& path, const v1::RegistryManifest& kept
 
 bool Holds(const v1::RegistryManifest& manifest, absl::string_view name);
 void Forget(v1::RegistryManifest& manifest, absl::string_view name);
+// Every name that `held` has.
+void ForgetAll(v1::RegistryManifest& manifest, const v1::RegistryManifest& held);
 
 }  // namespace skein

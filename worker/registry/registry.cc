@@ -15,23 +15,28 @@ namespace {
 
 constexpr size_t kMaxListedNames = 20;
 
-std::string NamesOf(const EntryMap& entries) {
-  if (entries.empty()) return "nothing is registered";
+// Of adapters, or of what a request may start from.
+std::string NamesOf(const EntryMap& entries, bool adapters) {
   std::vector<std::string> names;
+  size_t more = 0;
   for (const auto& [name, entry] : entries) {
-    if (names.size() == kMaxListedNames) break;
-    names.push_back(name);
+    if ((entry->kind == EntryKind::kAdapter) != adapters) continue;
+    names.size() < kMaxListedNames ? names.push_back(name) : void(++more);
   }
-  const size_t more = entries.size() - names.size();
+  if (names.empty()) return adapters ? "no adapter is registered" : "nothing is registered";
   return absl::StrCat("expected one of ", absl::StrJoin(names, ", "),
                       more > 0 ? absl::StrCat(" and ", more, " more") : "");
 }
 
 absl::StatusOr<const RegistryEntry*> Find(const EntryMap& entries, absl::string_view name) {
   const auto it = entries.find(name);
-  if (it != entries.end()) return it->second.get();
-  return absl::NotFoundError(absl::StrCat("state \"", absl::Utf8SafeCHexEscape(name),
-                                          "\": not registered, ", NamesOf(entries)));
+  if (it == entries.end()) {
+    return absl::NotFoundError(absl::StrCat("state \"", absl::Utf8SafeCHexEscape(name),
+                                            "\": not registered, ", NamesOf(entries, false)));
+  }
+  if (it->second->kind != EntryKind::kAdapter) return it->second.get();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "conditioning.entry: \"", name, "\" is an adapter, expected a state or a mixture"));
 }
 
 absl::StatusOr<std::vector<WeightedState>> ResolveMix(const EntryMap& entries, const StateMix& mix,
@@ -52,6 +57,35 @@ absl::StatusOr<std::vector<WeightedState>> ResolveMix(const EntryMap& entries, c
         {part.state.empty() ? nullptr : entries.find(part.state)->second->state, part.weight});
   }
   return states;
+}
+
+template <typename T>
+using Member = std::shared_ptr<const T> RegistryEntry::*;
+template <typename T>
+using Retired = std::vector<std::weak_ptr<const T>>;
+
+// Keeps an eye on what leaves the registry.
+template <typename T>
+void RetireFrom(const EntryMap& before, const EntryMap& after, Member<T> member,
+                Retired<T>& retired) {
+  std::erase_if(retired, [](const auto& one) { return one.expired(); });
+  std::set<const T*> kept;
+  for (const auto& [name, entry] : after) kept.insert(((*entry).*member).get());
+  for (const auto& [name, entry] : before) {
+    const std::shared_ptr<const T>& one = (*entry).*member;
+    if (one != nullptr && !kept.contains(one.get())) retired.emplace_back(one);
+  }
+}
+
+template <typename T>
+int CountInUse(const EntryMap& entries, Member<T> member, Retired<T>& retired) {
+  std::erase_if(retired, [](const auto& one) { return one.expired(); });
+  int count = static_cast<int>(retired.size());
+  for (const auto& [name, entry] : entries) {
+    const std::shared_ptr<const T>& one = (*entry).*member;
+    count += one != nullptr && one.use_count() > 1 ? 1 : 0;
+  }
+  return count;
 }
 
 }  // namespace
@@ -100,6 +134,20 @@ absl::StatusOr<Registry::Resolved> Registry::Resolve(const StateMix& mix) const 
   return resolved;
 }
 
+absl::StatusOr<std::shared_ptr<const RegistryEntry>> Registry::ResolveAdapter(
+    absl::string_view name) const {
+  const std::shared_ptr<const RegistrySnapshot> now = snapshot();
+  const auto it = now->entries.find(name);
+  if (it == now->entries.end()) {
+    return absl::NotFoundError(absl::StrCat("adapter \"", absl::Utf8SafeCHexEscape(name),
+                                            "\": not registered, ", NamesOf(now->entries, true)));
+  }
+  if (it->second->kind == EntryKind::kAdapter) return it->second;
+  return absl::InvalidArgumentError(absl::StrCat("conditioning.adapters: \"", name, "\" is a ",
+                                                 EntryKindName(it->second->kind),
+                                                 ", expected an adapter"));
+}
+
 absl::Status Registry::Publish(EntryMap entries) {
   RETURN_IF_ERROR(CheckMixtures(entries));
   auto next = std::make_shared<RegistrySnapshot>();
@@ -116,24 +164,18 @@ absl::Status Registry::Publish(EntryMap entries) {
 }
 
 void Registry::RetireLocked(const EntryMap& before, const EntryMap& after) {
-  std::erase_if(retired_, [](const auto& state) { return state.expired(); });
-  std::set<const InitialState*> kept;
-  for (const auto& [name, entry] : after) kept.insert(entry->state.get());
-  for (const auto& [name, entry] : before) {
-    if (entry->state != nullptr && !kept.contains(entry->state.get())) {
-      retired_.emplace_back(entry->state);
-    }
-  }
+  RetireFrom(before, after, &RegistryEntry::state, retired_);
+  RetireFrom(before, after, &RegistryEntry::adapter, retired_adapters_);
 }
 
 int Registry::NumStatesInUse() const {
   const std::lock_guard<std::mutex> lock(mu_);
-  std::erase_if(retired_, [](const auto& state) { return state.expired(); });
-  int count = static_cast<int>(retired_.size());
-  for (const auto& [name, entry] : snapshot_->entries) {
-    count += entry->state != nullptr && entry->state.use_count() > 1 ? 1 : 0;
-  }
-  return count;
+  return CountInUse(snapshot_->entries, &RegistryEntry::state, retired_);
+}
+
+int Registry::NumAdaptersInUse() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return CountInUse(snapshot_->entries, &RegistryEntry::adapter, retired_adapters_);
 }
 
 }  // namespace skein

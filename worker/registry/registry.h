@@ -54,20 +54,26 @@ class Registry {
   absl::StatusOr<Resolved> Resolve(absl::string_view name) const;
   absl::StatusOr<Resolved> Resolve(const StateMix& mix) const;
 
+  // NotFound, with the adapters that there are, for a name that is not registered; InvalidArgument
+  // for one of another kind.
+  absl::StatusOr<std::shared_ptr<const RegistryEntry>> ResolveAdapter(absl::string_view name) const;
+
   // All names at once. FailedPrecondition, with nothing changed, if a mixture names a state that is
   // not there.
   absl::Status Publish(EntryMap entries);
 
-  // Different states that someone besides the registry holds, removed ones included.
+  // Different states and adapters that someone besides the registry holds, removed ones included.
   int NumStatesInUse() const;
+  int NumAdaptersInUse() const;
 
  private:
   void RetireLocked(const EntryMap& before, const EntryMap& after);
 
   const Options options_;
   mutable std::mutex mu_;
-  std::shared_ptr<const RegistrySnapshot> snapshot_;                // guarded by mu_
-  mutable std::vector<std::weak_ptr<const InitialState>> retired_;  // guarded by mu_
+  std::shared_ptr<const RegistrySnapshot> snapshot_;                         // guarded by mu_
+  mutable std::vector<std::weak_ptr<const InitialState>> retired_;           // guarded by mu_
+  mutable std::vector<std::weak_ptr<const BoundAdapter>> retired_adapters_;  // guarded by mu_
 };
 
 // FailedPrecondition, naming both, if a mixture names a state that is not among `entries`.

@@ -1,4 +1,4 @@
-// From a request's conditioning to states of the registry.
+// From a request's conditioning to states and adapters of the registry.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -14,7 +14,8 @@ struct ConvertedConditioning {
   SamplingDefaults defaults;  // of the entry that was named
 };
 
-// Errors as Registry::Resolve has them; Unimplemented for adapters.
+// Errors as Registry::Resolve and ResolveAdapter have them; InvalidArgument for several adapters. A
+// state that came with an adapter is started from if the request names none.
 absl::StatusOr<ConvertedConditioning> ConvertConditioning(const v1::Conditioning& from,
                                                           const Registry& registry);
 

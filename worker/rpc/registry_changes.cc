@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "worker/engine/model_adapters.h"
 
 namespace skein {
 namespace {
@@ -17,12 +18,18 @@ constexpr size_t kMaxWaiting = 256;
 }  // namespace
 
 RegistryTarget TargetOf(ModelHost& host, ServedModel& model) {
-  return {*model.registry, [&host, &model](const std::string& path, TunedStateLayout layout) {
+  return {*model.registry,
+          [&host, &model](const std::string& path, TunedStateLayout layout) {
             absl::StatusOr<TunedState> state =
                 LoadTunedState(path, layout, model.loop->model(), model.loop->state_layout(),
                                model.device->stream());
             host.CountStateLoad(state.status());
             return state;
+          },
+          [&host, &model](const std::string& path, const AdapterOptions& options) {
+            absl::StatusOr<LoadedAdapter> adapter = LoadAdapterFor(model, path, options);
+            host.CountAdapterLoad(adapter.status());
+            return adapter;
           }};
 }
 

@@ -13,8 +13,8 @@
 
 namespace skein {
 
-// A served model's registry, with its state files read to where the model computes. `model` and
-// `host` must outlive it.
+// A served model's registry, with files of states and adapters read to where the model computes.
+// `model` and `host` must outlive it.
 RegistryTarget TargetOf(ModelHost& host, ServedModel& model);
 
 // Changes are made one after the other, in order, beside the step loop and gRPC's threads. Thread-

@@ -9,7 +9,6 @@
 #include "worker/registry/conversion.h"
 #include "worker/rpc/call_info.h"
 #include "worker/rpc/grpc_status.h"
-#include "worker/rpc/refusal.h"
 
 namespace skein {
 
@@ -58,9 +57,15 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::DefineMixture(
 }
 
 grpc::ServerUnaryReactor* RegistryServiceImpl::LoadAdapter(grpc::CallbackServerContext* context,
-                                                           const v1::LoadAdapterRequest*,
-                                                           v1::Entry*) {
-  return RefuseUnary(*context, "adapters are not supported");
+                                                           const v1::LoadAdapterRequest* request,
+                                                           v1::Entry* response) {
+  return Change(*context, "LoadAdapter", *request,
+                [=](RegistryKeeper& keeper, const RegistryTarget& target) -> absl::Status {
+                  ASSIGN_OR_RETURN(const RegistryKeeper::EntryRef entry,
+                                   keeper.LoadAdapter(target, *request));
+                  *response = ConvertEntry(*entry);
+                  return absl::OkStatus();
+                });
 }
 
 grpc::ServerUnaryReactor* RegistryServiceImpl::Remove(grpc::CallbackServerContext* context,

@@ -103,7 +103,7 @@ v1::WorkerLoad ConvertLoad(const std::string& model, const HostStatus& from) {
   if (from.registry == nullptr) return to;
   to.set_registry_revision(from.registry->revision);
   for (const auto& [name, entry] : from.registry->entries) {
-    if (entry->kind == EntryKind::kState) to.add_resident(name);
+    if (entry->kind != EntryKind::kMixture) to.add_resident(name);
   }
   return to;
 }

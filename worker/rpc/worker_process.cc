@@ -179,6 +179,7 @@ absl::StatusOr<std::unique_ptr<RegistryKeeper>> MakeKeeper(const WorkerConfig& c
   options.manifest = config.registry().manifest();
   options.kept = config.registry().kept();
   options.max_mix_states = static_cast<int>(config.registry().max_mixture_states());
+  options.max_adapter_bytes = static_cast<int64_t>(config.registry().max_adapter_bytes());
   return RegistryKeeper::Create(std::move(options));
 }
 
@@ -190,7 +191,7 @@ void ServeUntilTold(ModelHost& host, RpcServer& server, Watchdog& watchdog,
     if (signal == SIGHUP) server.ReloadRegistry();
     if (signal != 0 && signal != SIGHUP) return;
     watchdog.Poll();
-    host.ReportStatesInUse();
+    host.ReportEntriesInUse();
   }
 }
 

@@ -44,6 +44,7 @@ TEST(WorkerConfigTest, DefaultsAreThoseOfTheProto) {
   EXPECT_EQ(config.engine().max_prompt_tokens(), 32768u);
   EXPECT_EQ(config.engine().max_tokens(), 4096u);
   EXPECT_EQ(config.registry().max_mixture_states(), 8u);
+  EXPECT_EQ(config.registry().max_adapter_bytes(), uint64_t{4} << 30);
 }
 
 TEST(WorkerConfigTest, WhatIsGivenStays) {

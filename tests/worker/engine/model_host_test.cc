@@ -33,7 +33,8 @@ ModelHost::Options SmallOptions() {
 }
 
 absl::Status AdoptFake(ModelHost& host, FakeModel::Options model = {}, ModelText text = {}) {
-  return host.Adopt(std::make_unique<FakeModel>(std::move(model)), std::move(text), Device::Cpu(1));
+  return host.Adopt(
+      {std::make_unique<FakeModel>(std::move(model)), std::move(text), Device::Cpu(1)});
 }
 
 std::shared_ptr<CollectingSink> Submit(ModelHost& host, int64_t max_tokens) {

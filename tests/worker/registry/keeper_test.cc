@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -31,6 +32,19 @@ absl::StatusOr<TunedState> LoadText(const std::string& path, TunedStateLayout) {
   return loaded;
 }
 
+// As LoadText, of as many bytes.
+absl::StatusOr<LoadedAdapter> LoadAdapterText(const std::string& path,
+                                              const AdapterOptions& options) {
+  const auto text = LoadText(path, TunedStateLayout::kAutomatic);
+  if (!text.ok()) return text.status();
+  LoadedAdapter loaded;
+  const std::string& content = text->state->content_hash;
+  loaded.adapter = MakeBoundAdapter(
+      absl::StrCat(content, options.scaling ? absl::StrCat(" * ", *options.scaling) : ""));
+  loaded.bytes = static_cast<int64_t>(content.size());
+  return loaded;
+}
+
 class KeeperTest : public ::testing::Test {
  protected:
   KeeperTest() {
@@ -47,7 +61,8 @@ class KeeperTest : public ::testing::Test {
                                           .roots = {folder_ / "root"},
                                           .manifest = manifest_,
                                           .kept = folder_ / "kept.txtpb",
-                                          .max_mix_states = 4});
+                                          .max_mix_states = 4,
+                                          .max_adapter_bytes = 30});
     if (!keeper.ok()) return keeper.status();
     keeper_ = *std::move(keeper);
     return keeper_->Restore(target());
@@ -56,7 +71,12 @@ class KeeperTest : public ::testing::Test {
     folder_.Write("manifest/m.txtpb", text);
     manifest_ = folder_ / "manifest/m.txtpb";
   }
-  RegistryTarget target() { return {*registry_, LoadText}; }
+  RegistryTarget target() { return {*registry_, LoadText, LoadAdapterText}; }
+  absl::Status LoadAdapter(const std::string& text) {
+    v1::LoadAdapterRequest request;
+    EXPECT_TRUE(ParseTextProto(text, "test", request).ok());
+    return keeper_->LoadAdapter(target(), request).status();
+  }
   absl::Status Load(const std::string& name, const std::string& path) {
     v1::LoadStateRequest request;
     request.set_model("demo");
@@ -75,11 +95,15 @@ class KeeperTest : public ::testing::Test {
     request.set_kind(kind);
     return keeper_->Remove(target(), request);
   }
-  // Names, with the content of states.
+  // Names, with the content of states and adapters.
   std::map<std::string, std::string> Entries() const {
     std::map<std::string, std::string> all;
     for (const auto& [name, entry] : registry_->snapshot()->entries) {
-      all[name] = entry->state != nullptr ? entry->state->content_hash : "mixture";
+      if (entry->kind == EntryKind::kState) all[name] = entry->state->content_hash;
+      if (entry->kind == EntryKind::kMixture) all[name] = "mixture";
+      if (entry->kind == EntryKind::kAdapter) {
+        all[name] = "adapter: " + entry->adapter->adapter->content_hash;
+      }
     }
     return all;
   }
@@ -148,6 +172,52 @@ TEST_F(KeeperTest, AChangeThatFailsChangesNothing) {
   std::filesystem::create_directory(folder_ / "kept.txtpb.new");  // the file cannot be written
   EXPECT_EQ(Load("y", "b").code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(registry_->snapshot(), before);
+}
+
+TEST_F(KeeperTest, AdaptersAreKeptReplacedAndRemovedAsStatesAre) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(LoadAdapter("name: 'l' path: 'a' scaling: 3").ok());
+  ASSERT_TRUE(LoadAdapter("name: 'k' path: 'b'").ok());
+  ASSERT_TRUE(LoadAdapter("name: 'k' path: 'c'").ok());
+  ASSERT_TRUE(Load("x", "a").ok());
+  const auto all = ElementsAre(Pair("k", "adapter: content of c"),
+                               Pair("l", "adapter: content of a * 3"), Pair("x", "content of a"));
+  EXPECT_THAT(Entries(), all);
+  EXPECT_EQ(LoadAdapter("name: 'x' path: 'a'").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Load("k", "a").code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(LoadAdapter("name: 'y' path: 'damaged'").code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(LoadAdapter("name: 'y' path: '../a'").code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadAdapter("name: 'y' path: 'a' mole_rule: 3").message(),
+            "mole_rule: 3, expected 1, 2 or 0 for the current one");
+  EXPECT_EQ(LoadAdapter("name: 'y' path: 'a' alpha: nan").code(),
+            absl::StatusCode::kInvalidArgument);
+  const absl::Status full = LoadAdapter("name: 'y' path: 'b'");
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(full.message()),
+              HasSubstr("36 bytes with this one, expected at most 30"));
+  EXPECT_EQ(Define("name: 'm' mix { states { name: 'k' weight: 1 } }").code(),
+            absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(Entries(), all);
+  EXPECT_EQ(Remove("k", v1::ENTRY_KIND_STATE).code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(Remove("k", v1::ENTRY_KIND_ADAPTER).ok());
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(Entries().count("k"), 0u);
+}
+
+TEST_F(KeeperTest, AManifestHoldsAdaptersToo) {
+  WriteManifest("adapter { name: 'l' path: '../root/a' alpha: 8 }");
+  ASSERT_TRUE(Start().ok());
+  const auto adapter = registry_->snapshot()->entries.at("l")->adapter;
+  WriteManifest(
+      "adapter { name: 'l' path: '../root/a' alpha: 8 } adapter { name: 'k' path: '../root/b' }");
+  ASSERT_TRUE(keeper_->Reload(target()).ok());
+  EXPECT_THAT(Entries(),
+              ElementsAre(Pair("k", "adapter: content of b"), Pair("l", "adapter: content of a")));
+  EXPECT_EQ(registry_->snapshot()->entries.at("l")->adapter, adapter);  // no second copy
+  WriteManifest("adapter { name: 'l' path: '../root/damaged' }");
+  EXPECT_THAT(std::string(keeper_->Reload(target()).message()), HasSubstr("adapter \"l\""));
+  EXPECT_EQ(Entries().size(), 2u);
 }
 
 TEST_F(KeeperTest, TheManifestWinsForItsNames) {

@@ -12,16 +12,18 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(ManifestTest, StatesAndMixturesAreRead) {
+TEST(ManifestTest, StatesMixturesAndAdaptersAreRead) {
   TestFolder folder;
   folder.Write("m.txtpb", R"(
     state { name: "a" path: "a.pth" layout: STATE_LAYOUT_KEY_VALUE defaults { temperature: 0.5 } }
     state { name: "b" path: "b.pth" model: "demo" }
-    mixture { name: "m" mix { states { name: "a" weight: 0.5 } states { weight: 0.5 } } })");
+    mixture { name: "m" mix { states { name: "a" weight: 0.5 } states { weight: 0.5 } } }
+    adapter { name: "l" path: "l.pth" alpha: 16 mole_rule: 1 })");
   const auto manifest = ReadManifest(folder / "m.txtpb", "demo", 8);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->state_size(), 2);
   EXPECT_TRUE(Holds(*manifest, "m"));
+  EXPECT_TRUE(Holds(*manifest, "l"));
   EXPECT_FALSE(Holds(*manifest, "c"));
 }
 
@@ -40,6 +42,10 @@ TEST(ManifestTest, MistakesAreNamedWithTheFile) {
              "\"a\": is there twice"},
         Case{"state { name: 'a' path: 'p' model: 'other' }", "is for model \"other\""},
         Case{"state { name: 'a' path: 'p' defaults { top_p: 2 } }", "defaults.top_p"},
+        Case{"adapter { name: 'l' }", "adapter \"l\": no path"},
+        Case{"adapter { name: 'l' path: 'p' mole_rule: 3 }", "l: mole_rule: 3"},
+        Case{"state { name: 'a' path: 'p' } adapter { name: 'a' path: 'q' }",
+             "\"a\": is there twice"},
         Case{"mixture { name: 'm' mix { states { name: 'a' weight: 1 } } }",
              "mixture \"m\": no state \"a\" in the same file"},
         Case{"mixture { name: 'm' mix { states { weight: 0 } } }", "all weights are 0"},
@@ -60,6 +66,7 @@ TEST(ManifestTest, WhatIsKeptComesBack) {
   v1::RegistryManifest kept;
   kept.add_state()->set_name("日本\n\"語");
   kept.add_mixture()->set_name("m");
+  kept.add_adapter()->set_name("l");
   ASSERT_TRUE(WriteKept(path, kept).ok());
   auto back = ReadKept(path);
   ASSERT_TRUE(back.ok()) << back.status();
@@ -68,6 +75,8 @@ TEST(ManifestTest, WhatIsKeptComesBack) {
   Forget(*back, "unknown");
   EXPECT_EQ(back->mixture_size(), 0);
   EXPECT_EQ(back->state_size(), 1);
+  ForgetAll(*back, kept);
+  EXPECT_EQ(back->state_size() + back->adapter_size(), 0);
   folder.Write("kept.txtpb", "state {");
   EXPECT_EQ(ReadKept(path).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(WriteKept(folder / "no/such/folder", kept).code(), absl::StatusCode::kUnavailable);

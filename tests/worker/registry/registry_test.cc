@@ -33,6 +33,53 @@ void AddMixture(EntryMap& entries, const std::string& name, StateMix mix) {
   entries[name] = std::make_shared<const RegistryEntry>(std::move(entry));
 }
 
+void AddAdapter(EntryMap& entries, const std::string& name) {
+  RegistryEntry entry;
+  entry.kind = EntryKind::kAdapter;
+  entry.name = name;
+  entry.adapter = MakeBoundAdapter("hash of " + name);
+  entries[name] = std::make_shared<const RegistryEntry>(std::move(entry));
+}
+
+TEST(RegistryTest, AdaptersAreFoundByTheirOwnNamesAlone) {
+  Registry registry;
+  EXPECT_EQ(registry.ResolveAdapter("l").status().message(),
+            "adapter \"l\": not registered, no adapter is registered");
+  EntryMap entries;
+  AddState(entries, "a");
+  AddAdapter(entries, "l");
+  ASSERT_TRUE(registry.Publish(entries).ok());
+  const auto adapter = registry.ResolveAdapter("l");
+  ASSERT_TRUE(adapter.ok()) << adapter.status();
+  EXPECT_EQ((*adapter)->adapter, entries["l"]->adapter);
+  EXPECT_EQ(registry.ResolveAdapter("x").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(registry.ResolveAdapter("x").status().message(),
+            "adapter \"x\": not registered, expected one of l");
+  EXPECT_EQ(registry.ResolveAdapter("a").status().message(),
+            "conditioning.adapters: \"a\" is a state, expected an adapter");
+  EXPECT_EQ(registry.Resolve("l").status().message(),
+            "conditioning.entry: \"l\" is an adapter, expected a state or a mixture");
+  EXPECT_EQ(registry.Resolve("x").status().message(),
+            "state \"x\": not registered, expected one of a");
+  EXPECT_FALSE(registry.Resolve(StateMix{{{"l", 1}}, false}).ok());
+}
+
+TEST(RegistryTest, WhoResolvedAnAdapterKeepsIt) {
+  Registry registry;
+  EntryMap entries;
+  AddAdapter(entries, "l");
+  ASSERT_TRUE(registry.Publish(std::move(entries)).ok());
+  entries.clear();
+  EXPECT_EQ(registry.NumAdaptersInUse(), 0);
+  std::shared_ptr<const BoundAdapter> held = (*registry.ResolveAdapter("l"))->adapter;
+  EXPECT_EQ(registry.NumAdaptersInUse(), 1);
+  ASSERT_TRUE(registry.Publish({}).ok());
+  EXPECT_EQ(registry.NumAdaptersInUse(), 1);
+  EXPECT_EQ(held->adapter->content_hash, "hash of l");
+  held.reset();
+  EXPECT_EQ(registry.NumAdaptersInUse(), 0);
+}
+
 TEST(RegistryTest, ANameStandsForItsStateOrMixture) {
   Registry registry;
   EntryMap entries;

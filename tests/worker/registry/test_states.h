@@ -1,15 +1,17 @@
-// States without a model, and a folder for files.
+// States and adapters without a model, and a folder for files.
 #pragma once
 
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
 #include "gtest/gtest.h"
 
+#include "worker/adapters/bound_adapter.h"
 #include "worker/memory/initial_state.h"
 
 namespace skein {
@@ -17,6 +19,14 @@ namespace skein {
 inline std::shared_ptr<const InitialState> MakeState(const std::string& hash) {
   return std::make_shared<const InitialState>(
       InitialState{.record = *Arena::Create(8), .content_hash = hash});
+}
+
+inline std::shared_ptr<const BoundAdapter> MakeBoundAdapter(const std::string& hash) {
+  Adapter adapter;
+  adapter.content_hash = hash;
+  auto bound = std::make_shared<BoundAdapter>();
+  bound->adapter = std::make_shared<const Adapter>(std::move(adapter));
+  return bound;
 }
 
 // An empty folder of the running test's own, gone with this object.

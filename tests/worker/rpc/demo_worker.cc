@@ -54,6 +54,22 @@ absl::StatusOr<v1::Entry> DemoWorker::LoadState(const std::string& name, const s
   return entry;
 }
 
+absl::StatusOr<v1::Entry> DemoWorker::LoadAdapter(const std::string& name,
+                                                  const std::string& path) {
+  v1::LoadAdapterRequest request;
+  request.set_name(name);
+  request.set_path(path);
+  return LoadAdapter(request);
+}
+
+absl::StatusOr<v1::Entry> DemoWorker::LoadAdapter(const v1::LoadAdapterRequest& request) {
+  grpc::ClientContext context;
+  v1::Entry entry;
+  const grpc::Status status = registry_->LoadAdapter(&context, request, &entry);
+  if (!status.ok()) return ToAbsl(status);
+  return entry;
+}
+
 absl::StatusOr<v1::Entry> DemoWorker::DefineMixture(const v1::DefineMixtureRequest& request) {
   grpc::ClientContext context;
   v1::Entry entry;
@@ -93,7 +109,7 @@ std::vector<DemoPrompt> DemoPrompts(const std::string& name) {
       turn->set_content(message.at("content").as_string().c_str());
     }
     prompt.request.mutable_sampling()->set_temperature(0);
-    prompt.request.mutable_stopping()->set_max_tokens(96);
+    prompt.request.mutable_stopping()->set_max_tokens(192);
     prompt.expected = row.at("expected").as_string().c_str();
     prompts.push_back(std::move(prompt));
   }

@@ -1,4 +1,5 @@
-// The demo model behind a real gRPC server in this process, with its tuned states to be loaded.
+// The demo model behind a real gRPC server in this process, with its tuned states and adapters to
+// be loaded.
 #pragma once
 
 #include <memory>
@@ -28,6 +29,8 @@ class DemoWorker {
   ModelHost& host() { return *host_; }
 
   absl::StatusOr<v1::Entry> LoadState(const std::string& name, const std::string& path);
+  absl::StatusOr<v1::Entry> LoadAdapter(const std::string& name, const std::string& path);
+  absl::StatusOr<v1::Entry> LoadAdapter(const v1::LoadAdapterRequest& request);
   absl::StatusOr<v1::Entry> DefineMixture(const v1::DefineMixtureRequest& request);
   absl::Status Remove(const std::string& name);
   v1::ListResponse List();
@@ -43,9 +46,9 @@ class DemoWorker {
 
 struct DemoPrompt {
   v1::GenerateRequest request;  // greedy, without conditioning
-  std::string expected;         // under the state
+  std::string expected;         // under the state or adapter
 };
-// Of tests/e2e/data/tuned/NAME.jsonl those that the state NAME is sure of.
+// Of tests/e2e/data/tuned/NAME.jsonl those that the state or adapter NAME is sure of.
 std::vector<DemoPrompt> DemoPrompts(const std::string& name);
 
 }  // namespace skein

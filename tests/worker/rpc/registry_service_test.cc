@@ -23,6 +23,7 @@ using ::testing::IsEmpty;
 
 constexpr int kAskers = 32;
 constexpr const char* kStates[] = {"pirate", "formal", "shout"};
+constexpr const char* kAdapters[] = {"words", "json", "roman"};  // LoRA, DoRA, Bone
 
 v1::DefineMixtureRequest Mixture(const std::string& name,
                                  const std::vector<std::pair<std::string, float>>& weights) {
@@ -44,6 +45,12 @@ class RegistryServiceTest : public ::testing::Test {
       ASSERT_TRUE(entry.ok()) << entry.status();
     }
   }
+  void LoadAdapters() {
+    for (const std::string name : kAdapters) {
+      const auto entry = worker_.LoadAdapter(name, "adapters/" + name + ".safetensors");
+      ASSERT_TRUE(entry.ok()) << entry.status();
+    }
+  }
   std::string Ask(v1::GenerateRequest request, const std::string& entry) {
     if (!entry.empty()) request.mutable_conditioning()->set_entry(entry);
     const Collected got = Collect(worker_.inference(), request);
@@ -54,8 +61,9 @@ class RegistryServiceTest : public ::testing::Test {
   DemoWorker worker_;
 };
 
-TEST_F(RegistryServiceTest, EachStateAnswersInItsStyleWhileTheOthersRunBesideIt) {
+TEST_F(RegistryServiceTest, EachStateAndAdapterAnswersInItsStyleWhileTheOthersRunBesideIt) {
   LoadAll();
+  LoadAdapters();
   struct Question {
     v1::GenerateRequest request;
     std::string state, expected;
@@ -68,7 +76,14 @@ TEST_F(RegistryServiceTest, EachStateAnswersInItsStyleWhileTheOthersRunBesideIt)
       ++asked[name];
     }
   }
-  for (const auto& [name, count] : asked) EXPECT_GE(count, 50) << name;
+  for (const std::string name : kAdapters) {
+    for (DemoPrompt& prompt : DemoPrompts(name)) {
+      prompt.request.mutable_conditioning()->add_adapters()->set_name(name);
+      questions.push_back({prompt.request, "", prompt.expected});
+      ++asked[name];
+    }
+  }
+  for (const auto& [name, count] : asked) EXPECT_GE(count, 30) << name;
   // The model by itself, alone first, so that it can be compared.
   const std::vector<DemoPrompt> prompts = DemoPrompts("pirate");
   for (size_t i = 0; i < prompts.size(); i += 4) {
@@ -191,6 +206,71 @@ TEST_F(RegistryServiceTest, MixturesWeightsAndDefaultsReachTheRequest) {
   // The same name again: for new requests.
   ASSERT_TRUE(worker_.DefineMixture(Mixture("one", {{"pirate", 0}, {"", 1}})).ok());
   EXPECT_EQ(Ask(prompt.request, "one"), Ask(prompt.request, ""));
+}
+
+TEST_F(RegistryServiceTest, AdaptersAreListedScaledReplacedAndRemoved) {
+  LoadAdapters();
+  const v1::ListResponse list = worker_.List();
+  ASSERT_EQ(list.entries_size(), 3);
+  const v1::Entry& json = list.entries(0);
+  EXPECT_EQ(json.name(), "json");
+  EXPECT_EQ(json.kind(), v1::ENTRY_KIND_ADAPTER);
+  EXPECT_EQ(json.method(), "dora");
+  EXPECT_EQ(json.path(), "adapters/json.safetensors");
+  EXPECT_FALSE(json.content_hash().empty());
+  EXPECT_GT(json.bytes(), 400000u);
+  EXPECT_EQ(list.entries(1).method(), "bone");
+  EXPECT_EQ(list.entries(2).method(), "lora");
+  const DemoPrompt prompt = DemoPrompts("words")[0];
+  v1::GenerateRequest request = prompt.request;
+  const std::string plain = Ask(request, "");
+  v1::AdapterWeight* const adapter = request.mutable_conditioning()->add_adapters();
+  adapter->set_name("words");
+  EXPECT_EQ(Ask(request, ""), prompt.expected);
+  adapter->set_scale(2);  // its own
+  EXPECT_EQ(Ask(request, ""), prompt.expected);
+  adapter->set_scale(0);
+  EXPECT_EQ(Ask(request, ""), plain);
+  adapter->set_name("json");
+  EXPECT_EQ(Collect(worker_.inference(), request).status.error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  // With a state beside it, and in a mixture: other requests' business is theirs.
+  adapter->set_name("words");
+  adapter->clear_scale();
+  LoadAll();
+  EXPECT_NE(Ask(request, "pirate"), plain);
+  // The same name with other options is another adapter, for new requests.
+  v1::LoadAdapterRequest off;
+  off.set_name("words");
+  off.set_path("adapters/words.safetensors");
+  off.set_scaling(0);
+  const auto replaced = worker_.LoadAdapter(off);
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_NE(replaced->content_hash(), list.entries(2).content_hash());
+  EXPECT_EQ(Ask(request, ""), plain);
+  ASSERT_TRUE(worker_.Remove("words").ok());
+  const Collected removed = Collect(worker_.inference(), request);
+  EXPECT_EQ(removed.status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(removed.status.error_message(),
+            "adapter \"words\": not registered, expected one of json, roman");
+}
+
+TEST_F(RegistryServiceTest, FilesThatAreNoAdapterForThisModelAreRefused) {
+  struct Case {
+    const char* path;
+    absl::StatusCode code;
+    const char* message;
+  };
+  for (const Case& c :
+       {Case{"adapters/none.pth", absl::StatusCode::kNotFound, "no such file"},
+        Case{"/etc/passwd", absl::StatusCode::kPermissionDenied, "not in a directory"},
+        Case{"tokenizer.json", absl::StatusCode::kInvalidArgument, "tokenizer.json"},
+        Case{"adapters", absl::StatusCode::kInvalidArgument, "adapters"}}) {
+    const absl::Status status = worker_.LoadAdapter("x", c.path).status();
+    EXPECT_EQ(status.code(), c.code) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
+  }
+  EXPECT_EQ(worker_.List().entries_size(), 0);
 }
 
 TEST_F(RegistryServiceTest, ScoresAreThoseUnderTheState) {

@@ -1,5 +1,5 @@
-// States loaded, replaced and removed under running streams. SKEIN_SOAK_CHANGES says how often,
-// SKEIN_SOAK_STREAMS how many streams.
+// States and adapters loaded, replaced and removed under running streams. SKEIN_SOAK_CHANGES says
+// how often, SKEIN_SOAK_STREAMS how many streams.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -65,26 +65,37 @@ class RegistrySoakTest : public ::testing::Test {
 
   Collected Ask(const std::string& state) {
     v1::GenerateRequest request = request_;
-    if (!state.empty()) request.mutable_conditioning()->set_entry(state);
+    if (state == "words" || state == "tune") {
+      request.mutable_conditioning()->add_adapters()->set_name(state);
+    } else if (!state.empty()) {
+      request.mutable_conditioning()->set_entry(state);
+    }
     return Collect(worker_.inference(), request);
+  }
+  absl::Status LoadAdapter(const std::string& name, const std::string& content) {
+    return worker_.LoadAdapter(name, "adapters/" + content + ".safetensors").status();
   }
   absl::Status Load(const std::string& name, const std::string& content) {
     return worker_.LoadState(name, "states/" + content + ".safetensors").status();
   }
 
-  // One request after the other until `stop`. "churn" may be either content, or nothing.
+  // One request after the other until `stop`. "churn" and "tune" may be either content, or nothing.
   void Stream(int index, const std::map<std::string, std::string>& texts,
               const std::atomic<bool>& stop, Faults& faults) {
-    const std::string names[] = {"", "pirate", "churn", "blend", "churn"};
+    const std::string names[] = {"", "pirate", "churn", "blend", "words", "tune", "tune"};
+    const auto fits = [&](const std::string& name, const std::string& text) {
+      if (name == "churn") return text == texts.at("pirate") || text == texts.at("shout");
+      if (name == "tune") return text == texts.at("words") || text == texts.at("json");
+      return text == texts.at(name);
+    };
     while (!stop) {
       const std::string& name = names[index % std::size(names)];
       const Collected got = Ask(name);
-      if (name == "churn" && got.status.error_code() == grpc::StatusCode::NOT_FOUND) continue;
+      const bool may_be_gone = name == "churn" || name == "tune";
+      if (may_be_gone && got.status.error_code() == grpc::StatusCode::NOT_FOUND) continue;
       if (!got.status.ok()) {
         faults.Add(name + ": " + got.status.error_message());
-      } else if (name == "churn"
-                     ? got.Text() != texts.at("pirate") && got.Text() != texts.at("shout")
-                     : got.Text() != texts.at(name)) {
+      } else if (!fits(name, got.Text())) {
         faults.Add(name + ": " + got.Text());
       }
       ++answered_;
@@ -95,6 +106,9 @@ class RegistrySoakTest : public ::testing::Test {
     const absl::Status status =
         i % 3 == 2 ? worker_.Remove("churn") : Load("churn", i % 2 == 0 ? "pirate" : "shout");
     ASSERT_TRUE(status.ok()) << status;
+    const absl::Status tuned =
+        i % 3 == 2 ? worker_.Remove("tune") : LoadAdapter("tune", i % 2 == 0 ? "words" : "json");
+    ASSERT_TRUE(tuned.ok()) << tuned;
     absl::SleepFor(kBetweenChanges);  // so that requests begin and end in between
   }
 
@@ -115,7 +129,14 @@ TEST_F(RegistrySoakTest, NoRequestFailsNoTextIsWrongAndMemoryStaysFlat) {
     part->set_weight(1);
   }
   ASSERT_TRUE(worker_.DefineMixture(blend).ok());
+  for (const std::string name : {"words", "json"}) {
+    ASSERT_TRUE(LoadAdapter("tune", name).ok());
+    texts[name] = Ask("tune").Text();
+  }
+  ASSERT_TRUE(worker_.Remove("tune").ok());
+  ASSERT_TRUE(LoadAdapter("words", "words").ok());
   for (const std::string name : {"", "pirate", "shout", "blend"}) texts[name] = Ask(name).Text();
+  ASSERT_NE(texts["words"], texts["json"]);
   ASSERT_NE(texts["pirate"], texts["shout"]);
   ASSERT_NE(texts["pirate"], texts[""]);
 

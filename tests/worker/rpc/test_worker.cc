@@ -62,7 +62,7 @@ void TestWorker::Load() {
   if (options_.chat) text.chat = *FindChatFormat("chatml");
   text.end_tokens = {ByteTokenizer::kEnd};
   SKEIN_CHECK(
-      host_.Adopt(std::make_unique<PacedModel>(pace_), std::move(text), Device::Cpu(1)).ok());
+      host_.Adopt({std::make_unique<PacedModel>(pace_), std::move(text), Device::Cpu(1)}).ok());
 }
 
 std::shared_ptr<grpc::Channel> TestWorker::NewChannel(bool small_window) const {

@@ -8,7 +8,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "skein/v1/registry.grpc.pb.h"
 #include "skein/v1/states.grpc.pb.h"
 #include "tests/worker/rpc/test_worker.h"
 
@@ -186,7 +185,6 @@ TEST(WorkerServiceTest, ACallerOfDrainMayLeave) {
 TEST(WorkerServiceTest, WhatIsNotThereIsUnimplementedWithAReason) {
   TestWorker worker;
   const auto channel = worker.NewChannel();
-  const auto registry = v1::RegistryService::NewStub(channel);
   const auto states = v1::StateService::NewStub(channel);
   std::vector<grpc::Status> statuses;
   const auto unary = [&](auto* stub, auto method, const auto& request, auto response) {
@@ -194,8 +192,6 @@ TEST(WorkerServiceTest, WhatIsNotThereIsUnimplementedWithAReason) {
     statuses.push_back((stub->*method)(&context, request, &response));
   };
   using States = v1::StateService::Stub;
-  unary(registry.get(), &v1::RegistryService::Stub::LoadAdapter, v1::LoadAdapterRequest(),
-        v1::Entry());
   unary(states.get(), &States::Fork, v1::ForkStateRequest(), v1::StateInfo());
   unary(states.get(), &States::Drop, v1::StateRef(), v1::DropStateResponse());
   unary(states.get(), &States::List, v1::ListStatesRequest(), v1::ListStatesResponse());
@@ -212,7 +208,7 @@ TEST(WorkerServiceTest, WhatIsNotThereIsUnimplementedWithAReason) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_FALSE(status.error_message().empty());
   }
-  EXPECT_EQ(statuses.size(), 8u);
+  EXPECT_EQ(statuses.size(), 7u);
 }
 
 }  // namespace
