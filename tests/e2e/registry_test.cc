@@ -1,5 +1,5 @@
-// Tuned states and mixtures of a worker process: from its manifest, by skeinctl, kept over
-// restarts, and chosen by HTTP requests.
+// Tuned states, mixtures and adapters of a worker process: from its manifest, by skeinctl, kept
+// over restarts, and chosen by HTTP requests.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -33,7 +33,7 @@ class RegistryE2eTest : public testing::Test {
   }
   ~RegistryE2eTest() override { fs::remove_all(folder_); }
 
-  // Names of states that come with the model, or text of the format's own.
+  // Names of states and adapters that come with the model, or "broken".
   void WriteManifest(const std::string& states) {
     std::ofstream file(folder_ / "manifest.txtpb");
     for (const char* name : {"pirate", "formal", "shout"}) {
@@ -42,12 +42,17 @@ class RegistryE2eTest : public testing::Test {
            << SourcePath(absl::StrCat("deploy/demo-model/states/", name, ".safetensors"))
            << "' }\n";
     }
+    if (absl::StrContains(states, "words")) {
+      file << "adapter { name: 'words' path: '"
+           << SourcePath("deploy/demo-model/adapters/words.safetensors") << "' }\n";
+    }
     if (states == "broken") file << "state {";
   }
   void StartWorker() {
     auto worker =
         WorkerServer::Start({.flags = {"--registry-manifest", folder_ / "manifest.txtpb",
                                        "--registry-root", SourcePath("deploy/demo-model/states"),
+                                       "--registry-root", SourcePath("deploy/demo-model/adapters"),
                                        "--registry-kept", folder_ / "kept.txtpb"}});
     ASSERT_TRUE(worker.ok()) << worker.status();
     worker_ = *std::move(worker);
@@ -59,6 +64,7 @@ class RegistryE2eTest : public testing::Test {
     EXPECT_TRUE(result.ok()) << result.status();
     return result.value_or(CommandResult());
   }
+  std::string Adapters() { return Skeinctl({"adapters"}).out; }
   std::string States() { return Skeinctl({"states", "list"}).out; }
   // True once the worker says so.
   bool Reload(const std::string& event) {
@@ -101,6 +107,52 @@ TEST_F(RegistryE2eTest, HttpRequestsChooseStatesAndMixtures) {
       Skeinctl({"mixtures", "define", "blend", "pirate:1", ":0", "--temperature=0"});
   EXPECT_EQ(defined.out, "blend\tpirate:1 \"\":0\ttemperature 0\n") << defined.err;
   EXPECT_THAT(Ask(**gateway, R"("state":"blend",)"), HasSubstr("\"Arr! 138, matey!\""));
+}
+
+TEST_F(RegistryE2eTest, HttpRequestsChooseAdapters) {
+  WriteManifest("pirate words");
+  ASSERT_NO_FATAL_FAILURE(StartWorker());
+  const CommandResult loaded = Skeinctl({"adapters", "load", "numerals", "roman.safetensors"});
+  EXPECT_EQ(loaded.exit_status, 0) << loaded.err;
+  EXPECT_THAT(loaded.out, HasSubstr("numerals\tbone\t"));
+  const auto gateway = GatewayServer::Start({worker_->address()});
+  ASSERT_TRUE(gateway.ok()) << gateway.status();
+  EXPECT_THAT(Ask(**gateway, ""), HasSubstr("\"138\""));
+  EXPECT_THAT(Ask(**gateway, R"("adapter":"words",)"),
+              HasSubstr("\"one hundred and thirty eight\""));
+  EXPECT_THAT(Ask(**gateway, R"("adapters":[{"name":"numerals"}],)"), HasSubstr("\"CXXXVIII\""));
+  EXPECT_THAT(Ask(**gateway, R"("adapters":[{"name":"words","scale":0}],)"), HasSubstr("\"138\""));
+  const auto chat = RunCommand({SKEINCTL, "chat", "--url", (*gateway)->url(), "--adapter=words",
+                                "--temperature=0", "Compute 41 + 97."});
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  EXPECT_EQ(chat->out, "one hundred and thirty eight\n") << chat->err;
+  int status = 0;
+  const std::string missing = Ask(**gateway, R"("adapter":"poet",)", &status);
+  EXPECT_THAT(missing, HasSubstr("GET /v1/models lists"));
+  EXPECT_THAT(missing, HasSubstr("adapter_not_found"));
+  EXPECT_EQ(status, 404);
+  for (const char* refused : {R"("adapter":"pirate",)", R"("state":"words",)",
+                              R"("adapters":[{"name":"numerals","scale":2}],)",
+                              R"("adapters":[{"name":"words"},{"name":"numerals"}],)"}) {
+    Ask(**gateway, refused, &status);
+    EXPECT_EQ(status, 400) << refused;
+  }
+}
+
+TEST_F(RegistryE2eTest, AdaptersOutliveRestartsUntilTheyAreRemoved) {
+  ASSERT_NO_FATAL_FAILURE(StartWorker());
+  ASSERT_EQ(Skeinctl({"adapters", "load", "numerals", "roman.safetensors"}).exit_status, 0);
+  ASSERT_EQ(
+      Skeinctl({"adapters", "load", "soft", "words.safetensors", "--scaling=0.5"}).exit_status, 0);
+  const std::string before = Adapters();
+  EXPECT_THAT(before, HasSubstr("soft\tlora\t"));
+  EXPECT_TRUE(StopCleanly(worker_->process()).ok());
+  ASSERT_NO_FATAL_FAILURE(StartWorker());
+  EXPECT_EQ(Adapters(), before);
+  EXPECT_EQ(Skeinctl({"adapters", "remove", "soft"}).exit_status, 0);
+  EXPECT_EQ(Skeinctl({"states", "remove", "numerals"}).exit_status, 1);
+  EXPECT_EQ(Skeinctl({"adapters", "remove", "numerals"}).exit_status, 0);
+  EXPECT_EQ(Adapters(), "");
 }
 
 TEST_F(RegistryE2eTest, SkeinctlListsLoadsAndRemoves) {

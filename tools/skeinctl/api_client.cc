@@ -90,6 +90,7 @@ json::object ToJson(const GenerateCall& call) {
   if (call.temperature) body["temperature"] = *call.temperature;
   if (call.top_p) body["top_p"] = *call.top_p;
   if (!call.state.empty()) body["state"] = call.state;
+  if (!call.adapter.empty()) body["adapter"] = call.adapter;
   if (call.seed) body["seed"] = *call.seed;
   if (!call.stop.empty()) body["stop"] = json::value_from(call.stop);
   if (call.ignore_eos) body["ignore_eos"] = true;

@@ -31,7 +31,8 @@ struct GenerateCall {
   std::optional<int64_t> max_tokens;
   std::optional<double> temperature;
   std::optional<double> top_p;
-  std::string state;  // a registered state or mixture; empty: the model as it is
+  std::string state;    // a registered state or mixture; empty: the model as it is
+  std::string adapter;  // a registered one; empty: none
   std::optional<int64_t> seed;
   std::vector<std::string> stop;
   bool ignore_eos = false;

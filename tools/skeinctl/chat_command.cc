@@ -95,6 +95,7 @@ absl::Status Chat(const ServerOptions& server, const GenerateOptions& options,
   settings.temperature = options.temperature;
   settings.top_p = options.top_p;
   settings.state = options.state;
+  settings.adapter = options.adapter;
   settings.max_tokens = options.max_tokens;
   settings.seed = options.seed;
   Conversation conversation(client, terminal, std::move(settings), system);

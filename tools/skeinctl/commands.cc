@@ -17,6 +17,7 @@ constexpr Command kCommands[] = {
     {"tokenize", "show the tokens of a text", RunTokenize},
     {"states", "list, load and remove tuned states of a worker", RunStates},
     {"mixtures", "list, define and remove mixtures of them", RunMixtures},
+    {"adapters", "list, load and remove adapters of a worker", RunAdapters},
     {"keys", "make API keys, check files of them", RunKeys},
     {"bench", "put load on a server and measure latencies and throughput", RunBench},
 };

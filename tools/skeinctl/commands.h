@@ -34,6 +34,7 @@ absl::Status RunModels(const std::vector<std::string>& args, Terminal& terminal)
 absl::Status RunTokenize(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunStates(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunMixtures(const std::vector<std::string>& args, Terminal& terminal);
+absl::Status RunAdapters(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunKeys(const std::vector<std::string>& args, Terminal& terminal);
 absl::Status RunBench(const std::vector<std::string>& args, Terminal& terminal);
 

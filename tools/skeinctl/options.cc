@@ -140,6 +140,7 @@ std::vector<Option> GenerateOptionTable(GenerateOptions& out) {
       NumberOption("top-p", "P", "draw from the likeliest tokens that make up this probability", 0,
                    1, [&out](double value) { out.top_p = value; }),
       TextOption("state", "NAME", "start from this tuned state, or mixture of them", &out.state),
+      TextOption("adapter", "NAME", "with the weights that this adapter changes", &out.adapter),
       IntOption("max-tokens", "N", "stop after so many tokens", 1, 1 << 30,
                 [&out](int64_t value) { out.max_tokens = value; }),
       IntOption("seed", "N", "the same seed gives the same answer", 0, INT64_MAX,

@@ -55,6 +55,7 @@ struct GenerateOptions {
   std::optional<double> temperature;
   std::optional<double> top_p;
   std::string state;
+  std::string adapter;
   std::optional<int64_t> max_tokens;
   std::optional<int64_t> seed;
 };

@@ -1,4 +1,4 @@
-// states, mixtures: what a worker's registry holds, listed and changed over gRPC.
+// states, mixtures, adapters: what a worker's registry holds, listed and changed over gRPC.
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -38,6 +38,15 @@ constexpr char kMixturesDetails[] =
     "requests:\n\n"
     "  skeinctl mixtures define blend pirate:0.7 :0.3";
 
+constexpr char kAdaptersUsage[] =
+    "adapters [list], adapters load NAME PATH [OPTIONS], or adapters remove NAME";
+constexpr char kAdaptersDetails[] =
+    "Adapters that requests may choose. PATH is of a file or folder in a directory that the "
+    "worker\n"
+    "allows (--registry-root), on its machine. A name that is there already is replaced; requests\n"
+    "that run keep what they started with. Each line of the list has the name, the methods, the\n"
+    "content's hash, the bytes in memory and the path.";
+
 struct RegistryOptions {
   std::string address = "127.0.0.1:50051";
   std::string api_key;
@@ -45,17 +54,28 @@ struct RegistryOptions {
   std::string layout;
   v1::Defaults defaults;
   bool keep_sum = false;
+  v1::LoadAdapterRequest adapter;
 };
 
 std::vector<Option> CommonOptions(RegistryOptions& out) {
   return {TextOption("grpc", "HOST:PORT",
                      "a worker, or a gateway's gRPC port (default 127.0.0.1:50051)", &out.address),
           TextOption("api-key", "KEY", "default: $SKEIN_API_KEY", &out.api_key),
-          TextOption("model", "NAME", "default: the only model of a worker", &out.model),
-          NumberOption("temperature", "T", "for requests that give none", 0, 100,
+          TextOption("model", "NAME", "default: the only model of a worker", &out.model)};
+}
+
+std::vector<Option> DefaultsOptions(RegistryOptions& out) {
+  return {NumberOption("temperature", "T", "for requests that give none", 0, 100,
                        [&](double v) { out.defaults.set_temperature(static_cast<float>(v)); }),
           NumberOption("top-p", "P", "for requests that give none", 0, 1,
                        [&](double v) { out.defaults.set_top_p(static_cast<float>(v)); })};
+}
+
+// Of what requests may start from.
+std::vector<Option> StateOptions(RegistryOptions& out) {
+  std::vector<Option> table = CommonOptions(out);
+  for (Option& option : DefaultsOptions(out)) table.push_back(std::move(option));
+  return table;
 }
 
 class RegistryClient {
@@ -101,7 +121,8 @@ std::string EntryText(const v1::Entry& entry) {
     return absl::StrCat(entry.name(), "\t", weights, entry.mix().keep_sum() ? "\tkeep-sum" : "",
                         DefaultsText(entry.defaults()));
   }
-  return absl::StrCat(entry.name(), "\t", entry.content_hash(), "\t", entry.bytes(), "\t",
+  const std::string method = entry.method().empty() ? "" : absl::StrCat("\t", entry.method());
+  return absl::StrCat(entry.name(), method, "\t", entry.content_hash(), "\t", entry.bytes(), "\t",
                       entry.path(), DefaultsText(entry.defaults()));
 }
 
@@ -154,6 +175,18 @@ absl::Status Load(const RegistryOptions& options, const std::string& name, const
   return absl::OkStatus();
 }
 
+absl::Status LoadAdapter(const RegistryOptions& options, const std::string& name,
+                         const std::string& path, Terminal& terminal) {
+  v1::LoadAdapterRequest request = options.adapter;
+  request.set_model(options.model);
+  request.set_name(name);
+  request.set_path(path);
+  ASSIGN_OR_RETURN(const v1::Entry entry,
+                   RegistryClient(options).Call(&v1::RegistryService::Stub::LoadAdapter, request));
+  Show(entry, terminal);
+  return absl::OkStatus();
+}
+
 absl::Status AddPart(const std::string& text, v1::StateMix& mix) {
   const size_t colon = text.rfind(':');
   float weight = 0;
@@ -187,7 +220,7 @@ absl::Status Define(const RegistryOptions& options, const std::vector<std::strin
 
 absl::Status RunStates(const std::vector<std::string>& args, Terminal& terminal) {
   RegistryOptions options;
-  std::vector<Option> table = CommonOptions(options);
+  std::vector<Option> table = StateOptions(options);
   table.push_back(TextOption("layout", "vk|kv",
                              "order of the file's matrices (default: as the file says, else vk)",
                              &options.layout));
@@ -209,7 +242,7 @@ absl::Status RunStates(const std::vector<std::string>& args, Terminal& terminal)
 
 absl::Status RunMixtures(const std::vector<std::string>& args, Terminal& terminal) {
   RegistryOptions options;
-  std::vector<Option> table = CommonOptions(options);
+  std::vector<Option> table = StateOptions(options);
   table.push_back(SwitchOption("keep-sum", "use the weights as they are, not divided by their sum",
                                &options.keep_sum));
   ASSIGN_OR_RETURN(const ParsedArgs parsed, ParseArgs(args, table));
@@ -226,6 +259,36 @@ absl::Status RunMixtures(const std::vector<std::string>& args, Terminal& termina
     return Remove(options, v1::ENTRY_KIND_MIXTURE, words[1]);
   }
   return absl::InvalidArgumentError(absl::StrCat("expected ", kMixturesUsage));
+}
+
+absl::Status RunAdapters(const std::vector<std::string>& args, Terminal& terminal) {
+  RegistryOptions options;
+  std::vector<Option> table = CommonOptions(options);
+  table.push_back(NumberOption(
+      "scaling", "S", "factor of a LoRA's product (default: as the file's folder says, else 2)",
+      -1000, 1000, [&](double v) { options.adapter.set_scaling(static_cast<float>(v)); }));
+  table.push_back(
+      NumberOption("alpha", "A", "in place of it: the factor is A / rank", -1e6, 1e6,
+                   [&](double v) { options.adapter.set_alpha(static_cast<float>(v)); }));
+  table.push_back(NumberOption(
+      "mole-rule", "1|2", "routing of a mixture of experts (default 2; 1: the first trainings)", 1,
+      2, [&](double v) { options.adapter.set_mole_rule(static_cast<uint32_t>(v)); }));
+  ASSIGN_OR_RETURN(const ParsedArgs parsed, ParseArgs(args, table));
+  if (parsed.help) {
+    terminal.out << HelpText(kAdaptersUsage, kAdaptersDetails, table);
+    return absl::OkStatus();
+  }
+  const std::vector<std::string>& words = parsed.positional;
+  if (words.empty() || (words.size() == 1 && words[0] == "list")) {
+    return List(options, v1::ENTRY_KIND_ADAPTER, terminal);
+  }
+  if (words.size() == 3 && words[0] == "load") {
+    return LoadAdapter(options, words[1], words[2], terminal);
+  }
+  if (words.size() == 2 && words[0] == "remove") {
+    return Remove(options, v1::ENTRY_KIND_ADAPTER, words[1]);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("expected ", kAdaptersUsage));
 }
 
 }  // namespace skein::ctl

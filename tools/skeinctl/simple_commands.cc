@@ -32,6 +32,7 @@ absl::Status Complete(const ServerOptions& server, const GenerateOptions& option
   call.temperature = options.temperature;
   call.top_p = options.top_p;
   call.state = options.state;
+  call.adapter = options.adapter;
   call.max_tokens = options.max_tokens;
   call.seed = options.seed;
   call.on_text = [&terminal](absl::string_view text) {

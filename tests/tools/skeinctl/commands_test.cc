@@ -204,7 +204,12 @@ TEST(SkeinctlTest, RegistryCommandsKnowTheirArguments) {
                                              {"mixtures", "define", "m"},
                                              {"mixtures", "define", "m", "a"},
                                              {"mixtures", "define", "m", "a:much"},
-                                             {"mixtures", "load", "m", "p"}}) {
+                                             {"mixtures", "load", "m", "p"},
+                                             {"adapters", "load", "a"},
+                                             {"adapters", "load", "a", "b", "--alpha=much"},
+                                             {"adapters", "load", "a", "b", "--mole-rule=3"},
+                                             {"adapters", "load", "a", "b", "--layout=vk"},
+                                             {"adapters", "remove"}}) {
     EXPECT_EQ(Skeinctl(args).exit_status, 2) << args.back();
   }
   const Outcome nobody = Skeinctl({"states", "--grpc=127.0.0.1:1"});
