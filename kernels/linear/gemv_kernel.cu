@@ -118,15 +118,15 @@ class Consumer {
     const bool finishes = turn % warps == warp;
     const Result<W, kRows, kForm> result(call_, batch, finishes, lane);
     float sums[kValues] = {};
-#pragma unroll
-    for (int r = 0; r < kBatch<kRows>; ++r) {
-      if ((kForm == Form::kGated ? r / 2 : r) >= batch.outputs) continue;
 #pragma unroll 1
-      for (int pass = 0; pass < passes_; ++pass) {
-        if (kForm == Form::kPasses) {
-          inputs_.LoadPlain(call_, call_.problems[batch.problem],
-                            (pass * call_.threads + threadIdx.x) * kVector);
-        }
+    for (int pass = 0; pass < passes_; ++pass) {
+      if (kForm == Form::kPasses) {
+        inputs_.LoadPlain(call_, call_.problems[batch.problem],
+                          (pass * call_.threads + threadIdx.x) * kVector);
+      }
+#pragma unroll
+      for (int r = 0; r < kBatch<kRows>; ++r) {
+        if ((kForm == Form::kGated ? r / 2 : r) >= batch.outputs) continue;
         float w[kVector];
         NextWeights(w);
 #pragma unroll

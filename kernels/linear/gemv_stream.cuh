@@ -16,8 +16,8 @@ namespace skein::cuda {
 
 inline constexpr int kMaxStages = 64;
 
-// How a row of weights is read: by all threads at once, in several passes, or in turns with a row
-// of the gate.
+// How rows of weights are read: by all threads at once, in several passes over a batch of them, or
+// in turns with rows of the gate.
 enum class Form { kOnePass, kPasses, kGated };
 
 // What the lines from a place of the ring on are for.
@@ -121,10 +121,13 @@ class Producer {
     const int64_t bytes = static_cast<int64_t>(passes_) * ring_.line_bytes;  // of a row
     const char* weight = static_cast<const char*>(p.weight) + batch.output * bytes;
     const char* gate = static_cast<const char*>(p.gate) + batch.output * bytes;
-    for (int i = 0; i < batch.outputs * passes_; ++i) {
-      const int64_t at = static_cast<int64_t>(i) * ring_.line_bytes;
-      if (kForm == Form::kGated) CopyLine(gate + at, i == 0, batch);
-      CopyLine(weight + at, kForm != Form::kGated && i == 0, batch);
+    for (int pass = 0; pass < passes_; ++pass) {
+      for (int i = 0; i < batch.outputs; ++i) {
+        const int64_t at = i * bytes + static_cast<int64_t>(pass) * ring_.line_bytes;
+        const bool first = pass == 0 && i == 0;
+        if (kForm == Form::kGated) CopyLine(gate + at, first, batch);
+        CopyLine(weight + at, kForm != Form::kGated && first, batch);
+      }
     }
   }
 
