@@ -1,199 +1,14 @@
 // One token of the RWKV-7 recurrence for each sequence, as in decode steps: the state of a head
 // passes through the registers of few threads, once in and once out, and it is that traffic that
-// such a step costs. With S the state before the token, both products with it are taken at once:
-//   z = S q    y = S (w r) - z (b . r) + v (k . r)
+// such a step costs.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/wkv_state.cuh"
-#include "kernels/cuda/wkv_tokens.cuh"
-#include "kernels/cuda/wkv_vectors.cuh"
+#include "kernels/cuda/wkv_decode_head.cuh"
 
 namespace skein::cuda {
-
-// How `warps` warps hold a head's state: a state row lies in kLanes neighbouring lanes, a load of a
-// warp takes kGroups rows, and a warp has kRows such loads one behind the other. Blocks have
-// `block_warps` of them: all of a head's where its outputs are normalised together.
-template <int N, typename State, int warps, int block_warps>
-struct DecodeShape {
-  static constexpr int kWarps = warps;
-  static constexpr int kBlockWarps = block_warps;
-  static constexpr int kParts = kWarps / kBlockWarps;  // blocks of a head
-  static constexpr int kLanes = 8;
-  static constexpr int kGroups = kWarp / kLanes;
-  static constexpr int kRows = N / (kGroups * kWarps);  // of a lane
-  static constexpr int kWarpRows = N / kWarps;
-  static constexpr int kBatch = kLanes / 2;  // rows whose sums are taken together
-  static constexpr int kKeys = N / kLanes;
-  static constexpr int kChunk = 16 / sizeof(State);  // keys of a load
-  static constexpr int kChunks = kKeys / kChunk;
-  // Blocks on a multiprocessor: 16 warps of up to 128 registers, 12 of up to 168 with long rows.
-  static constexpr int kMinBlocks = (N > 64 ? 12 : 16) / kBlockWarps;
-
-  static_assert(kWarps % kBlockWarps == 0 && kWarpRows <= 2 * kWarp && kRows % kBatch == 0 &&
-                kKeys % kChunk == 0);
-
-  // The first of the lane's keys in chunk c.
-  __device__ static int Key(int c) { return c * kChunk * kLanes + threadIdx.x % kLanes * kChunk; }
-  // Where key j stands in shared memory so that lanes read four keys each without bank conflicts.
-  __device__ static int Place(int j) {
-    if constexpr (kChunk == 4) return j;
-    const int block = j / (kChunk * kLanes) * kChunk * kLanes, at = j % (kChunk * kLanes);
-    return block + at % kChunk / 4 * 4 * kLanes + at / kChunk * 4 + at % 4;
-  }
-};
-
-// A token's vectors of one head in shared memory.
-template <int N, typename Shape>
-struct DecodeVectors {
-  enum Vector { kQ, kWR, kW, kK, kB, kCount };
-  alignas(16) float data[kCount][N];
-
-  // By a warp.
-  __device__ void Put(const KeyVectors<N>& x) {
-#pragma unroll
-    for (int i = 0; i < KeyVectors<N>::kCount; ++i) {
-      if (!KeyPairs<N>::Owned(i)) continue;
-      const int at = Shape::Place(2 * KeyPairs<N>::Pair(i));
-      const auto put = [&](Vector vector, float2 pair) {
-        *reinterpret_cast<float2*>(&data[vector][at]) = pair;
-      };
-      const float2 w = make_float2(exp2f(x.log_w[i].x), exp2f(x.log_w[i].y));
-      put(kQ, x.q[i]);
-      put(kWR, make_float2(w.x * x.r[i].x, w.y * x.r[i].y));
-      put(kW, w);
-      put(kK, x.k[i]);
-      put(kB, x.b[i]);
-    }
-    __syncwarp();
-  }
-  __device__ void Get(Vector vector, int chunk, float (&to)[Shape::kChunk]) const {
-#pragma unroll
-    for (int i = 0; i < Shape::kChunk; i += 4) {
-      const float4 x =
-          *reinterpret_cast<const float4*>(&data[vector][Shape::Place(Shape::Key(chunk) + i)]);
-      to[i] = x.x, to[i + 1] = x.y, to[i + 2] = x.z, to[i + 3] = x.w;
-    }
-  }
-};
-
-// A warp's rows of the state, from `memory` on.
-template <int N, typename State, typename Shape>
-class DecodeRows {
- public:
-  using Vectors = DecodeVectors<N, Shape>;
-
-  __device__ explicit DecodeRows(State* memory)
-      : memory_(memory + threadIdx.x % kWarp / Shape::kLanes * N) {
-#pragma unroll
-    for (int p = 0; p < Shape::kRows; ++p) {
-#pragma unroll
-      for (int c = 0; c < Shape::kChunks; ++c) raw_[p][c].LoadStreaming(At(p, c));
-    }
-  }
-
-  // Rows [first, first + kBatch) of the lane: row first + p has value channel Row(first + p) of the
-  // warp. Returns to lane p of a group z of row p, to lane kBatch + p the product of S and w r.
-  __device__ float Products(const Vectors& x, int first) const {
-    float sums[2 * Shape::kBatch] = {};
-#pragma unroll
-    for (int c = 0; c < Shape::kChunks; ++c) {
-      float q[Shape::kChunk], wr[Shape::kChunk], s[Shape::kChunk];
-      x.Get(Vectors::kQ, c, q), x.Get(Vectors::kWR, c, wr);
-#pragma unroll
-      for (int p = 0; p < Shape::kBatch; ++p) {
-        Widen(raw_[first + p][c], s);
-#pragma unroll
-        for (int j = 0; j < Shape::kChunk; ++j) {
-          sums[p] = fmaf(s[j], q[j], sums[p]);
-          sums[Shape::kBatch + p] = fmaf(s[j], wr[j], sums[Shape::kBatch + p]);
-        }
-      }
-    }
-    return SpreadSum<2 * Shape::kBatch, Shape::kLanes>(sums);
-  }
-  // The rows' new values, to memory. `field_row`: see RoundingNoise, of the warp's first row.
-  __device__ void Update(const Vectors& x, int first, const float (&z)[Shape::kBatch],
-                         const float (&v)[Shape::kBatch], uint32_t position, uint32_t field_row) {
-#pragma unroll
-    for (int c = 0; c < Shape::kChunks; ++c) {
-      float w[Shape::kChunk], k[Shape::kChunk], b[Shape::kChunk], s[Shape::kChunk];
-      x.Get(Vectors::kW, c, w), x.Get(Vectors::kK, c, k), x.Get(Vectors::kB, c, b);
-      const int key = Shape::Key(c);
-#pragma unroll
-      for (int p = 0; p < Shape::kBatch; ++p) {
-        Widen(raw_[first + p][c], s);
-#pragma unroll
-        for (int j = 0; j < Shape::kChunk; ++j) {
-          s[j] = fmaf(v[p], k[j], fmaf(-z[p], b[j], s[j] * w[j]));
-        }
-        StoreState(At(first + p, c), RoundingNoise(position, field_row + Row(first + p), key), key,
-                   s);
-      }
-    }
-  }
-  __device__ static int Row(int p) {
-    return p * Shape::kGroups + threadIdx.x % kWarp / Shape::kLanes;
-  }
-
- private:
-  __device__ State* At(int p, int c) const {
-    return memory_ + p * Shape::kGroups * N + Shape::Key(c);
-  }
-
-  State* const memory_;
-  Packed<State, Shape::kChunk> raw_[Shape::kRows][Shape::kChunks];
-};
-
-// The outputs of a warp's rows, a pair of value channels by each lane.
-template <int N, typename Stage, typename Shape>
-class DecodeOutputs {
- public:
-  __device__ DecodeOutputs(const Stage& stage, int64_t row, int head, int first)
-      : stage_(stage),
-        row_(row),
-        at_(first + 2 * (threadIdx.x % kWarp)),
-        channel_(static_cast<int64_t>(head) * N + at_),
-        mine_(at_ < first + Shape::kWarpRows) {
-    if (!mine_) return;
-    gate_ = stage.template LoadGate<2>(row, channel_);
-    stage.template Values<2>(row, channel_, v_);
-    stage.template PublishValues<2>(row, channel_, v_);
-  }
-  __device__ void PutValues(float* v) const {
-    if (mine_) *reinterpret_cast<float2*>(v + at_) = make_float2(v_[0], v_[1]);
-  }
-  // y of the block's rows is in shared memory: of the whole head with Stage::kNormalised.
-  __device__ void Finish(const float* y, float bonus) const {
-    float mean = 0, scale = 1;
-    if constexpr (Stage::kNormalised) {
-      const int lane = threadIdx.x % kWarp;
-      float mine[N / kWarp], sum = 0, squares = 0;
-#pragma unroll
-      for (int i = 0; i < N / kWarp; ++i) sum += mine[i] = y[lane + i * kWarp];
-      mean = WarpSum(sum) / N;
-#pragma unroll
-      for (int i = 0; i < N / kWarp; ++i) {
-        squares = fmaf(mine[i] - mean, mine[i] - mean, squares);
-      }
-      scale = rsqrtf(WarpSum(squares) / N + stage_.norm_eps);
-    }
-    if (!mine_) return;
-    const float normed[2] = {(y[at_] - mean) * scale, (y[at_ + 1] - mean) * scale};
-    stage_.template Finish<2>(row_, channel_, gate_, bonus, v_, normed);
-  }
-
- private:
-  const Stage& stage_;
-  const int64_t row_;
-  const int at_;
-  const int64_t channel_;
-  const bool mine_;
-  typename Stage::template Gate<2> gate_;
-  float v_[2];
-};
 
 // Grid (part of a head, sequence); sequence s has row s alone. `early_state`: see TokenLimits.
 template <int N, typename State, typename Stage, typename Shape>
@@ -212,7 +27,7 @@ __global__ void __launch_bounds__(Shape::kBlockWarps* kWarp, Shape::kMinBlocks)
   const int warp = threadIdx.x / kWarp;
   const int first = (blockIdx.x % Shape::kParts * Shape::kBlockWarps + warp) * Shape::kWarpRows;
   if (!early_state) DependencyWait();
-  DecodeRows<N, State, Shape> state(sequences.Head<State>(slot, head, N) + first * N);
+  const HeldRows<N, State, Shape> state(sequences.Head<State>(slot, head, N) + first * N);
   if (early_state) DependencyWait();
   ReleaseDependents();
   const uint32_t position = sizeof(State) == 2 ? sequences.positions[row] : 0;
@@ -222,30 +37,8 @@ __global__ void __launch_bounds__(Shape::kBlockWarps* kWarp, Shape::kMinBlocks)
   stage.template Keys<N>(row, head, keys);
   outputs.PutValues(v);
   DecodeVectors<N, Shape>& x = vectors[warp];
-  x.Put(keys);
-  float2 along = make_float2(0, 0);  // b . r and k . r
-#pragma unroll
-  for (int i = 0; i < KeyVectors<N>::kCount; ++i) {
-    along.x = fmaf(keys.b[i].x, keys.r[i].x, fmaf(keys.b[i].y, keys.r[i].y, along.x));
-    along.y = fmaf(keys.k[i].x, keys.r[i].x, fmaf(keys.k[i].y, keys.r[i].y, along.y));
-  }
-  along = WarpSum2(along.x, along.y);
-
-  constexpr int kBatch = Shape::kBatch;
-  const int lane = threadIdx.x % Shape::kLanes;
-#pragma unroll
-  for (int i = 0; i < Shape::kRows; i += kBatch) {
-    const float sum = state.Products(x, i);
-    float z[kBatch], values[kBatch];
-#pragma unroll
-    for (int p = 0; p < kBatch; ++p) {
-      const int at = first + state.Row(i + p);
-      z[p] = __shfl_sync(~0u, sum, p, Shape::kLanes);
-      values[p] = v[at];
-      if (lane == kBatch + p) y[at] = fmaf(values[p], along.y, fmaf(-z[p], along.x, sum));
-    }
-    state.Update(x, i, z, values, position, static_cast<uint32_t>(head * N + first));
-  }
+  const float2 along = PutKeys(keys, x);
+  DecodeRows<N, Shape>(state, x, along, v, y, first, position, head);
   if constexpr (Shape::kBlockWarps == 1) {
     __syncwarp();
   } else {

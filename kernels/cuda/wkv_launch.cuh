@@ -1,5 +1,6 @@
 // Which kernels of the RWKV-7 recurrence a step takes: token by token for short sequences
-// (wkv_decode.cuh for one token, wkv_tokens.cuh), in chunks for the others (wkv_chunk.cuh).
+// (wkv_decode.cuh and wkv_ring.cuh for one token, wkv_tokens.cuh), in chunks for the others
+// (wkv_chunk.cuh).
 #pragma once
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/cuda/wkv_chunk.cuh"
 #include "kernels/cuda/wkv_decode.cuh"
+#include "kernels/cuda/wkv_ring.cuh"
 #include "kernels/cuda/wkv_tokens.cuh"
 #include "kernels/device/cuda_context.h"
 
@@ -75,6 +77,25 @@ absl::Status LaunchDecodeShape(const CudaContext& context, const Stage& stage,
                 stage, call.sequences, call.early_state);
 }
 
+// Where every warp that a multiprocessor has room for gets at least so many heads.
+inline constexpr int kMinRingRounds = 4;
+
+template <typename State>
+bool RingTakes(const CudaContext& context, int64_t heads) {
+  const int64_t warps = int64_t{RingShared<64, State>::kWarps} * context.sm_count;
+  return context.compute_capability >= 90 && context.compute_capability < 120 &&
+         heads >= kMinRingRounds * warps;
+}
+
+template <typename State, typename Stage>
+absl::Status LaunchWkvRing(const CudaContext& context, const Stage& stage, const WkvCall& call) {
+  using Shared = RingShared<64, State>;
+  return Launch(
+      context, "wkv_ring", WkvRingKernel<64, State, Stage>,
+      {dim3(context.sm_count), dim3(Shared::kWarps * kWarp), sizeof(Shared) * Shared::kWarps},
+      stage, call.sequences, call.heads, call.early_state);
+}
+
 // Few warps with much state each keep most of it on its way; where they would not fill the device,
 // more of them with less.
 template <int N, typename State, typename Stage>
@@ -82,6 +103,9 @@ absl::Status LaunchWkvDecode(const CudaContext& context, const Stage& stage, con
   constexpr int kMost = N / 16, kFewest = N * N * static_cast<int>(sizeof(State)) / 8192;
   const int64_t warps_wanted = int64_t{context.sm_count} * 12;
   const int64_t heads = int64_t{call.heads} * call.sequences.count;
+  if constexpr (N == 64) {
+    if (RingTakes<State>(context, heads)) return LaunchWkvRing<State>(context, stage, call);
+  }
   if (heads * kFewest >= warps_wanted) {
     return LaunchDecodeShape<N, State, kFewest>(context, stage, call);
   }

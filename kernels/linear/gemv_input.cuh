@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "kernels/linear/gemv_call.h"
-#include "kernels/linear/stream.cuh"
+#include "kernels/cuda/stream.cuh"
 
 namespace skein::cuda {
 

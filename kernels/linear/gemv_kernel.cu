@@ -14,7 +14,7 @@
 #include "kernels/linear/gemv_call.h"
 #include "kernels/linear/gemv_input.cuh"
 #include "kernels/linear/gemv_stream.cuh"
-#include "kernels/linear/stream.cuh"
+#include "kernels/cuda/stream.cuh"
 
 namespace skein::cuda {
 namespace {

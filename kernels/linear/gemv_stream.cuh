@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/linear/gemv_call.h"
-#include "kernels/linear/stream.cuh"
+#include "kernels/cuda/stream.cuh"
 
 namespace skein::cuda {
 

@@ -13,7 +13,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
 #include "kernels/linear/sparse_call.h"
-#include "kernels/linear/stream.cuh"
+#include "kernels/cuda/stream.cuh"
 
 namespace skein::cuda {
 namespace {

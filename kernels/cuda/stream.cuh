@@ -68,6 +68,32 @@ __device__ inline void CopyBulk(uint32_t to, const void* from, uint32_t bytes, u
 #endif
 }
 
+// The way back: after WritesBeforeBulk by the threads that wrote the bytes, and a barrier. The
+// thread that stores also waits: until its stores have read shared memory, or until they are done.
+__device__ inline void WritesBeforeBulk() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+__device__ inline void StoreBulk(void* to, uint32_t from, uint32_t bytes) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(from),
+               "r"(bytes)
+               : "memory");
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+#endif
+}
+__device__ inline void WaitForBulkReads() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+#endif
+}
+__device__ inline void WaitForBulkWrites() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+#endif
+}
+
 // The first `threads` threads of a block, a multiple of 32, wait for each other.
 __device__ inline void SyncFirst(int threads) {
   asm volatile("bar.sync 1, %0;" ::"r"(threads) : "memory");
