@@ -32,10 +32,11 @@ __global__ void __launch_bounds__(Shape::kBlockWarps* kWarp, Shape::kMinBlocks)
   ReleaseDependents();
   const uint32_t position = sizeof(State) == 2 ? sequences.positions[row] : 0;
 
-  const DecodeOutputs<N, Stage, Shape> outputs(stage, row, head, first);
+  DecodeOutputs<N, Stage, Shape> outputs;
+  outputs.Load(stage, row, head, first);
   KeyVectors<N> keys;
   stage.template Keys<N>(row, head, keys);
-  outputs.PutValues(v);
+  outputs.PutValues(stage, v);
   DecodeVectors<N, Shape>& x = vectors[warp];
   const float2 along = PutKeys(keys, x);
   DecodeRows<N, Shape>(state, x, along, v, y, first, position, head);
@@ -44,7 +45,7 @@ __global__ void __launch_bounds__(Shape::kBlockWarps* kWarp, Shape::kMinBlocks)
   } else {
     __syncthreads();
   }
-  outputs.Finish(y, keys.bonus);
+  outputs.Finish(stage, y, keys.bonus);
 }
 
 }  // namespace skein::cuda

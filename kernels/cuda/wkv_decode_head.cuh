@@ -170,22 +170,24 @@ __device__ void UpdateRows(const Rows& rows, const DecodeVectors<N, Shape>& x, i
 template <int N, typename Stage, typename Shape>
 class DecodeOutputs {
  public:
-  __device__ DecodeOutputs(const Stage& stage, int64_t row, int head, int first)
-      : stage_(stage),
-        row_(row),
-        at_(first + 2 * (threadIdx.x % kWarp)),
-        channel_(static_cast<int64_t>(head) * N + at_),
-        mine_(at_ < first + Shape::kWarpRows) {
+  // Asks for what they need.
+  __device__ void Load(const Stage& stage, int64_t row, int head, int first) {
+    row_ = row;
+    at_ = first + 2 * (threadIdx.x % kWarp);
+    channel_ = static_cast<int64_t>(head) * N + at_;
+    mine_ = at_ < first + Shape::kWarpRows;
     if (!mine_) return;
     gate_ = stage.template LoadGate<2>(row, channel_);
-    stage.template Values<2>(row, channel_, v_);
-    stage.template PublishValues<2>(row, channel_, v_);
+    raw_ = stage.template LoadValues<2>(row, channel_);
   }
-  __device__ void PutValues(float* v) const {
-    if (mine_) *reinterpret_cast<float2*>(v + at_) = make_float2(v_[0], v_[1]);
+  __device__ void PutValues(const Stage& stage, float* v) {
+    if (!mine_) return;
+    stage.template MakeValues<2>(raw_, v_);
+    stage.template PublishValues<2>(row_, channel_, v_);
+    *reinterpret_cast<float2*>(v + at_) = make_float2(v_[0], v_[1]);
   }
   // y of the block's rows is in shared memory: of the whole head with Stage::kNormalised.
-  __device__ void Finish(const float* y, float bonus) const {
+  __device__ void Finish(const Stage& stage, const float* y, float bonus) const {
     float mean = 0, scale = 1;
     if constexpr (Stage::kNormalised) {
       const int lane = threadIdx.x % kWarp;
@@ -197,20 +199,19 @@ class DecodeOutputs {
       for (int i = 0; i < N / kWarp; ++i) {
         squares = fmaf(mine[i] - mean, mine[i] - mean, squares);
       }
-      scale = rsqrtf(WarpSum(squares) / N + stage_.norm_eps);
+      scale = rsqrtf(WarpSum(squares) / N + stage.norm_eps);
     }
     if (!mine_) return;
     const float normed[2] = {(y[at_] - mean) * scale, (y[at_ + 1] - mean) * scale};
-    stage_.template Finish<2>(row_, channel_, gate_, bonus, v_, normed);
+    stage.template Finish<2>(row_, channel_, gate_, bonus, v_, normed);
   }
 
  private:
-  const Stage& stage_;
-  const int64_t row_;
-  const int at_;
-  const int64_t channel_;
-  const bool mine_;
+  int64_t row_ = 0, channel_ = 0;
+  int at_ = 0;
+  bool mine_ = false;
   typename Stage::template Gate<2> gate_;
+  typename Stage::template RawValues<2> raw_;
   float v_[2];
 };
 

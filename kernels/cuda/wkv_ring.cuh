@@ -78,6 +78,34 @@ class HeadRing {
   uint32_t phases_ = 0;
 };
 
+// A head that a warp is to work on, and what it reads beside the state.
+template <int N, typename State, typename Stage>
+struct RingHead {
+  State* memory = nullptr;  // of the state; null: nothing to do
+  int head = 0;
+  uint32_t position = 0;
+  typename Stage::template RawKeys<N> raw = Stage::template NoKeys<N>();
+  typename Stage::template KeyWeights<N> weights = {};
+  DecodeOutputs<N, Stage, typename RingShared<N, State>::Shape> outputs;
+
+  // Asks for everything but the state.
+  __device__ void Load(const Stage& stage, const WkvSequences& sequences, int row) {
+    if (sizeof(State) == 2) position = sequences.positions[row];
+    stage.template LoadKeys<N>(row, head, raw);
+    weights = stage.template LoadKeyWeights<N>(head);
+    outputs.Load(stage, row, head, 0);
+  }
+  __device__ void MakeKeys(const Stage& stage, KeyVectors<N>& keys) const {
+    if constexpr (Stage::kScalesKeys) {
+      const float2 part = stage.template KeySums<N>(raw, weights), sums = WarpSum2(part.x, part.y);
+      stage.template MakeKeys<N>(raw, weights, KeyScale(sums.x), keys);
+      keys.bonus = sums.y;
+    } else {
+      stage.template MakeKeys<N>(raw, weights, 1.0f, keys);
+    }
+  }
+};
+
 // Blocks of RingShared::kWarps warps, one on each multiprocessor. `early_state`: see TokenLimits.
 template <int N, typename State, typename Stage>
 __global__ void __launch_bounds__(RingShared<N, State>::kWarps* kWarp, 1)
@@ -93,31 +121,35 @@ __global__ void __launch_bounds__(RingShared<N, State>::kWarps* kWarp, 1)
   const int step = gridDim.x * Shared::kWarps;
   int item = warp * gridDim.x + blockIdx.x;  // neighbours on different multiprocessors
   if (!early_state) DependencyWait();
-  State* mine = ring.Memory(item);
-  ring.Fetch(mine, 0);
+  const auto begin = [&](int at) {
+    RingHead<N, State, Stage> next;
+    next.memory = ring.Memory(at), next.head = ring.head(at);
+    return next;
+  };
+  RingHead<N, State, Stage> next = begin(item);
+  ring.Fetch(next.memory, 0);
   if (early_state) DependencyWait();
   ReleaseDependents();
+  if (next.memory != nullptr) next.Load(stage, sequences, ring.row(item));
   for (int place = 0; item < ring.total(); item += step, place ^= 1) {
-    State* const next = ring.Memory(item + step);
+    RingHead<N, State, Stage> mine = next;
+    next = begin(item + step);
     ring.WaitForStores();
-    ring.Fetch(next, place ^ 1);
-    State* const to = mine;
-    mine = next;
-    if (to == nullptr) continue;
-    const int row = ring.row(item), head = ring.head(item);
-    const DecodeOutputs<N, Stage, Shape> outputs(stage, row, head, 0);
+    ring.Fetch(next.memory, place ^ 1);
+    if (next.memory != nullptr) next.Load(stage, sequences, ring.row(item + step));
+    if (mine.memory == nullptr) continue;
     KeyVectors<N> keys;
-    stage.template Keys<N>(row, head, keys);
-    const uint32_t position = sizeof(State) == 2 ? sequences.positions[row] : 0;
-    outputs.PutValues(shared.v);
+    mine.MakeKeys(stage, keys);
+    mine.outputs.PutValues(stage, shared.v);
     const float2 along = PutKeys(keys, shared.vectors);
     ring.Wait(place);
     const SharedRows<N, State, Shape> rows(shared.state[place]);
-    DecodeRows<N, Shape>(rows, shared.vectors, along, shared.v, shared.y, 0, position, head);
+    DecodeRows<N, Shape>(rows, shared.vectors, along, shared.v, shared.y, 0, mine.position,
+                         mine.head);
     WritesBeforeBulk();
     __syncwarp();
-    ring.Store(to, place);
-    outputs.Finish(shared.y, keys.bonus);
+    ring.Store(mine.memory, place);
+    mine.outputs.Finish(stage, shared.y, keys.bonus);
     __syncwarp();
   }
   if (threadIdx.x % kWarp == 0) WaitForBulkWrites();
