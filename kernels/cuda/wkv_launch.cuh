@@ -78,7 +78,7 @@ absl::Status LaunchDecodeShape(const CudaContext& context, const Stage& stage,
 }
 
 // Where every warp that a multiprocessor has room for gets at least so many heads.
-inline constexpr int kMinRingRounds = 4;
+inline constexpr int kMinRingRounds = 2;
 
 template <typename State>
 bool RingTakes(const CudaContext& context, int64_t heads) {
