@@ -4,8 +4,10 @@
 // (wkv_chunk_state.cuh). Blocks of one sequence overlap but for the last, short part.
 //
 // A Stage (wkv_tokens.cuh) has for this, beside what single tokens need:
-//   RawKeys<N>, RawValues<C>   what a lane reads for Keys and for Values: LoadKeys<N>(row, head,
-//       raw), LoadValues<C>(row, channel); NoKeys<N>() stands for a token that changes nothing
+//   RawKeys<N>, RawValues<C>   what a lane reads for Keys and for Values, of the row that is
+//   `token`
+//       rows behind `row`: LoadKeys<N>(row, head, raw, token), LoadValues<C>(row, channel, token);
+//       NoKeys<N>() stands for a token that changes nothing
 //   KeyWeights<N>              and the constants: LoadKeyWeights<N>(head)
 //   MakeKeys<N>(raw, weights, scale, x), MakeValues<C>(raw, v)   the rest of Keys and Values
 //   kScalesKeys: `scale` is KeyScale of the warp's sum of KeySums<N>(raw, weights).x, and the bonus
@@ -15,6 +17,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/wkv_chunk_chain.cuh"
 #include "kernels/cuda/wkv_chunk_products.cuh"
 #include "kernels/cuda/wkv_chunk_state.cuh"
 
@@ -25,58 +28,52 @@ template <int N, typename T, typename Stage>
 __device__ inline void FillRows(const Stage& stage, ChunkShared<N, T>& shared, const Chunk& chunk,
                                 int head, const typename Stage::template KeyWeights<N>& weights) {
   constexpr int kWarps = N / 16;
-  using Run = KeyRun<N, T, Stage>;
+  using Ahead = KeyRun<N, T, Stage, true>;
+  using Behind = KeyRun<N, T, Stage, false>;
   const int warp = threadIdx.x / kWarp;
   ValueRows<N, T, Stage> values(stage, chunk, head);
-  if constexpr (kWarps * 2 == Run::kRuns && Run::kBatch == Run::kTokens) {
-    Run ahead(stage, chunk, head, warp), behind(stage, chunk, head, warp + kWarps);
+  if constexpr (kWarps == kChunkBlocks && Ahead::kBatch == Ahead::kTokens) {
+    Ahead ahead(stage, chunk, head, warp);
+    Behind behind(stage, chunk, head, warp);
     ahead.Load();
     behind.Load();
     ahead.Fill(shared, weights);
     values.Load();
     behind.Fill(shared, weights);
   } else {
-    for (int i = warp; i < Run::kRuns; i += kWarps) {
-      Run run(stage, chunk, head, i);
-      run.Load();
-      run.Fill(shared, weights);
+    for (int i = warp; i < 2 * kChunkBlocks; i += kWarps) {
+      if (i < kChunkBlocks) {
+        Ahead run(stage, chunk, head, i);
+        run.Load();
+        run.Fill(shared, weights);
+      } else {
+        Behind run(stage, chunk, head, i - kChunkBlocks);
+        run.Load();
+        run.Fill(shared, weights);
+      }
     }
     values.Load();
   }
   values.Fill(shared);
 }
 
-// Which states a launch works on, and how they pass between blocks.
-template <int N, bool kMayBeHalf>
-struct ChunkStates {
-  ChunkChain<N> chain;
-  bool is_half;  // fp16 in the pool
+// The states of a launch in the pool.
+template <bool kMayBeHalf>
+struct PooledStates {
+  bool is_half;
 
-  template <typename T>
-  __device__ void Take(const WkvSequences& sequences, const Chunk& chunk, int head,
+  template <int N, typename T>
+  __device__ void Load(const WkvSequences& sequences, const Chunk& chunk, int head,
                        StateCarrier<N, T>& state) const {
     const int slot = sequences.slots[chunk.sequence];
-    if (chunk.index > 0) {
-      const int64_t part = chain.Part(chunk);
-      chain.AwaitTurn(part, chunk.index);
-      state.Take(chain.State(part));
-      return;
-    }
     if constexpr (kMayBeHalf) {
       if (is_half) return state.Load(sequences.Head<__half>(slot, head, N));
     }
     state.Load(sequences.Head<float>(slot, head, N));
   }
-  template <typename T>
-  __device__ void Leave(const WkvSequences& sequences, const Chunk& chunk, int head,
+  template <int N, typename T>
+  __device__ void Store(const WkvSequences& sequences, const Chunk& chunk, int head,
                         const StateCarrier<N, T>& state) const {
-    const int64_t part = chain.Part(chunk);
-    if (!chunk.is_last) {
-      state.Leave(chain.State(part));
-      chain.PassTurn(part, chunk.index);
-      return;
-    }
-    if (chunk.index > 0) chain.EndTurns(part);
     const int slot = sequences.slots[chunk.sequence];
     if constexpr (kMayBeHalf) {
       if (is_half) {
@@ -88,19 +85,26 @@ struct ChunkStates {
   }
 };
 
-// Grid (head, chunk), N / 16 warps.
+// Blocks as ChunkPlace says, in clusters of chain.neighbours; N / 16 warps.
 template <int N, typename T, typename Stage>
-__global__ void __launch_bounds__(2 * N, N == 64 ? 3 : 1)
+__global__ void __launch_bounds__(2 * N, N == 64 ? 2 : 1)
     WkvChunkKernel(const __grid_constant__ Stage stage, const WkvSequences sequences,
-                   const ChunkPlan plan, const ChunkStates<N, Stage::kHasFp16States> states) {
+                   const ChunkPlan plan, const __grid_constant__ ChunkChain<N> chain,
+                   const PooledStates<Stage::kHasFp16States> pool) {
   extern __shared__ __align__(128) char memory[];
   ChunkShared<N, T>& shared = *reinterpret_cast<ChunkShared<N, T>*>(memory);
-  const int warp = threadIdx.x / kWarp, head = states.chain.first_head + blockIdx.x;
+  ChunkLinks<N>::Open(chain, shared.mailbox);
+  const ChunkPlace place = ChunkPlace::Mine(chain.num_heads, chain.neighbours);
+  const int warp = threadIdx.x / kWarp, head = chain.first_head + place.head;
   const auto weights = stage.template LoadKeyWeights<N>(head);
-  const Chunk chunk = plan.Find(sequences, blockIdx.y);
+  const Chunk chunk = plan.Find(sequences, place.number);
+  const ChunkLinks<N> links(chain, shared.mailbox, chunk, place);
   DependencyWait();
   ReleaseDependents();
-  if (chunk.rows == 0) return;
+  if (chunk.rows == 0) {
+    ChunkLinks<N>::AwaitOpen(chain);
+    return;
+  }
 
   FillRows(stage, shared, chunk, head, weights);
   __syncthreads();
@@ -108,6 +112,8 @@ __global__ void __launch_bounds__(2 * N, N == 64 ? 3 : 1)
   __syncthreads();
   MaskedProducts(shared, warp);
   __syncthreads();
+  ChunkFinisher<N, T, Stage> finisher(stage, chunk, head);
+  finisher.Load();
   ScaleToEnd(shared);
   ChunkColumns<N, T> columns(shared, warp);
   columns.Solve();
@@ -115,13 +121,21 @@ __global__ void __launch_bounds__(2 * N, N == 64 ? 3 : 1)
   Sums delta[N / 16], y[kChunkBlocks];
   columns.Updates(delta);
   columns.Outputs(y);
-  ChunkFinisher<N, T, Stage> finisher(stage, chunk, head);
-  finisher.Load();
+  ChunkLinks<N>::AwaitOpen(chain);
   __syncthreads();
   StateCarrier<N, T> state(warp);
-  states.Take(sequences, chunk, head, state);
+  if (chunk.index > 0) {
+    state.Take(links.Take());
+  } else {
+    pool.Load(sequences, chunk, head, state);
+  }
   const auto before = state.Advance(shared, delta);
-  states.Leave(sequences, chunk, head, state);
+  if (chunk.is_last) {
+    links.End();
+    pool.Store(sequences, chunk, head, state);
+  } else {
+    links.Leave([&state](int i) { return state.Vector(i); });
+  }
   state.Read(shared, before, y);
   __syncthreads();
   finisher.Finish(shared);

@@ -64,51 +64,15 @@ struct ChunkPlan {
   }
 };
 
-// Where states wait between two chunks of a sequence. Every warp of a block has its part of the
-// state and finds its part of the one before: there is no other order between blocks.
-//
-// A block waits for one with a lower number. As the device starts blocks in the order of their
-// numbers, that one has a place to run.
-template <int N>
-struct ChunkChain {
-  static constexpr int kWarps = N / 16;
-  static constexpr int kVectors = N / 8;  // of four floats, of a lane
+// Which chunk of which head a block has. Blocks lie in one row: clusters of `neighbours` chunks,
+// one behind the other, of a head; then the other heads; then the next chunks.
+struct ChunkPlace {
+  int head, number;
 
-  float4* states;      // [Places][heads][kWarps][kVectors][kWarp]
-  uint32_t* counters;  // [Places][heads][kWarps]: chunks that are done; zero before and after
-  int first_head, num_heads;
-
-  // A sequence of several chunks has its place at half of its first one's number.
-  static int64_t Places(int64_t chunks) { return chunks / 2; }
-  static constexpr int64_t kHeadBytes = int64_t{N} * N * sizeof(float);
-
-  __device__ int64_t Part(const Chunk& chunk) const {
-    return (static_cast<int64_t>(chunk.first / 2) * num_heads + blockIdx.x) * kWarps +
-           threadIdx.x / kWarp;
-  }
-  __device__ float4* State(int64_t part) const {
-    return states + part * kVectors * kWarp + threadIdx.x % kWarp;
-  }
-  __device__ void AwaitTurn(int64_t part, uint32_t chunk) const {
-    uint32_t done;
-    do {
-      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
-                   : "=r"(done)
-                   : "l"(counters + part)
-                   : "memory");
-    } while (done < chunk);
-    __syncwarp();
-  }
-  __device__ void PassTurn(int64_t part, uint32_t chunk) const {
-    __syncwarp();
-    if (threadIdx.x % kWarp == 0) {
-      asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(counters + part), "r"(chunk + 1)
-                   : "memory");
-    }
-  }
-  __device__ void EndTurns(int64_t part) const {
-    __syncwarp();
-    if (threadIdx.x % kWarp == 0) counters[part] = 0;
+  __device__ static ChunkPlace Mine(int heads, int neighbours) {
+    const int cluster = blockIdx.x / neighbours;
+    return {cluster % heads,
+            cluster / heads * neighbours + static_cast<int>(blockIdx.x) % neighbours};
   }
 };
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/tile_mma.cuh"
+#include "kernels/cuda/wkv_chunk_chain.cuh"
 #include "kernels/cuda/wkv_chunk_plan.cuh"
 #include "kernels/cuda/wkv_tokens.cuh"
 #include "kernels/cuda/wkv_vectors.cuh"
@@ -39,6 +40,7 @@ struct ChunkShared {
   alignas(16) float diagonal[kChunkBlocks][16][20];  // of AB, in full precision, transposed
   alignas(16) T tail[kChunkBlocks][N];  // decay from a block's middle to the chunk's end
   alignas(16) T own_transition[kInPlace ? 8 : N * Matrix::kStride];
+  ChunkMailbox<N> mailbox;
   float behind[kChunkBlocks][N];  // log2 of the decay over a block's first eight tokens
   float ahead[kChunkBlocks][N];   // and over its last
   float start[kChunkBlocks][N];   // decay from the chunk's start to a block's middle
@@ -61,59 +63,19 @@ struct ChunkShared {
 
 // The key vectors of eight tokens, from the middle of a block of 16 outwards, as rows of operands.
 // Tokens behind the chunk's end change nothing.
-template <int N, typename T, typename Stage>
+template <int N, typename T, typename Stage, bool kAhead>
 class KeyRun {
  public:
   using Raw = typename Stage::template RawKeys<N>;
   using Weights = typename Stage::template KeyWeights<N>;
   static constexpr int kTokens = 8;
-  static constexpr int kRuns = kChunkTokens / kTokens;
   static constexpr int kBatch = sizeof(Raw) <= 16 ? 8 : sizeof(Raw) <= 32 ? 4 : 2;  // read at once
 
-  __device__ KeyRun(const Stage& stage, const Chunk& chunk, int head, int run)
-      : stage_(stage),
-        chunk_(chunk),
-        head_(head),
-        block_(run % kChunkBlocks),
-        is_ahead_(run < kChunkBlocks) {}
+  __device__ KeyRun(const Stage& stage, const Chunk& chunk, int head, int block)
+      : stage_(stage), chunk_(chunk), head_(head), block_(block) {}
 
   __device__ void Load() { LoadFrom(0); }
   __device__ void Fill(ChunkShared<N, T>& shared, const Weights& weights) {
-    if (is_ahead_) {
-      FillTowards<true>(shared, weights);
-    } else {
-      FillTowards<false>(shared, weights);
-    }
-  }
-
- private:
-  static constexpr int kCount = KeyVectors<N>::kCount;
-  static constexpr int kSumLanes = kWarp / kBatch;  // that share a token's sums
-
-  __device__ int Token(int i) const { return block_ * 16 + (is_ahead_ ? 8 + i : 7 - i); }
-  __device__ void LoadFrom(int first) {
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      const int token = Token(first + i);
-      raw_[i] = Stage::template NoKeys<N>();
-      if (token < chunk_.rows) stage_.template LoadKeys<N>(chunk_.begin + token, head_, raw_[i]);
-    }
-  }
-  // What makes the removal keys one long, token i's in lane i * kSumLanes.
-  __device__ float Scales(ChunkShared<N, T>& shared, const Weights& weights, int first) const {
-    float sums[2 * kBatch];
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i) {
-      const float2 part = stage_.template KeySums<N>(raw_[i], weights);
-      sums[2 * i] = part.x, sums[2 * i + 1] = part.y;
-    }
-    const float sum = SpreadSum<2 * kBatch, kWarp>(sums);
-    const int lane = threadIdx.x % kWarp;
-    if (lane % kSumLanes == kSumLanes / 2) shared.bonus[Token(first + lane / kSumLanes)] = sum;
-    return KeyScale(sum);
-  }
-  template <bool kAhead>
-  __device__ void FillTowards(ChunkShared<N, T>& shared, const Weights& weights) {
     float2 log[kCount], factor[kCount];  // of the product, counted from the middle
 #pragma unroll
     for (int p = 0; p < kCount; ++p) log[p] = make_float2(0, 0), factor[p] = make_float2(1, 1);
@@ -132,7 +94,7 @@ class KeyRun {
         }
 #pragma unroll
         for (int p = 0; p < kCount; ++p) {
-          Put<kAhead>(shared, Token(first + i), p, x, log[p], factor[p]);
+          Put(shared, Token(first + i), p, x, log[p], factor[p]);
         }
       }
     }
@@ -144,8 +106,34 @@ class KeyRun {
       *reinterpret_cast<float2*>(to) = kAhead ? log[p] : make_float2(-log[p].x, -log[p].y);
     }
   }
+
+ private:
+  static constexpr int kCount = KeyVectors<N>::kCount;
+  static constexpr int kSumLanes = kWarp / kBatch;  // that share a token's sums
+
+  __device__ int Token(int i) const { return block_ * 16 + (kAhead ? 8 + i : 7 - i); }
+  __device__ void LoadFrom(int first) {
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const int token = Token(first + i);
+      raw_[i] = Stage::template NoKeys<N>();
+      if (token < chunk_.rows) stage_.template LoadKeys<N>(chunk_.begin, head_, raw_[i], token);
+    }
+  }
+  // What makes the removal keys one long, token i's in lane i * kSumLanes.
+  __device__ float Scales(ChunkShared<N, T>& shared, const Weights& weights, int first) const {
+    float sums[2 * kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const float2 part = stage_.template KeySums<N>(raw_[i], weights);
+      sums[2 * i] = part.x, sums[2 * i + 1] = part.y;
+    }
+    const float sum = SpreadSum<2 * kBatch, kWarp>(sums);
+    const int lane = threadIdx.x % kWarp;
+    if (lane % kSumLanes == kSumLanes / 2) shared.bonus[Token(first + lane / kSumLanes)] = sum;
+    return KeyScale(sum);
+  }
   // Moves on by one token.
-  template <bool kAhead>
   __device__ static void Put(ChunkShared<N, T>& shared, int token, int p, const KeyVectors<N>& x,
                              float2& log, float2& factor) {
     const float2 log_next = kAhead ? make_float2(log.x + x.log_w[p].x, log.y + x.log_w[p].y)
@@ -167,7 +155,6 @@ class KeyRun {
   const Stage& stage_;
   const Chunk& chunk_;
   const int head_, block_;
-  const bool is_ahead_;
   Raw raw_[kBatch];
 };
 
@@ -182,7 +169,7 @@ class ValueRows {
 #pragma unroll
     for (int i = 0; i < kChunkBlocks; ++i) {
       if (Token(i) >= chunk_.rows) continue;
-      raw_[i] = stage_.template LoadValues<kWidth>(chunk_.begin + Token(i), Channel());
+      raw_[i] = stage_.template LoadValues<kWidth>(chunk_.begin, Channel(), Token(i));
     }
   }
   __device__ void Fill(ChunkShared<N, T>& shared) const {

@@ -40,21 +40,19 @@ class StateCarrier {
       }
     }
   }
-  // From the block of the chunk before, and to that of the next.
+  // From the block of the chunk before.
   __device__ void Take(const float4* from) {
 #pragma unroll
     for (int i = 0; i < 2 * kKeyTiles; ++i) {
-      const float4 x = __ldcg(from + i * kWarp);
+      const float4 x = from[i * kWarp];
       float(&s)[4] = state_[i / 2].s[i % 2];
       s[0] = x.x, s[1] = x.y, s[2] = x.z, s[3] = x.w;
     }
   }
-  __device__ void Leave(float4* to) const {
-#pragma unroll
-    for (int i = 0; i < 2 * kKeyTiles; ++i) {
-      const float(&s)[4] = state_[i / 2].s[i % 2];
-      __stcg(to + i * kWarp, make_float4(s[0], s[1], s[2], s[3]));
-    }
+  // Of 2 * kKeyTiles, for the block of the next.
+  __device__ float4 Vector(int i) const {
+    const float(&s)[4] = state_[i / 2].s[i % 2];
+    return make_float4(s[0], s[1], s[2], s[3]);
   }
   // Moves behind the chunk; returns the state before it as operands.
   struct Operands {

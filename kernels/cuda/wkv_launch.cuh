@@ -40,6 +40,15 @@ inline WkvCall MakeWkvCall(const SequenceRows& rows, const StateTensor& state,
           early_state};
 }
 
+// How many chunks of a head run side by side and hand on their states without global memory: worth
+// their common start where chunks are short and heads too few to hide how the state passes.
+template <int N>
+int ChunkNeighbours(const CudaContext& context, const WkvCall& call) {
+  if (N != 64 || context.compute_capability < 90 || call.max_rows <= kChunkTokens) return 1;
+  if (call.heads * 5 >= context.sm_count * 2) return 1;
+  return call.max_rows <= 2 * kChunkTokens || call.heads * 5 >= context.sm_count ? 2 : 4;
+}
+
 // Sequences of kMinChunkRows and more. Heads go in groups whose states fit into the workspace.
 template <int N, typename T, typename Stage>
 absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, const WkvCall& call) {
@@ -55,14 +64,17 @@ absl::Status LaunchWkvChunks(const CudaContext& context, const Stage& stage, con
         "wkv: ", context.workspace_bytes, " bytes of workspace and ", context.num_counters,
         " counters, a head needs ", places * Chain::kHeadBytes, " and ", places * Chain::kWarps));
   }
+  const int neighbours = ChunkNeighbours<N>(context, call);
+  const int64_t blocks = (max_chunks + neighbours - 1) / neighbours * neighbours;
   for (int first = 0; first < call.heads; first += static_cast<int>(group)) {
     const int heads = std::min(static_cast<int>(group), call.heads - first);
-    const Chain chain = {static_cast<float4*>(context.workspace), context.counters, first, heads};
-    RETURN_IF_ERROR(
-        Launch(context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
-               {dim3(heads, max_chunks), dim3(2 * N), sizeof(ChunkShared<N, T>)}, stage,
-               call.sequences, ChunkPlan{kMinChunkRows},
-               ChunkStates<N, Stage::kHasFp16States>{chain, call.state == DType::kF16}));
+    const Chain chain = {static_cast<float4*>(context.workspace), context.counters, first, heads,
+                         neighbours};
+    const PooledStates<Stage::kHasFp16States> pool = {call.state == DType::kF16};
+    RETURN_IF_ERROR(Launch(context, "wkv_chunk", WkvChunkKernel<N, T, Stage>,
+                           {dim3(static_cast<unsigned>(heads * blocks)), dim3(2 * N),
+                            sizeof(ChunkShared<N, T>), static_cast<unsigned>(neighbours)},
+                           stage, call.sequences, ChunkPlan{kMinChunkRows}, chain, pool));
   }
   return absl::OkStatus();
 }

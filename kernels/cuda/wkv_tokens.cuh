@@ -58,21 +58,25 @@ struct BlockShape {
 // Sums over groups of kLanes lanes, kCount of them at once; lane l of the group gets number
 // l / (kLanes / kCount).
 template <int kCount, int kLanes>
-__device__ inline float SpreadSum(float (&x)[kCount]) {
-  const int lane = threadIdx.x % kLanes;
-  int offset = kLanes / 2;
+__device__ inline float SpreadSum(const float (&x)[kCount]) {
+  if constexpr (kCount == 1) {
+    float sum = x[0];
 #pragma unroll
-  for (int half = kCount / 2; half > 0; half /= 2, offset /= 2) {
-    const bool upper = lane & offset;
-#pragma unroll
-    for (int i = 0; i < half; ++i) {
-      const float mine = upper ? x[i + half] : x[i], other = upper ? x[i] : x[i + half];
-      x[i] = mine + __shfl_xor_sync(~0u, other, offset);
+    for (int offset = kLanes / 2; offset > 0; offset /= 2) {
+      sum += __shfl_xor_sync(~0u, sum, offset);
     }
-  }
+    return sum;
+  } else {
+    constexpr int kHalf = kCount / 2;
+    const bool upper = threadIdx.x % kLanes >= kLanes / 2;
+    float sums[kHalf];
 #pragma unroll
-  for (; offset > 0; offset /= 2) x[0] += __shfl_xor_sync(~0u, x[0], offset);
-  return x[0];
+    for (int i = 0; i < kHalf; ++i) {
+      const float mine = upper ? x[i + kHalf] : x[i], other = upper ? x[i] : x[i + kHalf];
+      sums[i] = mine + __shfl_xor_sync(~0u, other, kLanes / 2);
+    }
+    return SpreadSum<kHalf, kLanes / 2>(sums);
+  }
 }
 
 // r, w, k, q and b of a token in shared memory, from where each lane of the warp reads its keys.

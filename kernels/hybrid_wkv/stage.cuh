@@ -72,8 +72,8 @@ struct HybridStage {
     return {-1, 0};
   }
   template <int kHead>
-  __device__ void LoadKeys(int64_t row, int head, RawKeys<kHead>& raw) const {
-    raw = {row, head};
+  __device__ void LoadKeys(int64_t row, int head, RawKeys<kHead>& raw, int token = 0) const {
+    raw = {row + token, head};
   }
   template <int kHead>
   __device__ KeyWeights<kHead> LoadKeyWeights(int) const {
@@ -95,8 +95,8 @@ struct HybridStage {
     Packed<In, C> v, mix, first;
   };
   template <int C>
-  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel) const {
-    const int64_t at = Narrow(row, static_cast<int>(channel));
+  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel, int token = 0) const {
+    const int64_t at = Narrow(row + token, static_cast<int>(channel));
     RawValues<C> raw;
     raw.v.Load(v + at);
     if (v_mix != nullptr) raw.mix.Load(v_mix + at), raw.first.Load(v_first + at);

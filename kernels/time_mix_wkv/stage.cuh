@@ -48,13 +48,14 @@ struct TimeMixStage {
     return raw;
   }
   template <int N>
-  __device__ void LoadKeys(int64_t row, int head, RawKeys<N>& raw) const {
+  __device__ void LoadKeys(int64_t row, int head, RawKeys<N>& raw, int token = 0) const {
 #pragma unroll
     for (int i = 0; i < KeyPairs<N>::kCount; ++i) {
       if (!KeyPairs<N>::Owned(i)) continue;
       const int64_t at = row * width + head * N + 2 * KeyPairs<N>::Pair(i);
-      raw.r[i].Load(r + at), raw.k[i].Load(k + at);
-      raw.a[i].Load(a + at), raw.w[i].Load(w + at);
+      const int behind = token * static_cast<int>(width);
+      raw.r[i].Load(r + at + behind), raw.k[i].Load(k + at + behind);
+      raw.a[i].Load(a + at + behind), raw.w[i].Load(w + at + behind);
     }
   }
   template <int N>
@@ -112,11 +113,13 @@ struct TimeMixStage {
     Packed<In, C> v, mix, first;
   };
   template <int C>
-  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel) const {
+  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel, int token = 0) const {
     const int64_t at = row * width + channel;
     RawValues<C> raw;
-    raw.v.Load(v + at);
-    if (v_mix != nullptr) raw.mix.Load(v_mix + at), raw.first.Load(v_first + at);
+    const int behind = token * static_cast<int>(width);
+    raw.v.Load(v + at + behind);
+    if (v_mix == nullptr) return raw;
+    raw.mix.Load(v_mix + at + behind), raw.first.Load(v_first + at + behind);
     return raw;
   }
   template <int C>

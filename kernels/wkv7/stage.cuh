@@ -35,11 +35,11 @@ struct PlainStage {
     return raw;
   }
   template <int N>
-  __device__ void LoadKeys(int64_t row, int head, RawKeys<N>& raw) const {
+  __device__ void LoadKeys(int64_t row, int head, RawKeys<N>& raw, int token = 0) const {
 #pragma unroll
     for (int i = 0; i < KeyPairs<N>::kCount; ++i) {
       if (!KeyPairs<N>::Owned(i)) continue;
-      const int64_t at = row * width + head * N + 2 * KeyPairs<N>::Pair(i);
+      const int64_t at = (row + token) * width + head * N + 2 * KeyPairs<N>::Pair(i);
       raw.r[i] = LoadPair(r + at), raw.w[i] = LoadPair(w + at), raw.k[i] = LoadPair(k + at);
       raw.q[i] = LoadPair(q + at), raw.b[i] = LoadPair(b + at);
     }
@@ -70,9 +70,9 @@ struct PlainStage {
     Packed<float, C> v;
   };
   template <int C>
-  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel) const {
+  __device__ RawValues<C> LoadValues(int64_t row, int64_t channel, int token = 0) const {
     RawValues<C> raw;
-    raw.v.Load(v + row * width + channel);
+    raw.v.Load(v + (row + token) * width + channel);
     return raw;
   }
   template <int C>
