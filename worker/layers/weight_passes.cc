@@ -55,8 +55,9 @@ void WeightPasses::Add(const ModelBatch& batch, int64_t first, int64_t last) {
   const int64_t first_output = std::lower_bound(outputs, outputs + num_outputs, begin) - outputs;
   const int64_t last_output = std::lower_bound(outputs, outputs + num_outputs, end) - outputs;
   part.logit_rows.clear();
-  for (int64_t i = first_output; i < last_output; ++i)
+  for (int64_t i = first_output; i < last_output; ++i) {
     part.logit_rows.push_back(outputs[i] - begin);
+  }
   part.adapters.clear();
   for (AdapterRows rows : batch.adapters) {
     if (rows.first_sequence < first || rows.first_sequence >= last) continue;
