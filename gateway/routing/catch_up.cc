@@ -24,12 +24,25 @@ bool WillPass(const absl::Status& outcome) {
 
 // Nothing that cannot be asked for with what the list says.
 bool CanBePut(const v1::Entry& entry, const EntryMap& mine) {
-  if (entry.kind() == v1::ENTRY_KIND_STATE) return !entry.path().empty();
+  if (entry.kind() == v1::ENTRY_KIND_STATE || entry.kind() == v1::ENTRY_KIND_ADAPTER) {
+    return !entry.path().empty();
+  }
   if (entry.kind() != v1::ENTRY_KIND_MIXTURE) return false;
   return std::all_of(entry.mix().states().begin(), entry.mix().states().end(),
                      [&mine](const v1::StateWeight& state) {
                        return state.name().empty() || mine.count(state.name()) != 0;
                      });
+}
+
+v1::LoadAdapterRequest PutAdapter(const std::string& model, const v1::Entry& entry) {
+  v1::LoadAdapterRequest request;
+  request.set_model(model);
+  request.set_name(entry.name());
+  request.set_path(entry.path());
+  if (entry.has_scaling()) request.set_scaling(entry.scaling());
+  if (entry.has_alpha()) request.set_alpha(entry.alpha());
+  request.set_mole_rule(entry.mole_rule());
+  return request;
 }
 
 EntryChange Put(const std::string& model, const v1::Entry& entry) {
@@ -42,6 +55,7 @@ EntryChange Put(const std::string& model, const v1::Entry& entry) {
     if (entry.has_defaults()) *request.mutable_defaults() = entry.defaults();
     return request;
   }
+  if (entry.kind() == v1::ENTRY_KIND_ADAPTER) return PutAdapter(model, entry);
   v1::DefineMixtureRequest request;
   request.set_model(model);
   request.set_name(entry.name());
@@ -125,7 +139,8 @@ std::optional<EntryChange> CatchUp::NextOf(uint64_t worker, const std::string& m
   const EntryMap& mine = workers.at(worker).lists.at(model).entries;
   const EntryMap wanted = Wanted(worker, model, workers);
   // States before the mixtures of them.
-  for (const v1::EntryKind kind : {v1::ENTRY_KIND_STATE, v1::ENTRY_KIND_MIXTURE}) {
+  for (const v1::EntryKind kind :
+       {v1::ENTRY_KIND_STATE, v1::ENTRY_KIND_ADAPTER, v1::ENTRY_KIND_MIXTURE}) {
     for (const auto& [name, entry] : wanted) {
       const auto own = mine.find(name);
       const bool good = own != mine.end() && !WasRemoved(model, own->second);
@@ -135,7 +150,8 @@ std::optional<EntryChange> CatchUp::NextOf(uint64_t worker, const std::string& m
       return Put(model, entry);
     }
   }
-  for (const v1::EntryKind kind : {v1::ENTRY_KIND_MIXTURE, v1::ENTRY_KIND_STATE}) {
+  for (const v1::EntryKind kind :
+       {v1::ENTRY_KIND_MIXTURE, v1::ENTRY_KIND_STATE, v1::ENTRY_KIND_ADAPTER}) {
     for (const auto& [name, entry] : mine) {
       if (entry.kind() != kind || !WasRemoved(model, entry) || wanted.count(name) != 0) continue;
       if (Take({worker, model, name}, now)) return Drop(model, entry);

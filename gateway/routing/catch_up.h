@@ -8,8 +8,6 @@
 //     before that, gets what its peers have now, or is told to remove it. To load it again ends
 //     that.
 //   - A worker that has another content under a name keeps it: that is for a person to decide.
-//
-// Adapters are left out: a list does not tell the strength that they were loaded with.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +27,8 @@
 
 namespace skein {
 
-using EntryChange = std::variant<v1::LoadStateRequest, v1::DefineMixtureRequest, v1::RemoveRequest>;
+using EntryChange = std::variant<v1::LoadStateRequest, v1::DefineMixtureRequest, v1::RemoveRequest,
+                                 v1::LoadAdapterRequest>;
 
 struct CatchUpOptions {
   absl::Duration settle = absl::Seconds(10);

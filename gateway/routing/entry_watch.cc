@@ -98,6 +98,8 @@ void EntryWatch::Change(const EntryChange& change) {
     async->LoadState(&call->context, state, &call->entry, on_done);
   } else if (const auto* mix = std::get_if<v1::DefineMixtureRequest>(&call->change)) {
     async->DefineMixture(&call->context, mix, &call->entry, on_done);
+  } else if (const auto* adapter = std::get_if<v1::LoadAdapterRequest>(&call->change)) {
+    async->LoadAdapter(&call->context, adapter, &call->entry, on_done);
   } else {
     async->Remove(&call->context, &std::get<v1::RemoveRequest>(call->change), &call->removed,
                   on_done);

@@ -83,6 +83,9 @@ v1::Entry ConvertEntry(const RegistryEntry& from) {
     to.set_kind(v1::ENTRY_KIND_ADAPTER);
     to.set_method(from.adapter->adapter->Methods());
     to.set_content_hash(from.adapter->adapter->content_hash);
+    if (from.options.scaling) to.set_scaling(*from.options.scaling);
+    if (from.options.alpha) to.set_alpha(*from.options.alpha);
+    to.set_mole_rule(static_cast<uint32_t>(from.options.mole_rule));
     return to;
   }
   to.set_kind(v1::ENTRY_KIND_STATE);

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
+#include "worker/adapters/adapter_plan.h"
 #include "worker/adapters/bound_adapter.h"
 #include "worker/memory/initial_state.h"
 #include "worker/registry/tuned_state.h"
@@ -47,7 +48,9 @@ struct RegistryEntry {
   std::shared_ptr<const InitialState> state;
   TunedStateLayout layout = TunedStateLayout::kValueKey;  // that the file was read with
 
-  std::shared_ptr<const BoundAdapter> adapter;  // of an adapter
+  // Of an adapter.
+  std::shared_ptr<const BoundAdapter> adapter;
+  AdapterOptions options;  // that its file was read with
 
   int64_t bytes = 0;  // of state and adapter, where the model computes
   std::string path;   // as a client may say it

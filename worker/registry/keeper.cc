@@ -65,8 +65,8 @@ absl::StatusOr<RegistryEntry> AdapterEntry(const v1::LoadAdapterRequest& request
 
 absl::Status LoadInto(const RegistryTarget& target, const std::string& path,
                       const v1::LoadAdapterRequest& request, RegistryEntry& entry) {
-  ASSIGN_OR_RETURN(const AdapterOptions options, ConvertAdapterOptions(request));
-  ASSIGN_OR_RETURN(LoadedAdapter loaded, target.load_adapter(path, options));
+  ASSIGN_OR_RETURN(entry.options, ConvertAdapterOptions(request));
+  ASSIGN_OR_RETURN(LoadedAdapter loaded, target.load_adapter(path, entry.options));
   entry.adapter = std::move(loaded.adapter);
   entry.state = std::move(loaded.state);
   entry.bytes = loaded.bytes;

@@ -41,9 +41,20 @@ v1::Entry Mixture(const std::string& name, const std::vector<std::string>& state
   return entry;
 }
 
-// "load NAME", "define NAME", "remove NAME".
+v1::Entry AnAdapter(const std::string& name) {
+  v1::Entry entry;
+  entry.set_kind(v1::ENTRY_KIND_ADAPTER);
+  entry.set_name(name);
+  entry.set_path(name + ".pth");
+  entry.set_content_hash("x");
+  entry.set_alpha(8);
+  entry.set_mole_rule(1);
+  return entry;
+}
+
+// "load NAME", "define NAME", "remove NAME", "adapt NAME".
 std::string Text(const EntryChange& change) {
-  const char* const verbs[] = {"load ", "define ", "remove "};
+  const char* const verbs[] = {"load ", "define ", "remove ", "adapt "};
   return absl::StrCat(verbs[change.index()], SubjectOf(change).second);
 }
 
@@ -112,6 +123,8 @@ class EntryTableTest : public ::testing::Test {
     } else if (const auto* define = std::get_if<v1::DefineMixtureRequest>(&change)) {
       w.entries[name] = Mixture(name, {});
       *w.entries[name].mutable_mix() = define->mix();
+    } else if (std::holds_alternative<v1::LoadAdapterRequest>(change)) {
+      w.entries[name] = AnAdapter(name);
     } else {
       w.entries.erase(name);
     }
@@ -334,16 +347,21 @@ TEST_F(EntryTableTest, FailedCatchUpsAreTriedAgainIfThatCanHelp) {
   EXPECT_EQ(Differences().missing, 2);
 }
 
-TEST_F(EntryTableTest, AdaptersAreListedAndNotLoaded) {
-  v1::Entry adapter;
-  adapter.set_kind(v1::ENTRY_KIND_ADAPTER);
-  adapter.set_name("words");
-  adapter.set_path("words.pth");
-  Connect(1, {adapter});
+TEST_F(EntryTableTest, AdaptersAreLoadedAsTheListSaysAndRemoved) {
+  Connect(1, {AnAdapter("words")});
   Connect(2);
-  EXPECT_THAT(CatchUps(2), IsEmpty());
-  EXPECT_EQ(table_.Has(kModel, "words"), Holding::kYes);
-  EXPECT_EQ(table_.Has(2, kModel, {"words"}), Holding::kNo);
+  const auto change = table_.NextChange(2, now_);
+  ASSERT_TRUE(change.has_value());
+  EXPECT_EQ(std::get<v1::LoadAdapterRequest>(*change).ShortDebugString(),
+            "model: \"m\" name: \"words\" path: \"words.pth\" alpha: 8 mole_rule: 1");
+  Connect(2);
+  EXPECT_THAT(CatchUps(2), ElementsAre("adapt words"));
+  EXPECT_EQ(table_.Has(2, kModel, {"words"}), Holding::kYes);
+  Settle();
+  Erase(1, "words");
+  Erase(2, "words");
+  Connect(3, {AnAdapter("words")});
+  EXPECT_THAT(CatchUps(3), ElementsAre("remove words"));
 }
 
 TEST_F(EntryTableTest, AWorkerThatGoesIsForgotten) {

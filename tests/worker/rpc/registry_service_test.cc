@@ -247,6 +247,8 @@ TEST_F(RegistryServiceTest, AdaptersAreListedScaledReplacedAndRemoved) {
   const auto replaced = worker_.LoadAdapter(off);
   ASSERT_TRUE(replaced.ok()) << replaced.status();
   EXPECT_NE(replaced->content_hash(), list.entries(2).content_hash());
+  EXPECT_TRUE(replaced->has_scaling());
+  EXPECT_FALSE(list.entries(2).has_scaling());
   EXPECT_EQ(Ask(request, ""), plain);
   ASSERT_TRUE(worker_.Remove("words").ok());
   const Collected removed = Collect(worker_.inference(), request);
