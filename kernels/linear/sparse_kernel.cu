@@ -12,8 +12,8 @@
 
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/math.cuh"
-#include "kernels/linear/sparse_call.h"
 #include "kernels/cuda/stream.cuh"
+#include "kernels/linear/sparse_call.h"
 
 namespace skein::cuda {
 namespace {
@@ -27,6 +27,9 @@ constexpr int kMaxPerThread = 32;  // inputs whose zeros a thread looks for: bit
 constexpr int kMaxRanges = 8;      // blocks of a cluster
 constexpr int kAhead = 4;          // rows of the matrix that a lane asks for at a time
 constexpr int kGroups = kThreads / kLanes;
+// Shared memory that a block takes at least, so that each has a multiprocessor for itself: while
+// the kernel ahead has not ended on all of them, blocks would gather on those that are free.
+constexpr size_t kLeastShared = 115 << 10;
 
 // Entries of a group's list: its inputs, and some that spread the groups over the banks.
 __host__ __device__ constexpr int ListEntries(int per_thread) {
@@ -280,7 +283,7 @@ absl::Status LaunchRows(SparseCall call, const CudaContext& context) {
   call.per_thread = cut.per_thread;
   const size_t bytes = kWarps * kRows * kColumns * sizeof(float) +
                        kGroups * ListEntries(cut.per_thread) * (1 + kRows) * sizeof(uint16_t);
-  const LaunchShape shape = {dim3(cut.ranges, cut.tiles), kThreads, bytes,
+  const LaunchShape shape = {dim3(cut.ranges, cut.tiles), kThreads, std::max(bytes, kLeastShared),
                              static_cast<unsigned>(cut.ranges)};
   return Launch(context, "sparse product", SparseKernel<W, kRows>, shape, call);
 }

@@ -53,7 +53,6 @@ struct Params {
   int stages;  // of the ring
   float4* partials;
   uint32_t* counters;
-  uint32_t* readers;  // CudaContext::readers
 };
 static_assert(sizeof(Params) <= 4096, "parameters of a launch");
 
@@ -119,24 +118,6 @@ struct Turn {
   }
 };
 
-__device__ inline uint32_t* ReadersHere(const Params& params) {
-  uint32_t multiprocessor;
-  asm volatile("mov.u32 %0, %%smid;" : "=r"(multiprocessor));
-  return params.readers + multiprocessor;
-}
-
-// Waits until the block ahead on this multiprocessor has asked for the last of its weights: the
-// memory then has ours to read while that block adds up and ends. Only saves time, so it gives up
-// after a while rather than rely on others to come to an end.
-__device__ inline void BeginReading(uint32_t* readers) {
-  constexpr int64_t kLongest = 200'000;  // cycles
-  const int64_t begin = clock64();
-  while (*static_cast<volatile uint32_t*>(readers) != 0 && clock64() - begin < kLongest) {
-    __nanosleep(100);
-  }
-  atomicAdd(readers, 1);
-}
-
 // The thread that fills the ring.
 template <typename S>
 __device__ __forceinline__ void Produce(const Params& params, const Ring<S>& ring, int begin,
@@ -163,10 +144,7 @@ __device__ __forceinline__ void Produce(const Params& params, const Ring<S>& rin
 
   const int count = end - begin, ahead = min(count, ring.count);
   Cursor weights(params, begin), x = weights;
-  uint32_t* readers = params.readers == nullptr ? nullptr : ReadersHere(params);
-  if (readers != nullptr) BeginReading(readers);
   for (int i = 0; i < ahead; ++i, advance(weights)) load_weights(weights, i);
-  if (count == ahead && readers != nullptr) atomicSub(readers, 1);
   cuda::ReleaseDependents();
   cuda::DependencyWait();
   for (int i = 0; i < ahead; ++i, advance(x)) load_x(x, i);
@@ -176,7 +154,6 @@ __device__ __forceinline__ void Produce(const Params& params, const Ring<S>& rin
     load_weights(weights, turn.stage);
     load_x(weights, turn.stage);
   }
-  if (count > ahead && readers != nullptr) atomicSub(readers, 1);
 }
 
 // `count` steps of one tile.

@@ -16,8 +16,11 @@ using streamed::Params;
 using streamed::Problem;
 using streamed::Shape;
 
-// Of a block: two share a multiprocessor, this kernel's and the next one's.
-constexpr int kSharedLimit = 113 * 1024;
+// Shared memory of a block: so much that none of its kernel finds room beside it. Blocks have equal
+// shares of the weights, and two on a multiprocessor take twice as long while another one, where a
+// block of the kernel ahead had not ended in time, stands idle.
+constexpr int kLeastShared = 115 * 1024;
+constexpr int kMostShared = 200 * 1024;  // leaves some to the small kernels between products
 constexpr int kFewestStages = 4;
 
 bool Aligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
@@ -55,13 +58,13 @@ size_t PartialBytes(int blocks, int padded_rows) {
 template <typename S>
 absl::Status LaunchShape(Params& params, int blocks, const CudaContext& context) {
   constexpr int kEmpty = S::SharedBytes(0);
-  constexpr int kMostStages = (kSharedLimit - kEmpty) / (S::SharedBytes(1) - kEmpty);
+  constexpr int kMostStages = (kMostShared - kEmpty) / (S::SharedBytes(1) - kEmpty);
   int most_steps = 0;
   for (int b = 0; b < blocks; ++b) {
     most_steps = std::max(most_steps, params.begin[b + 1] - params.begin[b]);
   }
   params.stages = std::clamp(most_steps, kFewestStages, kMostStages);
-  const auto bytes = static_cast<size_t>(S::SharedBytes(params.stages));
+  const auto bytes = static_cast<size_t>(std::max(kLeastShared, S::SharedBytes(params.stages)));
   return cuda::Launch(context, "streamed_products", streamed::StreamedKernel<S>,
                       {dim3(blocks), dim3(streamed::kThreads), bytes}, params);
 }
@@ -126,7 +129,6 @@ absl::Status RunGroup(std::span<const Projection> group, CudaContext& context) {
   params.rows = static_cast<int>(rows);
   params.partials = static_cast<float4*>(context.workspace);
   params.counters = context.counters;
-  params.readers = context.readers;
   return Launch(group[0].weight, padded_rows, params, plan.blocks, context);
 }
 
