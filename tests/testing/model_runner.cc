@@ -73,7 +73,6 @@ ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& opti
   const int64_t sequences = options.sequences;
   state_arena_ = NewArena(stream, sequences * model.state_layout().bytes);
   states_ = static_cast<std::byte*>(state_arena_->data());
-  SKEIN_CHECK(Zero(stream, states_, sequences * model.state_layout().bytes).ok());
   seen_.resize(sequences);
   pages_per_sequence_ = (options.max_tokens + options.page_tokens - 1) / options.page_tokens;
   const int64_t num_pages = sequences * pages_per_sequence_;
@@ -81,7 +80,7 @@ ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& opti
   const int64_t bytes = num_pages * options.page_tokens * kv.bytes_per_token();
   page_arena_ = NewArena(stream, bytes);
   pages_ = static_cast<std::byte*>(page_arena_->data());
-  FillWithNan(stream, pages_, bytes);
+  Reset();
   for (int64_t s = 0; s < sequences; ++s) {
     for (int64_t i = 0; i < pages_per_sequence_; ++i) {
       const int64_t in_order = s * pages_per_sequence_ + i;
@@ -89,6 +88,12 @@ ModelRunner::ModelRunner(Model& model, const Stream& stream, const Options& opti
       page_table_.push_back(static_cast<int32_t>(options.scatter_pages ? scattered : in_order));
     }
   }
+}
+
+void ModelRunner::Reset() {
+  std::fill(seen_.begin(), seen_.end(), 0);
+  SKEIN_CHECK(Zero(stream_, states_, static_cast<int64_t>(state_arena_->bytes())).ok());
+  FillWithNan(stream_, pages_, static_cast<int64_t>(page_arena_->bytes()));
 }
 
 std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted wanted) {
@@ -192,6 +197,12 @@ std::vector<std::byte> ModelRunner::Record(int sequence) const {
   const int64_t bytes = model_.state_layout().bytes;
   const std::byte* const record = Fetched(states_ + sequence * bytes, bytes);
   return {record, record + bytes};
+}
+
+bool ModelRunner::RecordIs(int sequence, const std::vector<std::byte>& record) const {
+  const int64_t bytes = model_.state_layout().bytes;
+  return static_cast<int64_t>(record.size()) == bytes &&
+         std::memcmp(Fetched(states_ + sequence * bytes, bytes), record.data(), record.size()) == 0;
 }
 
 std::vector<float> ModelRunner::KeyValue(int sequence, int attention_layer, int plane,

@@ -35,6 +35,9 @@ class ModelRunner {
 
   ModelRunner(Model& model, const Stream& stream, const Options& options);
 
+  // As new: states of zero, and pages that nobody has written.
+  void Reset();
+
   enum class Wanted { kAllRows, kLastRows };  // of each part
 
   // One step; the logits of the wanted rows, in the order of the parts.
@@ -50,6 +53,7 @@ class ModelRunner {
   void SetState(int sequence, const std::string& name, int layer, const float* values);
   // The whole record.
   std::vector<std::byte> Record(int sequence) const;
+  bool RecordIs(int sequence, const std::vector<std::byte>& record) const;
   // Key (plane 0) or value (plane 1) of a token, [kv heads * head dim].
   std::vector<float> KeyValue(int sequence, int attention_layer, int plane, int64_t token) const;
   int64_t tokens_seen(int sequence) const { return seen_[sequence]; }
