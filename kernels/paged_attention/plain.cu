@@ -86,6 +86,7 @@ __global__ void __launch_bounds__(kWarps* cuda::kWarp)
   for (int first = warp * cuda::kWarp; first < tokens; first += kWarps * cuda::kWarp) {
     AddTokens(call, pages, shared, head / call.group, first, tokens, softmax);
   }
+  __syncthreads();  // loops over q read ahead of its end, where the first warp's sums lie
 #pragma unroll
   for (int i = 0; i < kMaxChannels; ++i) {
     const int channel = i * cuda::kWarp + lane;
