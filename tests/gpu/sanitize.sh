@@ -19,7 +19,8 @@ kernels_gated_mlp_in_test AgreesWith*
 kernels_gated_mlp_in_test OnCuda*
 kernels_gemv_test AgreesWith*
 kernels_gemv_test Zeros*
-kernels_gemv_test Several*:AddsTo*:DependentLaunch*
+kernels_gemv_test Several*:AddsTo*
+kernels_gemv_test DependentLaunch*
 kernels_head_test -*AreRefused
 kernels_hybrid_wkv_test AgreesWith*:OnCuda*
 kernels_hybrid_wkv_test Prompts*
@@ -27,7 +28,8 @@ kernels_hybrid_wkv_test Sixteen*
 kernels_kv_append_test *
 kernels_linear_test AgreesWith*:*OnCuda:Several*
 kernels_matmul_test AgreesWith*OddSizes
-kernels_matmul_test DependentLaunch*:AGroup*
+kernels_matmul_test DependentLaunch*
+kernels_matmul_test AGroup*
 kernels_mix_logits_test *
 kernels_paged_attention_cuda_test DecodesRagged*
 kernels_paged_attention_cuda_test DecodesAll*:TakesOdd*:Skips*
@@ -35,7 +37,8 @@ kernels_paged_attention_cuda_test PrefillsRagged*
 kernels_paged_attention_cuda_test PrefillsChunks*
 kernels_product_paths_test GroupsOf*
 kernels_product_paths_test SharedTiles*
-kernels_product_paths_test SizesThat*:WeightsAndRows*:DependentLaunch*
+kernels_product_paths_test SizesThat*:WeightsAndRows*
+kernels_product_paths_test DependentLaunch*
 kernels_project_add_test -*AreRefused
 kernels_rms_project_test AgreesWith*
 kernels_rms_project_test OnCuda*
@@ -73,8 +76,9 @@ one() {
   local command=("$folder/$program" "--gtest_filter=$(sed 's/\(^-\{0,1\}\|:\)\([^*]\)/\1*\2/g' <<<"$arguments")")
   # shellcheck disable=SC2206  # words of a command line
   [[ "$program" == skein-bench ]] && command=("$folder/$program" $arguments)
-  timeout -k 5 "${LIMIT:-300}" compute-sanitizer --tool "$tool" --error-exitcode 99 --print-limit 20 "${command[@]}" \
-    >"$log" 2>&1 || status=$?
+  # The kernels of cublasLt (nvjet) are not ours to check: racecheck reports some of them.
+  timeout -k 5 "${LIMIT:-300}" compute-sanitizer --tool "$tool" --error-exitcode 99 --print-limit 20 \
+    --kernel-name-exclude kns=nvjet "${command[@]}" >"$log" 2>&1 || status=$?
   if ((status == 0)) && [[ "$program" != skein-bench ]] && ! grep -q '\[  PASSED  \] [1-9]' "$log"; then status=98; fi
   printf '%-9s %3d %s %s\n' "$tool" "$status" "$program" "$arguments"
   ((status == 0))
