@@ -141,14 +141,8 @@ std::optional<EntryChange> CatchUp::NextOf(uint64_t worker, const std::string& m
   // States before the mixtures of them.
   for (const v1::EntryKind kind :
        {v1::ENTRY_KIND_STATE, v1::ENTRY_KIND_ADAPTER, v1::ENTRY_KIND_MIXTURE}) {
-    for (const auto& [name, entry] : wanted) {
-      const auto own = mine.find(name);
-      const bool good = own != mine.end() && !WasRemoved(model, own->second);
-      if (good || entry.kind() != kind || !CanBePut(entry, mine)) continue;
-      if (!Take({worker, model, name}, now)) continue;
-      put_.insert({worker, model, name});
-      return Put(model, entry);
-    }
+    std::optional<EntryChange> change = NextPut(worker, model, kind, wanted, mine, now);
+    if (change.has_value()) return change;
   }
   for (const v1::EntryKind kind :
        {v1::ENTRY_KIND_MIXTURE, v1::ENTRY_KIND_STATE, v1::ENTRY_KIND_ADAPTER}) {
@@ -156,6 +150,20 @@ std::optional<EntryChange> CatchUp::NextOf(uint64_t worker, const std::string& m
       if (entry.kind() != kind || !WasRemoved(model, entry) || wanted.count(name) != 0) continue;
       if (Take({worker, model, name}, now)) return Drop(model, entry);
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<EntryChange> CatchUp::NextPut(uint64_t worker, const std::string& model,
+                                            v1::EntryKind kind, const EntryMap& wanted,
+                                            const EntryMap& mine, absl::Time now) {
+  for (const auto& [name, entry] : wanted) {
+    const auto own = mine.find(name);
+    const bool good = own != mine.end() && !WasRemoved(model, own->second);
+    if (good || entry.kind() != kind || !CanBePut(entry, mine)) continue;
+    if (!Take({worker, model, name}, now)) continue;
+    put_.insert({worker, model, name});
+    return Put(model, entry);
   }
   return std::nullopt;
 }

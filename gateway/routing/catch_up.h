@@ -68,6 +68,8 @@ class CatchUp {
 
   std::optional<EntryChange> NextOf(uint64_t worker, const std::string& model,
                                     const EntriesByWorker& workers, absl::Time now);
+  std::optional<EntryChange> NextPut(uint64_t worker, const std::string& model, v1::EntryKind kind,
+                                     const EntryMap& wanted, const EntryMap& mine, absl::Time now);
   EntryMap Wanted(uint64_t worker, const std::string& model, const EntriesByWorker& workers) const;
   bool IsOpen(uint64_t worker, absl::Time now) const;
   bool Take(const Key& key, absl::Time now);
