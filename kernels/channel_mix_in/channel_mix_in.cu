@@ -3,6 +3,7 @@
 #include "kernels/cuda/token_shift.h"
 #include "kernels/linear/gemv.h"
 #include "kernels/linear/linear.h"
+#include "kernels/linear/streamed_products.h"
 
 namespace skein {
 
@@ -16,6 +17,9 @@ absl::Status ChannelMixInCuda(const ChannelMixInArgs& args, CudaContext& context
   const TokenShift shift = {args.x,         args.norm_weight, args.norm_bias, args.eps,
                             args.sequences, args.shift,       args.normed};
   const ShiftedInput input = {args.mix, args.mixed};
+  if (CanStreamShifted(shift, {&input, 1}, {&key, 1}, context)) {
+    return StreamShifted(shift, {&input, 1}, {&key, 1}, context);
+  }
   RETURN_IF_ERROR(TokenShiftCuda(shift, {&input, 1}, context));
   return ProjectCuda({&key, 1}, context);
 }

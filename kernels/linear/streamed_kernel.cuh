@@ -17,6 +17,7 @@
 #include "kernels/linear/hopper.cuh"
 #include "kernels/linear/step_plan.h"
 #include "kernels/linear/streamed_outputs.cuh"
+#include "kernels/linear/streamed_shift.cuh"
 #include "kernels/linear/tall_wgmma.cuh"
 
 namespace skein::streamed {
@@ -52,7 +53,10 @@ struct Params {
   int rows;
   int stages;  // of the ring
   float4* partials;
-  uint32_t* counters;
+  uint32_t* counters;   // of tiles, then one of shifted rows
+  ShiftedRows shifted;  // the x of all problems are made of them here, if there are any
+
+  __device__ uint32_t* ShiftCounter() const { return counters + gridDim.x * kGroups; }
 };
 static_assert(sizeof(Params) <= 4096, "parameters of a launch");
 
@@ -146,7 +150,11 @@ __device__ __forceinline__ void Produce(const Params& params, const Ring<S>& rin
   Cursor weights(params, begin), x = weights;
   for (int i = 0; i < ahead; ++i, advance(weights)) load_weights(weights, i);
   cuda::ReleaseDependents();
-  cuda::DependencyWait();
+  if (params.shifted.count > 0) {
+    AwaitShifted(params.ShiftCounter());
+  } else {
+    cuda::DependencyWait();
+  }
   for (int i = 0; i < ahead; ++i, advance(x)) load_x(x, i);
   Turn turn;
   for (int i = ahead; i < count; ++i, advance(weights), turn.Next(ring.count)) {
@@ -350,6 +358,18 @@ __device__ __forceinline__ void Consume(const Params& params, const Ring<S>& rin
   }
 }
 
+// The block's share of the rows to be multiplied.
+template <typename S>
+__device__ __forceinline__ void MakeRows(const Params& params) {
+  using Shifter = RowShifter<typename S::Half, kConsumers, 1 + kGroups>;
+  __shared__ typename Shifter::Shared shared;
+  Shifter shifter(params.shifted, shared);
+  shifter.LoadConstants(blockIdx.x);
+  cuda::DependencyWait();
+  shifter.Run();
+  shifter.Arrive(params.ShiftCounter());
+}
+
 #endif
 
 template <typename S>
@@ -367,8 +387,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   __syncthreads();
   if (threadIdx.x >= kConsumers) {
     if (threadIdx.x == kConsumers) Produce<S>(params, ring, begin, end);
-  } else if (begin < end) {
-    Consume<S>(params, ring, begin, end);
+  } else {
+    if (params.shifted.count > 0) MakeRows<S>(params);
+    if (begin < end) Consume<S>(params, ring, begin, end);
   }
 #endif
 }

@@ -99,7 +99,7 @@ absl::Status Launch(const WeightMatrix& kind, int padded_rows, Params& params, i
 
 absl::Status CheckRoom(int blocks, int padded_rows, const CudaContext& context) {
   const size_t bytes = PartialBytes(blocks, padded_rows);
-  const int counters = blocks * streamed::kGroups;
+  const int counters = blocks * streamed::kGroups + 1;
   if (bytes <= context.workspace_bytes && counters <= context.num_counters) {
     return absl::OkStatus();
   }
@@ -109,7 +109,8 @@ absl::Status CheckRoom(int blocks, int padded_rows, const CudaContext& context) 
 }
 
 // Up to kMaxProblems projections of one type and storage.
-absl::Status RunGroup(std::span<const Projection> group, CudaContext& context) {
+absl::Status RunGroup(std::span<const Projection> group, const streamed::ShiftedRows& shifted,
+                      CudaContext& context) {
   const int64_t rows = group[0].x.dim(0);
   const int padded_rows = PaddedRows(rows);
   Params params = {};
@@ -129,11 +130,36 @@ absl::Status RunGroup(std::span<const Projection> group, CudaContext& context) {
   params.rows = static_cast<int>(rows);
   params.partials = static_cast<float4*>(context.workspace);
   params.counters = context.counters;
+  params.shifted = shifted;
   return Launch(group[0].weight, padded_rows, params, plan.blocks, context);
 }
 
 bool Together(const Projection& a, const Projection& b) {
   return a.weight.dtype == b.weight.dtype && a.weight.transposed == b.weight.transposed;
+}
+
+// The first launch makes the shifted rows, if there are any.
+absl::Status RunGroups(std::span<const Projection> projections, streamed::ShiftedRows shifted,
+                       CudaContext& context) {
+  while (!projections.empty()) {
+    size_t count = 1;
+    while (count < projections.size() && count < streamed::kMaxProblems &&
+           Together(projections[0], projections[count])) {
+      ++count;
+    }
+    RETURN_IF_ERROR(RunGroup(projections.first(count), shifted, context));
+    projections = projections.subspan(count);
+    shifted = {};
+  }
+  return absl::OkStatus();
+}
+
+bool CanShift(const TokenShift& shift) {
+  const int64_t width = shift.x.dim(1);
+  return shift.sequences.is_decode() && width % cuda::kColumns == 0 &&
+         width <= streamed::kMaxShiftedWidth && Aligned(shift.x.data()) &&
+         Aligned(shift.norm_weight.data()) && Aligned(shift.norm_bias.data()) &&
+         Aligned(shift.shift.base) && shift.shift.slot_stride % 16 == 0;
 }
 
 }  // namespace
@@ -148,16 +174,41 @@ bool CanStream(const Projection& p, const CudaContext& context) {
 }
 
 absl::Status StreamedProducts(std::span<const Projection> projections, CudaContext& context) {
-  while (!projections.empty()) {
-    size_t count = 1;
-    while (count < projections.size() && count < streamed::kMaxProblems &&
-           Together(projections[0], projections[count])) {
-      ++count;
-    }
-    RETURN_IF_ERROR(RunGroup(projections.first(count), context));
-    projections = projections.subspan(count);
+  return RunGroups(projections, {}, context);
+}
+
+bool CanStreamShifted(const TokenShift& shift, std::span<const ShiftedInput> inputs,
+                      std::span<const Projection> projections, const CudaContext& context) {
+  if (projections.empty() || !CanShift(shift)) return false;
+  if (inputs.empty() || inputs.size() > streamed::kMaxShifted) return false;
+  const DType type = projections[0].weight.dtype;
+  const bool streams = std::ranges::all_of(projections, [&](const Projection& p) {
+    return CanStream(p, context) && p.weight.dtype == type;
+  });
+  return streams && std::ranges::all_of(inputs, [&](const ShiftedInput& input) {
+           return input.out.dtype() == type && Aligned(input.mix.data()) &&
+                  Aligned(input.out.data());
+         });
+}
+
+absl::Status StreamShifted(const TokenShift& shift, std::span<const ShiftedInput> inputs,
+                           std::span<const Projection> projections, CudaContext& context) {
+  streamed::ShiftedRows rows = {};
+  rows.x = shift.x.data();
+  rows.weight = shift.norm_weight.data();
+  rows.bias = shift.norm_bias.data();
+  rows.slots = shift.sequences.slots.data();
+  rows.state = static_cast<char*>(shift.shift.base);
+  rows.slot_stride = shift.shift.slot_stride;
+  rows.eps = shift.eps;
+  rows.rows = static_cast<int>(shift.x.dim(0));
+  rows.width = static_cast<int>(shift.x.dim(1));
+  if (rows.rows == 0) return absl::OkStatus();
+  for (const ShiftedInput& input : inputs) {
+    rows.mix[rows.count] = input.mix.data();
+    rows.out[rows.count++] = input.out.data();
   }
-  return absl::OkStatus();
+  return RunGroups(projections, rows, context);
 }
 
 size_t StreamedWorkspaceBytes(int sm_count) {
@@ -165,7 +216,7 @@ size_t StreamedWorkspaceBytes(int sm_count) {
 }
 
 int64_t StreamedCounters(int sm_count) {
-  return static_cast<int64_t>(std::min(sm_count, kMaxStepBlocks)) * streamed::kGroups;
+  return static_cast<int64_t>(std::min(sm_count, kMaxStepBlocks)) * streamed::kGroups + 1;
 }
 
 }  // namespace skein

@@ -47,7 +47,7 @@ TEST(ChannelMixInTest, AgreesWithTheReferenceForOddSizes) {
 #if SKEIN_CUDA
 TEST(ChannelMixInTest, AgreesWithTheReferenceInADecodeOfFewRows) {
   for (const std::vector<int32_t>& lengths :
-       {std::vector<int32_t>{1}, {1, 1}, {1, 1, 1}, {1, 1, 1, 1}}) {
+       {std::vector<int32_t>{1}, {1, 1}, {1, 1, 1}, {1, 1, 1, 1}, std::vector<int32_t>(40, 1)}) {
     SCOPED_TRACE(lengths.size());
     const std::function<ChannelMixInArgs(TestTensors&)> make = [&](TestTensors& t) {
       ChannelMixInArgs args = Make(t, 1024, 2101, lengths);

@@ -81,10 +81,14 @@ TimeMixInArgs MakeDecode(TestTensors& t, const Sizes& s) {
   return args;
 }
 
+std::vector<int32_t> Ones(size_t count) { return std::vector<int32_t>(count, 1); }
+
 TEST(TimeMixInTest, AgreesWithTheReferenceInADecodeOfFewRows) {
   for (const Sizes& sizes :
-       {Sizes{256, 256, 21, 27, 13, 45, {1}}, Sizes{1024, 1024, 32, 64, 0, 128, {1, 1}},
-        Sizes{2560, 40, 3, 5, 7, 9, {1, 1, 1}}, Sizes{512, 1500, 8, 8, 8, 8, {1, 1, 1, 1}}}) {
+       {Sizes{256, 256, 21, 27, 13, 45, Ones(1)}, Sizes{1024, 1024, 32, 64, 0, 128, Ones(2)},
+        Sizes{2560, 40, 3, 5, 7, 9, Ones(3)}, Sizes{512, 1500, 8, 8, 8, 8, Ones(4)},
+        Sizes{40, 72, 8, 16, 0, 24, Ones(5)}, Sizes{1000, 264, 16, 8, 8, 8, Ones(9)},
+        Sizes{2560, 40, 8, 8, 8, 8, Ones(33)}, Sizes{4096, 48, 8, 8, 8, 8, Ones(64)}}) {
     SCOPED_TRACE(sizes.width);
     const std::function<TimeMixInArgs(TestTensors&)> make = [&](TestTensors& t) {
       return MakeDecode(t, sizes);
