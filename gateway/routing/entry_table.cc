@@ -67,7 +67,10 @@ std::string EntryTable::ListDue(uint64_t worker, absl::Time now) const {
 void EntryTable::BeginList(uint64_t worker, const std::string& model) {
   const std::lock_guard<std::mutex> lock(mu_);
   const auto known = workers_.find(worker);
-  if (known != workers_.end()) known->second.lists[model].touched_again = false;
+  if (known == workers_.end()) return;
+  EntryList& mine = known->second.lists[model];
+  mine.touched_again = false;
+  mine.asked_revision = known->second.revision;
 }
 
 void EntryTable::SetList(uint64_t worker, const std::string& model, const v1::ListResponse& list) {
@@ -108,7 +111,7 @@ void EntryTable::SetNoList(uint64_t worker, const std::string& model, const absl
     mine.listed = true;
     mine.touched = mine.touched_again;
     mine.supported = false;
-    mine.revision = known->second.revision;
+    mine.revision = mine.asked_revision;
     mine.entries.clear();
   } else {
     mine.touched = true;

@@ -27,6 +27,7 @@ struct EntryList {
   bool listed = false;                         // since the worker connected
   bool touched = false;                        // the worker was changed: another list is due
   bool touched_again = false;                  // since that one was asked for
+  uint64_t asked_revision = 0;                 // the worker's when it was last asked for the list
   bool supported = true;                       // the worker has a registry
   uint64_t revision = 0;                       // of the list
   EntryMap entries = {};                       // kept while the worker is down

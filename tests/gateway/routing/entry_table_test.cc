@@ -144,6 +144,17 @@ class EntryTableTest : public ::testing::Test {
   std::map<std::string, std::string> content_;  // by path
 };
 
+TEST_F(EntryTableTest, AChangeWhileAWorkerIsAskedIsAskedForAgain) {
+  ShowLoad(1);
+  table_.BeginList(1, kModel);
+  ++workers_[1].revision;
+  ShowLoad(1);
+  table_.SetNoList(1, kModel, absl::UnimplementedError("none"), now_);
+  EXPECT_EQ(table_.ListDue(1, now_), kModel);
+  ShowList(1);
+  EXPECT_EQ(table_.ListDue(1, now_), "");
+}
+
 TEST_F(EntryTableTest, AWorkerHasWhatItsCurrentListSays) {
   EXPECT_EQ(table_.Has(1, kModel, {"a"}), Holding::kMaybe);
   EXPECT_EQ(table_.Has(kModel, "a"), Holding::kNo);
@@ -203,6 +214,7 @@ TEST_F(EntryTableTest, ListsAreDueWhenSomethingMayHaveChanged) {
 
 TEST_F(EntryTableTest, OnlyTheWorkerKnowsIfItHasNoRegistry) {
   ShowLoad(1);
+  table_.BeginList(1, kModel);
   table_.SetNoList(1, kModel, absl::UnimplementedError("none"), now_);
   EXPECT_EQ(table_.ListDue(1, now_), "");
   EXPECT_EQ(table_.Has(kModel, "a"), Holding::kMaybe);
