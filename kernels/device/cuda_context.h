@@ -24,9 +24,6 @@ struct CudaContext {
   // finishes the sum".
   uint32_t* counters = nullptr;
   int64_t num_counters = 0;
-  // One per multiprocessor, 256 of them: how many blocks there are reading weights. Kernels that
-  // overlap take turns by it. Zero between steps; null for no turns.
-  uint32_t* readers = nullptr;
 
   int device = 0;
   int sm_count = 132;
