@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "tests/testing/fake_clock.h"
+#include "tests/gateway/routing/routing_table_fixture.h"
 
 namespace skein {
 namespace {
@@ -16,95 +16,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::Pair;
-
-// What a worker is like, in the order of the addresses a, b, c.
-struct WorkerLook {
-  bool connected = true;
-  bool draining = false;
-  std::vector<std::string> ready;
-  std::vector<std::string> listed;
-};
-
-const WorkerLook kDown = {false, false, {}, {}};
-const WorkerLook kWasM = {false, false, {}, {"m"}};
-const WorkerLook kM = {true, false, {"m"}, {"m"}};
-const WorkerLook kDrainingM = {true, true, {"m"}, {"m"}};
-const WorkerLook kOther = {true, false, {"other"}, {"other"}};
-const WorkerLook kBoth = {true, false, {"m", "other"}, {"m", "other"}};
-const WorkerLook kLoading = {true, false, {}, {}};
-const WorkerLook kUnlisted = {true, false, {"m"}, {}};
-
-v1::ListModelsResponse ModelList(const std::vector<std::string>& names, uint32_t slots = 64) {
-  v1::ListModelsResponse list;
-  for (const std::string& name : names) {
-    v1::ModelInfo& model = *list.add_models();
-    model.set_name(name);
-    model.set_max_sequences(slots);
-  }
-  return list;
-}
-
-v1::WorkerLoad Load(const std::vector<std::string>& ready, bool draining = false,
-                    uint32_t running = 0) {
-  v1::WorkerLoad load;
-  load.set_draining(draining);
-  load.set_running(running);
-  for (const std::string& name : ready) load.add_ready_models(name);
-  return load;
-}
-
-class RoutingTableTest : public ::testing::Test {
- protected:
-  // Workers a, b, c ...
-  void Begin(const std::vector<WorkerLook>& looks) {
-    RoutingTableOptions options;
-    options.clock = &clock_;
-    options.metrics = &metrics_;
-    options.ejection = {.failures = 2, .first = absl::Seconds(5), .longest = absl::Seconds(60)};
-    options.seed = 1;
-    table_ = std::make_unique<RoutingTable>(options);
-    ids_.clear();
-    for (size_t i = 0; i < looks.size(); ++i) {
-      ids_.push_back(table_->Add(std::string(1, static_cast<char>('a' + i))));
-      table_->SetModels(ids_[i], ModelList(looks[i].listed));
-      if (looks[i].connected) table_->SetLoad(ids_[i], Load(looks[i].ready, looks[i].draining));
-    }
-  }
-
-  PickedWorker MustPick(const PickRequest& request) {
-    const absl::StatusOr<PickedWorker> picked = table_->Pick(request);
-    EXPECT_TRUE(picked.ok()) << picked.status();
-    return picked.value_or(PickedWorker());
-  }
-
-  // Addresses of `count` calls, which stay open.
-  std::multiset<std::string> Picks(const PickRequest& request, int count) {
-    std::multiset<std::string> picks;
-    for (int i = 0; i < count; ++i) picks.insert(MustPick(request).address);
-    return picks;
-  }
-
-  // Calls that end with `outcome` on the worker `address` alone.
-  void CallOn(const std::string& address, const absl::Status& outcome, int count = 1) {
-    PickRequest request = {.model = "m"};
-    for (const char* other : {"a", "b", "c"}) {
-      if (address != other) request.avoid.push_back(other);
-    }
-    for (int i = 0; i < count; ++i) {
-      const PickedWorker picked = MustPick(request);
-      EXPECT_EQ(picked.address, address);
-      table_->End(picked.call, &outcome);
-    }
-  }
-
-  int Count(WorkerState state) { return table_->States()[state]; }
-
-  FakeClock clock_;
-  MetricsRegistry registry_;
-  GatewayMetrics metrics_{registry_};
-  std::unique_ptr<RoutingTable> table_;
-  std::vector<uint64_t> ids_;
-};
 
 TEST_F(RoutingTableTest, PicksOneOfThoseThatServeOrSaysWhyNone) {
   using Code = absl::StatusCode;
@@ -206,35 +117,6 @@ TEST_F(RoutingTableTest, PassesOverWhomTheRequestAvoidsOrWhoIsFull) {
   EXPECT_TRUE(absl::IsUnavailable(table_->Pick({.model = "m", .avoid = {"a"}}).status()));
 }
 
-TEST_F(RoutingTableTest, LeavesOutAWorkerThatKeepsFailingUntilAProbeSucceeds) {
-  Begin({kM, kM});
-  CallOn("a", absl::InternalError("broken"), 2);
-  EXPECT_EQ(Count(WorkerState::kEjected), 1);
-  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);
-
-  clock_.Set(absl::Hours(1));  // no time has passed
-  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);
-  clock_.Set(-absl::Hours(2));
-  clock_.Advance(absl::Seconds(5));
-  const PickedWorker probe = MustPick({.model = "m"});
-  EXPECT_EQ(probe.address, "a");
-  EXPECT_EQ(Picks({.model = "m"}, 20).count("a"), 0u);  // one at a time
-  const absl::Status lost = absl::UnavailableError("lost");
-  table_->End(probe.call, &lost);
-  clock_.Advance(absl::Seconds(9));
-  EXPECT_EQ(Picks({.model = "m"}, 5).count("a"), 0u);  // 10 s this time
-
-  clock_.Advance(absl::Seconds(1));
-  const PickedWorker second = MustPick({.model = "m"});
-  EXPECT_EQ(second.address, "a");
-  table_->Answered(second.call);
-  EXPECT_EQ(Count(WorkerState::kReady), 2);
-  EXPECT_GE(Picks({.model = "m"}, 20).count("a"), 5u);
-  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="failures"} 1)"));
-  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="probe"} 1)"));
-  EXPECT_THAT(registry_.Text(), HasSubstr(R"(picks_total{choice="probe"} 2)"));
-}
-
 TEST_F(RoutingTableTest, AllWorkersOfAModelAreListedWithoutChoosing) {
   Begin({kM, kM, kDrainingM});
   CallOn("a", absl::InternalError("broken"), 2);
@@ -250,93 +132,6 @@ TEST_F(RoutingTableTest, AllWorkersOfAModelAreListedWithoutChoosing) {
   EXPECT_EQ(MustPick({.model = "m"}).address, "a");  // the probe
   EXPECT_EQ(table_->PickAll("")->size(), 2u);        // the only model
   EXPECT_TRUE(absl::IsNotFound(table_->PickAll("other").status()));
-}
-
-TEST_F(RoutingTableTest, AProbeWithoutAVerdictIsRepeated) {
-  Begin({kM, kM});
-  CallOn("a", absl::InternalError("broken"), 2);
-  clock_.Advance(absl::Seconds(5));
-  for (int i = 0; i < 2; ++i) {
-    const PickedWorker probe = MustPick({.model = "m"});
-    EXPECT_EQ(probe.address, "a");
-    const absl::Status left = absl::CancelledError("the client left");
-    table_->End(probe.call, i == 0 ? nullptr : &left);
-  }
-}
-
-TEST_F(RoutingTableTest, OutcomesThatAreNotTheWorkersFaultDoNotCount) {
-  for (const absl::Status& outcome :
-       {absl::OkStatus(), absl::InvalidArgumentError("x"), absl::CancelledError("x"),
-        absl::DeadlineExceededError("x"), absl::ResourceExhaustedError("x"),
-        absl::DataLossError("x")}) {
-    Begin({kM, kM});
-    CallOn("a", outcome, 10);
-    EXPECT_EQ(Count(WorkerState::kEjected), 0) << outcome;
-  }
-}
-
-TEST_F(RoutingTableTest, CallsWithoutStepsDoNotShowThatAWorkerIsWell) {
-  Begin({kM, kM});
-  const PickRequest tokenize = {.model = "m", .avoid = {"b"}, .sequences = 0};
-  const absl::Status ok;
-  for (int i = 0; i < 2; ++i) {
-    CallOn("a", absl::InternalError("broken"), 1);
-    const PickedWorker picked = MustPick(tokenize);
-    table_->Answered(picked.call);
-    table_->End(picked.call, &ok);
-  }
-  EXPECT_EQ(Count(WorkerState::kEjected), 1);
-  clock_.Advance(absl::Seconds(5));
-  EXPECT_EQ(MustPick({.model = "m", .sequences = 0}).address, "b");
-  EXPECT_EQ(MustPick({.model = "m"}).address, "a");
-}
-
-TEST_F(RoutingTableTest, AWorkerThatDrainsOrIsLostIsNotEjectedToo) {
-  const absl::Status gone = absl::UnavailableError("gone");
-  for (const bool draining : {true, false}) {
-    Begin({kM, kM});
-    std::vector<PickedWorker> calls;
-    for (int i = 0; i < 5; ++i) calls.push_back(MustPick({.model = "m", .avoid = {"b"}}));
-    if (draining) {
-      table_->SetLoad(ids_[0], Load({"m"}, true));
-    } else {
-      table_->SetDown(ids_[0]);
-    }
-    for (const PickedWorker& call : calls) table_->End(call.call, &gone);
-    table_->SetLoad(ids_[0], Load({"m"}));
-    EXPECT_EQ(Count(WorkerState::kReady), 2);
-  }
-}
-
-TEST_F(RoutingTableTest, LeavesOutAWorkerWhoseStepDoesNotEnd) {
-  Begin({kM, kM});
-  v1::WorkerLoad load = Load({"m"});
-  load.set_stalled_ms(4999);
-  table_->SetLoad(ids_[0], load);
-  EXPECT_EQ(Count(WorkerState::kReady), 2);
-  load.set_stalled_ms(5000);
-  EXPECT_TRUE(table_->SetLoad(ids_[0], load));
-  load.set_stalled_ms(6000);
-  table_->SetLoad(ids_[0], load);
-  EXPECT_EQ(Count(WorkerState::kEjected), 1);
-  EXPECT_EQ(Picks({.model = "m"}, 5).count("b"), 5u);
-  EXPECT_TRUE(table_->Pick({.model = "m", .avoid = {"b"}}).ok());  // better than none
-  EXPECT_THAT(registry_.Text(), HasSubstr(R"(ejections_total{reason="stall"} 1)"));
-  EXPECT_TRUE(table_->SetLoad(ids_[0], Load({"m"})));
-  EXPECT_EQ(Count(WorkerState::kReady), 2);
-}
-
-TEST_F(RoutingTableTest, IfAllAreEjectedAllAreUsed) {
-  Begin({kM, kM});
-  CallOn("a", absl::InternalError("broken"), 2);
-  CallOn("b", absl::InternalError("broken"), 2);
-  EXPECT_EQ(Count(WorkerState::kEjected), 2);
-  EXPECT_EQ(table_->NumReady(), 2);
-  const std::multiset<std::string> picks = Picks({.model = "m"}, 20);
-  EXPECT_GE(picks.count("a"), 5u);
-  EXPECT_GE(picks.count("b"), 5u);
-  CallOn("b", absl::OkStatus());  // and comes back by what it does
-  EXPECT_EQ(Picks({.model = "m"}, 10).count("b"), 10u);
 }
 
 TEST_F(RoutingTableTest, RequestsGoToWorkersThatHaveWhatTheyName) {
