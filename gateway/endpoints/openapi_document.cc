@@ -181,6 +181,10 @@ json::object Paths() {
                            "MixtureRequest", "RegistryChange", false)}}},
       {"/v1/mixtures/{id}",
        {{"delete", OfId(Operation("Removes one.", nullptr, "RegistryChange", false))}}},
+      {"/v1/adapters",
+       {{"post", Operation("Registers an adapter.", "AdapterRequest", "RegistryChange", false)}}},
+      {"/v1/adapters/{id}",
+       {{"delete", OfId(Operation("Removes one.", nullptr, "RegistryChange", false))}}},
       {"/healthz", {{"get", TextOperation("The process is alive.", "application/json")}}},
       {"/readyz", {{"get", TextOperation("A worker is ready; else 503.", "application/json")}}},
       {"/startupz",
@@ -198,6 +202,7 @@ json::object MakeDocument() {
   schemas["AdapterWeight"] = BodySchema(Specs(AdapterWeightFields()));
   schemas["StateRequest"] = BodySchema(Specs(StateFields()));
   schemas["MixtureRequest"] = BodySchema(Specs(MixtureFields()));
+  schemas["AdapterRequest"] = BodySchema(Specs(AdapterFields()));
   schemas["EntryDefaults"] = BodySchema(Specs(DefaultsFields()));
   schemas["ChatCompletionRequest"] = BodySchema(Specs(ChatFields()));
   schemas["CompletionRequest"] = BodySchema(Specs(CompletionFields()));

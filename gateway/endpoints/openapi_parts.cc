@@ -143,10 +143,11 @@ constexpr char kReplySchemas[] = R"({
     "required": ["id", "object", "model", "name", "workers"],
     "properties": {
       "id": {"type": "string"},
-      "object": {"enum": ["state", "mixture"]},
+      "object": {"enum": ["state", "mixture", "adapter"]},
       "model": {"type": "string"},
       "name": {"type": "string"},
       "deleted": {"const": true},
+      "method": {"type": "string", "description": "Of an adapter: lora, dora, bone, ..."},
       "content_hash": {"type": "string"},
       "bytes": {"type": "integer"},
       "warnings": {"type": "array", "items": {"type": "string"}},

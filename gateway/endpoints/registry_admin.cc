@@ -56,7 +56,8 @@ std::string ReplyBody(const Change& change, const std::vector<WorkerOutcome>& ou
   if (change.removes) {
     reply["deleted"] = true;
   } else if (entry.ok()) {
-    if (entry->kind() == v1::ENTRY_KIND_STATE) {
+    if (entry->kind() == v1::ENTRY_KIND_ADAPTER) reply["method"] = entry->method();
+    if (entry->kind() != v1::ENTRY_KIND_MIXTURE) {
       reply["content_hash"] = entry->content_hash();
       reply["bytes"] = entry->bytes();
     }
@@ -123,11 +124,19 @@ absl::Status ChangeAll(const HttpRequest& request, const Caller& caller, Gateway
   return absl::OkStatus();
 }
 
-// `path` ends with "MODEL NAME".
+// A kind of entry, and what it is called in an answer.
+struct Kind {
+  v1::EntryKind kind;
+  const char* object;
+};
+constexpr Kind kState = {v1::ENTRY_KIND_STATE, "state"};
+constexpr Kind kMixture = {v1::ENTRY_KIND_MIXTURE, "mixture"};
+constexpr Kind kAdapter = {v1::ENTRY_KIND_ADAPTER, "adapter"};
+
+// The path is /v1/KINDs/ and "MODEL NAME".
 absl::Status Delete(const HttpRequest& request, const Caller& caller, GatewayContext& context,
-                    std::shared_ptr<HttpResponder> out, absl::string_view path,
-                    v1::EntryKind kind) {
-  const std::string id = request.path.substr(path.size());
+                    std::shared_ptr<HttpResponder> out, const Kind& kind) {
+  const std::string id = request.path.substr(absl::StrCat("/v1/", kind.object, "s/").size());
   const ModelName name = SplitModelName(context.workers, id);
   if (name.entry.empty()) {
     return WithParam(absl::NotFoundError(absl::StrCat(
@@ -137,10 +146,10 @@ absl::Status Delete(const HttpRequest& request, const Caller& caller, GatewayCon
   v1::RemoveRequest message;
   message.set_model(name.model);
   message.set_name(name.entry);
-  message.set_kind(kind);
+  message.set_kind(kind.kind);
   return ChangeAll(request, caller, context, std::move(out),
                    {.method = "/skein.v1.RegistryService/Remove",
-                    .object = kind == v1::ENTRY_KIND_STATE ? "state" : "mixture",
+                    .object = kind.object,
                     .model = {},
                     .name = {},
                     .removes = true},
@@ -153,10 +162,24 @@ absl::Status PostState(const HttpRequest& request, const Caller& caller, Gateway
                        std::shared_ptr<HttpResponder> out) {
   ASSIGN_OR_RETURN(const json::object body, ReadBody(request, context));
   ASSIGN_OR_RETURN(const v1::LoadStateRequest message, ReadStateBody(body));
-  return ChangeAll(
-      request, caller, context, std::move(out),
-      {.method = "/skein.v1.RegistryService/LoadState", .object = "state", .model = {}, .name = {}},
-      message);
+  return ChangeAll(request, caller, context, std::move(out),
+                   {.method = "/skein.v1.RegistryService/LoadState",
+                    .object = kState.object,
+                    .model = {},
+                    .name = {}},
+                   message);
+}
+
+absl::Status PostAdapter(const HttpRequest& request, const Caller& caller, GatewayContext& context,
+                         std::shared_ptr<HttpResponder> out) {
+  ASSIGN_OR_RETURN(const json::object body, ReadBody(request, context));
+  ASSIGN_OR_RETURN(const v1::LoadAdapterRequest message, ReadAdapterBody(body));
+  return ChangeAll(request, caller, context, std::move(out),
+                   {.method = "/skein.v1.RegistryService/LoadAdapter",
+                    .object = kAdapter.object,
+                    .model = {},
+                    .name = {}},
+                   message);
 }
 
 absl::Status PostMixture(const HttpRequest& request, const Caller& caller, GatewayContext& context,
@@ -165,7 +188,7 @@ absl::Status PostMixture(const HttpRequest& request, const Caller& caller, Gatew
   ASSIGN_OR_RETURN(const v1::DefineMixtureRequest message, ReadMixtureBody(body));
   return ChangeAll(request, caller, context, std::move(out),
                    {.method = "/skein.v1.RegistryService/DefineMixture",
-                    .object = "mixture",
+                    .object = kMixture.object,
                     .model = {},
                     .name = {}},
                    message);
@@ -173,12 +196,17 @@ absl::Status PostMixture(const HttpRequest& request, const Caller& caller, Gatew
 
 absl::Status DeleteState(const HttpRequest& request, const Caller& caller, GatewayContext& context,
                          std::shared_ptr<HttpResponder> out) {
-  return Delete(request, caller, context, std::move(out), "/v1/states/", v1::ENTRY_KIND_STATE);
+  return Delete(request, caller, context, std::move(out), kState);
 }
 
 absl::Status DeleteMixture(const HttpRequest& request, const Caller& caller,
                            GatewayContext& context, std::shared_ptr<HttpResponder> out) {
-  return Delete(request, caller, context, std::move(out), "/v1/mixtures/", v1::ENTRY_KIND_MIXTURE);
+  return Delete(request, caller, context, std::move(out), kMixture);
+}
+
+absl::Status DeleteAdapter(const HttpRequest& request, const Caller& caller,
+                           GatewayContext& context, std::shared_ptr<HttpResponder> out) {
+  return Delete(request, caller, context, std::move(out), kAdapter);
 }
 
 }  // namespace skein

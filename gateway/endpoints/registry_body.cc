@@ -1,6 +1,7 @@
 #include "gateway/endpoints/registry_body.h"
 
 #include "gateway/endpoints/conditioning_fields.h"
+#include "gateway/endpoints/errors.h"
 
 namespace skein {
 namespace {
@@ -24,7 +25,8 @@ absl::Status SetDefaults(const json::value& value, Request& request) {
   return ReadFields(value.get_object(), DefaultsFields(), "defaults.", *request.mutable_defaults());
 }
 
-absl::Status SetPath(const json::value& value, v1::LoadStateRequest& request) {
+template <typename Request>
+absl::Status SetPath(const json::value& value, Request& request) {
   request.set_path(StringOf(value));
   return absl::OkStatus();
 }
@@ -54,6 +56,28 @@ absl::Status SetTopP(const json::value& value, v1::Defaults& defaults) {
   return absl::OkStatus();
 }
 
+absl::Status BothStrengths(absl::string_view field, absl::string_view other) {
+  return FieldError(field,
+                    absl::StrCat("given together with ", other, ", expected one of the two"));
+}
+
+absl::Status SetScaling(const json::value& value, v1::LoadAdapterRequest& request) {
+  if (request.has_alpha()) return BothStrengths("scaling", "alpha");
+  request.set_scaling(FloatOf(value));
+  return absl::OkStatus();
+}
+
+absl::Status SetAlpha(const json::value& value, v1::LoadAdapterRequest& request) {
+  if (request.has_scaling()) return BothStrengths("alpha", "scaling");
+  request.set_alpha(FloatOf(value));
+  return absl::OkStatus();
+}
+
+absl::Status SetMoleRule(const json::value& value, v1::LoadAdapterRequest& request) {
+  request.set_mole_rule(static_cast<uint32_t>(IntOf(value)));
+  return absl::OkStatus();
+}
+
 template <typename Request>
 FieldTable<Request> NamedFields() {
   return {
@@ -70,12 +94,26 @@ FieldTable<Request> NamedFields() {
                   "them. A name that is taken is given the new contents.",
         .required = true},
        SetName<Request>},
-      {{.name = "defaults",
-        .type = FieldType::kOptions,
-        .effect = "Sampling fields of requests that name it and leave them out.",
-        .schema = "EntryDefaults"},
-       SetDefaults<Request>},
   };
+}
+
+template <typename Request>
+Field<Request> DefaultsField() {
+  return {{.name = "defaults",
+           .type = FieldType::kOptions,
+           .effect = "Sampling fields of requests that name it and leave them out.",
+           .schema = "EntryDefaults"},
+          SetDefaults<Request>};
+}
+
+template <typename Request>
+Field<Request> PathField(const char* effect) {
+  return {{.name = "path",
+           .type = FieldType::kString,
+           .range = {.min = 1, .max = 4096},
+           .effect = effect,
+           .required = true},
+          SetPath<Request>};
 }
 
 template <typename Request>
@@ -105,12 +143,9 @@ const FieldTable<v1::Defaults>& DefaultsFields() {
 const FieldTable<v1::LoadStateRequest>& StateFields() {
   static const FieldTable<v1::LoadStateRequest> kFields =
       With(NamedFields<v1::LoadStateRequest>(),
-           {{{.name = "path",
-              .type = FieldType::kString,
-              .range = {.min = 1, .max = 4096},
-              .effect = "The file, relative to one of the workers' configured directories.",
-              .required = true},
-             SetPath},
+           {DefaultsField<v1::LoadStateRequest>(),
+            PathField<v1::LoadStateRequest>(
+                "The file, relative to one of the workers' configured directories."),
             {{.name = "layout",
               .type = FieldType::kEnum,
               .default_value = "the file's, else value_key",
@@ -123,7 +158,8 @@ const FieldTable<v1::LoadStateRequest>& StateFields() {
 const FieldTable<v1::DefineMixtureRequest>& MixtureFields() {
   static const FieldTable<v1::DefineMixtureRequest> kFields =
       With(NamedFields<v1::DefineMixtureRequest>(),
-           {{{.name = "states",
+           {DefaultsField<v1::DefineMixtureRequest>(),
+            {{.name = "states",
               .type = FieldType::kObjects,
               .range = {.min = 1, .max = 64},
               .effect = "Registered states and their weights, as in requests.",
@@ -138,6 +174,30 @@ const FieldTable<v1::DefineMixtureRequest>& MixtureFields() {
   return kFields;
 }
 
+const FieldTable<v1::LoadAdapterRequest>& AdapterFields() {
+  static const FieldTable<v1::LoadAdapterRequest> kFields =
+      With(NamedFields<v1::LoadAdapterRequest>(),
+           {PathField<v1::LoadAdapterRequest>(
+                "The file or folder, relative to one of the workers' configured directories."),
+            {{.name = "scaling",
+              .type = FieldType::kNumber,
+              .default_value = "the file's, else 2",
+              .effect = "Factor of the product of the two matrices of a LoRA or DoRA."},
+             SetScaling},
+            {{.name = "alpha",
+              .type = FieldType::kNumber,
+              .effect = "In place of `scaling`: this number over the rank of each layer."},
+             SetAlpha},
+            {{.name = "mole_rule",
+              .type = FieldType::kInteger,
+              .range = {.min = 1, .max = 2},
+              .default_value = "2",
+              .effect = "Routing rule of a mixture of LoRA experts: 1 is that of the first "
+                        "trainings."},
+             SetMoleRule}});
+  return kFields;
+}
+
 absl::StatusOr<v1::LoadStateRequest> ReadStateBody(const json::object& body) {
   v1::LoadStateRequest request;
   RETURN_IF_ERROR(ReadFields(body, StateFields(), "", request));
@@ -147,6 +207,12 @@ absl::StatusOr<v1::LoadStateRequest> ReadStateBody(const json::object& body) {
 absl::StatusOr<v1::DefineMixtureRequest> ReadMixtureBody(const json::object& body) {
   v1::DefineMixtureRequest request;
   RETURN_IF_ERROR(ReadFields(body, MixtureFields(), "", request));
+  return request;
+}
+
+absl::StatusOr<v1::LoadAdapterRequest> ReadAdapterBody(const json::object& body) {
+  v1::LoadAdapterRequest request;
+  RETURN_IF_ERROR(ReadFields(body, AdapterFields(), "", request));
   return request;
 }
 

@@ -1,4 +1,4 @@
-// The bodies that register states and mixtures.
+// The bodies that register states, mixtures and adapters.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -11,11 +11,13 @@ namespace skein {
 
 const FieldTable<v1::LoadStateRequest>& StateFields();
 const FieldTable<v1::DefineMixtureRequest>& MixtureFields();
+const FieldTable<v1::LoadAdapterRequest>& AdapterFields();
 // Of the object `defaults`.
 const FieldTable<v1::Defaults>& DefaultsFields();
 
 // InvalidArgument naming the field.
 absl::StatusOr<v1::LoadStateRequest> ReadStateBody(const boost::json::object& body);
 absl::StatusOr<v1::DefineMixtureRequest> ReadMixtureBody(const boost::json::object& body);
+absl::StatusOr<v1::LoadAdapterRequest> ReadAdapterBody(const boost::json::object& body);
 
 }  // namespace skein

@@ -164,6 +164,8 @@ const std::vector<Route>& Routes() {
       {Method::kDelete, "/v1/states/{id}", Role::kAdmin, DeleteState},
       {Method::kPost, "/v1/mixtures", Role::kAdmin, PostMixture},
       {Method::kDelete, "/v1/mixtures/{id}", Role::kAdmin, DeleteMixture},
+      {Method::kPost, "/v1/adapters", Role::kAdmin, PostAdapter},
+      {Method::kDelete, "/v1/adapters/{id}", Role::kAdmin, DeleteAdapter},
       {Method::kGet, "/openapi.json", Role::kOpen, OpenApi},
   });
   return kRoutes;

@@ -3,23 +3,44 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "common/base/status_macros.h"
+
 namespace skein {
 
-absl::StatusOr<v1::Entry> FakeRegistry::LoadState(const v1::LoadStateRequest& request) {
+namespace {
+
+template <typename Request>
+absl::StatusOr<v1::Entry> EntryOfFile(const Request& request, v1::EntryKind kind) {
   if (absl::StartsWith(request.path(), "missing")) {
     return absl::NotFoundError(absl::StrCat("path: no file ", request.path()));
   }
-  v1::Entry& entry = entries_[request.name()];
-  entry.Clear();
-  entry.set_kind(v1::ENTRY_KIND_STATE);
+  v1::Entry entry;
+  entry.set_kind(kind);
   entry.set_name(request.name());
   entry.set_path(request.path());
   entry.set_content_hash(absl::StrCat("hash of ", request.path()));
   entry.set_bytes(1000);
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Entry> FakeRegistry::LoadState(const v1::LoadStateRequest& request) {
+  ASSIGN_OR_RETURN(v1::Entry entry, EntryOfFile(request, v1::ENTRY_KIND_STATE));
   entry.set_layout(request.layout());
   if (request.has_defaults()) *entry.mutable_defaults() = request.defaults();
   ++revision_;
-  return entry;
+  return entries_[request.name()] = entry;
+}
+
+absl::StatusOr<v1::Entry> FakeRegistry::LoadAdapter(const v1::LoadAdapterRequest& request) {
+  ASSIGN_OR_RETURN(v1::Entry entry, EntryOfFile(request, v1::ENTRY_KIND_ADAPTER));
+  entry.set_method("lora");
+  if (request.has_scaling()) entry.set_scaling(request.scaling());
+  if (request.has_alpha()) entry.set_alpha(request.alpha());
+  entry.set_mole_rule(request.mole_rule());
+  ++revision_;
+  return entries_[request.name()] = entry;
 }
 
 absl::StatusOr<v1::Entry> FakeRegistry::DefineMixture(const v1::DefineMixtureRequest& request) {

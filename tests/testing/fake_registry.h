@@ -18,6 +18,8 @@ class FakeRegistry {
  public:
   // NotFound for a path that begins with "missing".
   absl::StatusOr<v1::Entry> LoadState(const v1::LoadStateRequest& request);
+  // The same; the method is "lora".
+  absl::StatusOr<v1::Entry> LoadAdapter(const v1::LoadAdapterRequest& request);
   // NotFound if a state is not there.
   absl::StatusOr<v1::Entry> DefineMixture(const v1::DefineMixtureRequest& request);
   absl::Status Remove(const v1::RemoveRequest& request);

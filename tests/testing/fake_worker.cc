@@ -63,7 +63,6 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     score_ = ScoresOfZero;
     tokenize_ = BytesAsTokens;
     detokenize_ = TokensAsBytes;
-    load_adapter_ = [](const v1::LoadAdapterRequest&) { return absl::UnimplementedError("none"); };
     list_entries_ = [](const v1::ListRequest&) { return absl::UnimplementedError("none"); };
   }
 
@@ -98,7 +97,10 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
 
   grpc::Status LoadAdapter(grpc::ServerContext*, const v1::LoadAdapterRequest* request,
                            v1::Entry* response) override {
-    return Answer(Copy(load_adapter_)(*request), response);
+    if (const auto script = Copy(load_adapter_)) return Answer(script(*request), response);
+    const auto entry = OfRegistry(
+        /*is_change=*/true, [&](FakeRegistry& registry) { return registry.LoadAdapter(*request); });
+    return Answer(entry.value_or(absl::UnimplementedError("none")), response);
   }
 
   grpc::Status List(grpc::ServerContext*, const v1::ListRequest* request,

@@ -61,6 +61,7 @@ TEST(ApiReferenceTest, EveryTableOfTheDocumentIsTheTableOfTheParser) {
                         Case{"Sampling fields of both", Specs(SamplingFields())},
                         Case{"Fields of states", Specs(StateFields())},
                         Case{"Fields of mixtures", Specs(MixtureFields())},
+                        Case{"Fields of adapters", Specs(AdapterFields())},
                         Case{"Fields of defaults", Specs(DefaultsFields())},
                         Case{"Fields of tokenize", Specs(TokenizeFields())},
                         Case{"Fields of detokenize", Specs(DetokenizeFields())}}) {

@@ -37,6 +37,7 @@ TEST(OpenApiDocumentTest, EveryFieldThatIsAcceptedIsInItAndNoOther) {
         Case{"StateWeight", Specs(StateWeightFields())},
         Case{"AdapterWeight", Specs(AdapterWeightFields())},
         Case{"StateRequest", Specs(StateFields())}, Case{"MixtureRequest", Specs(MixtureFields())},
+        Case{"AdapterRequest", Specs(AdapterFields())},
         Case{"EntryDefaults", Specs(DefaultsFields())},
         Case{"TokenizeRequest", Specs(TokenizeFields())},
         Case{"DetokenizeRequest", Specs(DetokenizeFields())}}) {
@@ -110,7 +111,7 @@ TEST(OpenApiDocumentTest, EveryReferenceLeadsToASchema) {
 TEST(OpenApiDocumentTest, ItSaysItsVersionAndPaths) {
   const json::value document = Document();
   EXPECT_EQ(document.at("openapi").as_string(), "3.1.0");
-  EXPECT_EQ(document.at("paths").as_object().size(), 15u);
+  EXPECT_EQ(document.at("paths").as_object().size(), 17u);
   for (const auto& path : document.at("paths").as_object()) {
     for (const auto& operation : path.value().as_object()) {
       EXPECT_TRUE(operation.value().at("responses").as_object().contains("200")) << path.key();

@@ -64,6 +64,31 @@ TEST_F(RegistryAdminTest, AMixtureIsDefinedAndRemoved) {
   EXPECT_THAT(worker_.registered(), ElementsAre("pirate"));
 }
 
+TEST_F(RegistryAdminTest, AnAdapterIsLoadedUsedAndRemoved) {
+  const HttpResponse added =
+      Ask(Method::kPost, "/v1/adapters",
+          R"({"model":"fake","name":"words","path":"w.pth","alpha":8,"mole_rule":1})");
+  ASSERT_EQ(added.status, 200) << added.body;
+  EXPECT_EQ(added.body,
+            absl::StrCat(R"({"id":"fake words","object":"adapter","model":"fake","name":"words",)",
+                         R"("method":"lora","content_hash":"hash of w.pth","bytes":1000,)",
+                         R"("warnings":[],"workers":[{"worker":")", worker_.address(),
+                         R"(","ok":true}]})"));
+  const HttpResponse used =
+      Ask(Method::kPost, "/v1/completions", R"({"model":"fake","prompt":"a","adapter":"words"})");
+  EXPECT_EQ(used.status, 200) << used.body;
+  for (int i = 0; i < 1000 && pool_.Entries("fake").empty(); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  ASSERT_EQ(pool_.Entries("fake").size(), 1u);
+  EXPECT_EQ(pool_.Entries("fake")[0].entry.alpha(), 8);
+  EXPECT_EQ(pool_.Entries("fake")[0].entry.mole_rule(), 1u);
+  const HttpResponse removed = Ask(Method::kDelete, "/v1/adapters/fake words");
+  ASSERT_EQ(removed.status, 200) << removed.body;
+  EXPECT_EQ(json::parse(removed.body).at("object").as_string(), "adapter");
+  EXPECT_THAT(worker_.registered(), IsEmpty());
+}
+
 TEST_F(RegistryAdminTest, ErrorsSayWhatIsWrongAndWhere) {
   struct Case {
     Method method;
@@ -85,7 +110,19 @@ TEST_F(RegistryAdminTest, ErrorsSayWhatIsWrongAndWhere) {
              "states: found 0 objects"},
         Case{Method::kPost, "/v1/mixtures",
              R"({"model":"fake","name":"a","states":[{"name":"x"}]})", 404, "not registered"},
+        Case{Method::kPost, "/v1/adapters", R"({"model":"fake","name":"a","path":"missing"})", 404,
+             "no file missing"},
+        Case{Method::kPost, "/v1/adapters",
+             R"({"model":"fake","name":"a","path":"p","alpha":8,"scaling":1})", 400,
+             "scaling: given together with alpha"},
+        Case{Method::kPost, "/v1/adapters",
+             R"({"model":"fake","name":"a","path":"p","mole_rule":3})", 400,
+             "mole_rule: found 3, expected an integer 1 to 2"},
+        Case{Method::kPost, "/v1/adapters",
+             R"({"model":"fake","name":"a","path":"p","defaults":{}})", 400,
+             "defaults: unknown field"},
         Case{Method::kDelete, "/v1/states/fake", "", 404, "MODEL NAME"},
+        Case{Method::kDelete, "/v1/adapters/fake a", "", 404, "not registered"},
         Case{Method::kDelete, "/v1/states/fake a", "", 404, "not registered"}}) {
     const HttpResponse response = Ask(c.method, c.path, c.body);
     EXPECT_EQ(response.status, c.status) << response.body;
