@@ -127,6 +127,7 @@ class ChunkColumns {
   // shared memory.
   __device__ void Updates(Sums (&delta)[N / 16]) {
     const Matrix k = {shared_.k}, b = {shared_.b};
+    __syncwarp();  // every lane has its part of `a`, whose place the transition may take
 #pragma unroll
     for (int i = 0; i < N / 16; ++i) {
       Sums transition;
@@ -160,6 +161,7 @@ class ChunkColumns {
         MulAdd<T>(y[i], v_[j], Block(kRK, i, j));
         MulAdd<T>(y[i], u_[j], rb);
       }
+      __syncwarp();  // every lane has what the others are about to replace
       r.Store(i * 16, tile_ * 16, Narrow<T>(readout));
     }
   }
