@@ -1,5 +1,6 @@
 // What holds on a GPU for every architecture, whatever its weights: two runs give the same bits,
 // neighbours change no bit of a row, and with batch_invariant their number does not either.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 #include "kernels/device/device.h"
@@ -61,6 +63,18 @@ struct Row {
   std::vector<float> logits;  // of all steps
   std::vector<std::byte> state;
 };
+
+// Where two results part, which tells the faulty operation from those that only pass it on.
+template <typename T>
+std::string Difference(const std::vector<T>& found, const std::vector<T>& wanted) {
+  std::vector<size_t> parted;
+  for (size_t i = 0; i < std::min(found.size(), wanted.size()); ++i) {
+    if (std::memcmp(&found[i], &wanted[i], sizeof(T)) != 0) parted.push_back(i);
+  }
+  if (parted.empty()) return absl::StrCat("all ", found.size(), " alike");
+  return absl::StrCat(parted.size(), " of ", found.size(), " differ, the first at ", parted.front(),
+                      ", the last at ", parted.back());
+}
 
 class ModelBatchCudaTest : public testing::TestWithParam<Case> {
  protected:
@@ -135,14 +149,19 @@ class ModelBatchCudaTest : public testing::TestWithParam<Case> {
   }
 
   // Of the last run.
-  Row Result(size_t sequence) const {
-    return {logits_[sequence], runner_->Record(static_cast<int>(sequence))};
+  Row Result(size_t sequence) const { return {logits_[sequence], Record(sequence)}; }
+  std::vector<std::byte> Record(size_t sequence) const {
+    return runner_->Record(static_cast<int>(sequence));
   }
-  bool ResultIs(size_t sequence, const Row& row) const {
+  testing::AssertionResult ResultIs(size_t sequence, const Row& row) const {
     const std::vector<float>& logits = logits_[sequence];
-    return logits.size() == row.logits.size() &&
-           std::memcmp(logits.data(), row.logits.data(), logits.size() * sizeof(float)) == 0 &&
-           runner_->RecordIs(static_cast<int>(sequence), row.state);
+    EXPECT_EQ(logits.size(), row.logits.size());
+    if (std::memcmp(logits.data(), row.logits.data(), logits.size() * sizeof(float)) == 0 &&
+        runner_->RecordIs(static_cast<int>(sequence), row.state)) {
+      return testing::AssertionSuccess();
+    }
+    return testing::AssertionFailure() << Difference(logits, row.logits)
+                                       << "; states: " << Difference(Record(sequence), row.state);
   }
   std::vector<Row> Results() const {
     std::vector<Row> rows;
