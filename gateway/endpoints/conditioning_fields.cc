@@ -13,6 +13,7 @@ namespace json = boost::json;
 
 constexpr Range kNameBytes = {.min = 0, .max = 256};
 constexpr Range kNumEntries = {.min = 1, .max = 64};
+constexpr Range kNumAdapters = {.min = 1, .max = 8};
 
 v1::Conditioning& ConditioningOf(TextRequest& request) {
   return *request.generate.mutable_conditioning();
@@ -147,8 +148,9 @@ const FieldTable<TextRequest>& ConditioningFields() {
        SetAdapter},
       {{.name = "adapters",
         .type = FieldType::kObjects,
-        .range = kNumEntries,
-        .effect = "Several adapters, applied in this order. In place of `adapter`.",
+        .range = kNumAdapters,
+        .effect = "Several adapters, whose changes of the weights are summed. In place of "
+                  "`adapter`.",
         .schema = "AdapterWeight"},
        SetAdapters},
   };

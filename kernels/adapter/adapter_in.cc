@@ -25,7 +25,8 @@ bool NeedsInput(std::span<const AdapterSegment> segments) {
 // which holds u_b before x_b is added to it.
 class RowInputs {
  public:
-  RowInputs(const AdapterInArgs& args, const AdapterModule& module) : args_(args), m_(module) {}
+  RowInputs(const AdapterInArgs& args, const AdapterSegment& segment)
+      : args_(args), m_(*segment.module), column_(segment.column) {}
 
   void Run(int64_t begin, int64_t end) const {
     switch (m_.form) {
@@ -38,17 +39,25 @@ class RowInputs {
         ClearInner(begin, end);
         return Blocks(begin, end);
       case AdapterForm::kInputSums:
-        ClearInner(begin, end);
-        Sums(begin, end);
+        RunBehindOthers(begin, end);
         return CopyInput(begin, end);
       default:
         return CopyInput(begin, end);
     }
   }
 
+  // z is another segment's.
+  void RunBehindOthers(int64_t begin, int64_t end) const {
+    if (m_.form != AdapterForm::kInputSums) return;
+    ClearInner(begin, end);
+    Sums(begin, end);
+  }
+
  private:
+  float* Inner(int64_t row) const { return args_.inner.row(row) + column_; }
+
   void ClearInner(int64_t begin, int64_t end) const {
-    for (int64_t i = begin; i < end; ++i) std::fill_n(args_.inner.row(i), m_.rank, 0.0f);
+    for (int64_t i = begin; i < end; ++i) std::fill_n(Inner(i), m_.rank, 0.0f);
   }
 
   void CopyInput(int64_t begin, int64_t end) const {
@@ -64,7 +73,7 @@ class RowInputs {
                    {args_.z.row(begin) + b, m_.inputs});
       for (int64_t i = begin; i < end; ++i) {
         float* u = args_.z.row(i) + b;
-        SKEIN_ISA(AddRow)(u, nullptr, r, args_.inner.row(i));
+        SKEIN_ISA(AddRow)(u, nullptr, r, Inner(i));
         SKEIN_ISA(AddRow)(args_.x.row(i) + b, nullptr, r, u);
       }
     }
@@ -74,31 +83,37 @@ class RowInputs {
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t k = 0; k < m_.inputs; k += m_.rank) {
         const int64_t n = std::min(m_.rank, m_.inputs - k);
-        SKEIN_ISA(AddRow)(args_.x.row(i) + k, nullptr, n, args_.inner.row(i));
+        SKEIN_ISA(AddRow)(args_.x.row(i) + k, nullptr, n, Inner(i));
       }
     }
   }
 
   const AdapterInArgs& args_;
   const AdapterModule& m_;
+  const int64_t column_;
 };
 
 // t of all segments that have an A, in one piece of work.
 void Shrink(const AdapterInArgs& args, ParallelFor& threads) {
   ForSegmentUnits(
       args.segments, kShrinkUnit, threads,
-      [](const AdapterModule& module) { return module.low_rank() ? module.rank : 0; },
-      [&](const AdapterSegment& segment, int64_t first, int64_t last) {
+      [&](size_t i) {
+        const AdapterModule& m = *args.segments[i].module;
+        return m.low_rank() ? m.rank : 0;
+      },
+      [&](size_t i, int64_t first, int64_t last) {
+        const AdapterSegment& segment = args.segments[i];
         const AdapterModule& m = *segment.module;
         const float* x = m.changes_input() ? args.z.row(segment.begin) : args.x.row(segment.begin);
         MultiplyRows(m.down, first, last, {x, m.inputs, segment.count},
-                     {args.inner.row(segment.begin), args.inner.dim(1)});
+                     {args.inner.row(segment.begin) + segment.column, args.inner.dim(1)});
       });
 }
 
-void RefRow(const AdapterInArgs& args, const AdapterModule& m, int64_t row) {
+void RefRow(const AdapterInArgs& args, const AdapterSegment& segment, bool first, int64_t row) {
+  const AdapterModule& m = *segment.module;
   const float* x = args.x.row(row);
-  float* t = args.inner.row(row);
+  float* t = args.inner.row(row) + segment.column;
   std::vector<double> z(x, x + m.inputs), sums(m.rank, 0.0);
   for (int64_t k = 0; k < m.inputs; ++k) {
     if (m.form == AdapterForm::kInputScaled) z[k] *= m.input_scale[k];
@@ -118,7 +133,7 @@ void RefRow(const AdapterInArgs& args, const AdapterModule& m, int64_t row) {
       sums[j] += static_cast<double>(WeightAt(m.down, j, k)) * static_cast<float>(z[k]);
     }
   }
-  for (int64_t k = 0; !args.z.empty() && k < m.inputs; ++k) {
+  for (int64_t k = 0; first && !args.z.empty() && k < m.inputs; ++k) {
     args.z.row(row)[k] = static_cast<float>(z[k]);
   }
   for (int64_t j = 0; j < m.rank; ++j) t[j] = static_cast<float>(sums[j]);
@@ -136,25 +151,37 @@ absl::Status AdapterInArgs::Validate() const {
   return check.OptionalShape("z", z, {rows, inputs})
       .That(!z.empty() || !NeedsInput(segments), "z: missing, though a module changes its input")
       .That(z.empty() || z.data() != x.data(), "z: must not be x")
-      .That(inner.rank() == 2 && inner.dim(0) == rows && inner.dim(1) >= MaxRank(segments),
+      .That(inner.rank() == 2 && inner.dim(0) == rows && inner.dim(1) >= InnerColumns(segments),
             "inner: expected a column for each rank")
       .status();
 }
 
 void AdapterInRef(const AdapterInArgs& args) {
-  ForEachModuleRow(args.segments, args.x.dim(0), [&](const AdapterModule* module, int64_t row) {
-    if (module != nullptr && module->form != AdapterForm::kNone) return RefRow(args, *module, row);
-    if (!args.z.empty()) std::copy_n(args.x.row(row), args.x.dim(1), args.z.row(row));
-  });
+  if (!args.z.empty()) {
+    for (int64_t row = 0; row < args.x.dim(0); ++row) {
+      std::copy_n(args.x.row(row), args.x.dim(1), args.z.row(row));
+    }
+  }
+  for (size_t i = 0; i < args.segments.size(); ++i) {
+    const AdapterSegment& segment = args.segments[i];
+    for (int64_t row = segment.begin; row < segment.end(); ++row) {
+      if (segment.module->form != AdapterForm::kNone)
+        RefRow(args, segment, StartsStack(args.segments, i), row);
+    }
+  }
 }
 
 void AdapterInCpu(const AdapterInArgs& args, ParallelFor& threads) {
   const AdapterModule none;
+  const AdapterSegment plain = {.module = &none};
   threads.Run(args.x.dim(0), 1, [&](int64_t begin, int64_t end) {
-    ForSegmentRanges(
-        args.segments, begin, end, [&](const AdapterSegment* segment, int64_t first, int64_t last) {
-          RowInputs(args, segment == nullptr ? none : *segment->module).Run(first, last);
-        });
+    ForStackRanges(args.segments, begin, end,
+                   [&](std::span<const AdapterSegment> stack, int64_t first, int64_t last) {
+                     RowInputs(args, stack.empty() ? plain : stack[0]).Run(first, last);
+                     for (size_t i = 1; i < stack.size(); ++i) {
+                       RowInputs(args, stack[i]).RunBehindOthers(first, last);
+                     }
+                   });
   });
   Shrink(args, threads);
 }

@@ -20,15 +20,16 @@ namespace skein {
 //   outputs scaled    t = A x
 //   input blocks      u_b = T_b x_b;  z = x + u;  t = sum_b u_b
 //   input sums        t_j = sum of x_i with i mod r = j
-// Where nothing is said of z, z = x, in rows without a segment too. Sums are fp32; a row's bits
-// depend on the row and its module alone.
+// Where nothing is said of z, z = x, in rows without a segment too. In a stack z is the first
+// segment's; t lies in columns [column, column + r) of `inner`. Sums are fp32; a row's bits depend
+// on the row and its modules alone.
 struct AdapterInArgs {
   std::span<const AdapterSegment> segments;
   int64_t outputs = 0;    // of the product
   ConstActivationView x;  // [rows, K]
   // [rows, K], apart from x; may be empty if no module changes its input, and the product reads x.
   ActivationView z;
-  TensorView<float> inner;  // t, [rows, MaxRank or more]; other rows and columns are left alone
+  TensorView<float> inner;  // [rows, InnerColumns or more]; all but t is left alone
 
   // InvalidArgument if a shape or a segment does not fit.
   absl::Status Validate() const;

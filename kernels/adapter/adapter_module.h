@@ -42,6 +42,10 @@ struct AdapterModule {
   bool changes_input() const {
     return form == AdapterForm::kInputScaled || form == AdapterForm::kInputBlocks;
   }
+  // Whether all it does is to add something to the product.
+  bool adds_only() const {
+    return unmerged() && !changes_input() && form != AdapterForm::kOutputScaled;
+  }
   // Whether rows with this module can share the product with the unchanged weight.
   bool unmerged() const { return form != AdapterForm::kOutputBlocks; }
   bool low_rank() const {

@@ -52,14 +52,16 @@ class OutputRange {
   }
 
  private:
+  const float* Inner(int64_t row) const { return args_.inner.row(row) + segment_.column; }
+
   void Tile() const {
     for (int64_t row = segment_.begin; row < segment_.end(); ++row) {
-      AddTiled(args_.inner.row(row), m_.rank, first_, last_, args_.y.row(row));
+      AddTiled(Inner(row), m_.rank, first_, last_, args_.y.row(row));
     }
   }
 
   void Products(int64_t row, int64_t rows, int64_t begin, int64_t n) {
-    MultiplyRows(RowsOf(m_.up, begin, n), 0, n, {args_.inner.row(row), args_.inner.dim(1), rows},
+    MultiplyRows(RowsOf(m_.up, begin, n), 0, n, {Inner(row), args_.inner.dim(1), rows},
                  {products_, kExpandUnit});
   }
 
@@ -91,9 +93,18 @@ int64_t PieceEnd(const AdapterModule& module, int64_t first, int64_t last) {
   return std::min(last, first - first % period + period);
 }
 
+void Expand(const AdapterOutArgs& args, const AdapterSegment& segment, int64_t first,
+            int64_t last) {
+  while (segment.module->form != AdapterForm::kNone && first < last) {
+    const int64_t end = PieceEnd(*segment.module, first, last);
+    OutputRange(args, segment, first, end).Run();
+    first = end;
+  }
+}
+
 void RefRow(const AdapterOutArgs& args, const AdapterSegment& segment, int64_t row) {
   const AdapterModule& m = *segment.module;
-  const float* t = args.inner.row(row);
+  const float* t = args.inner.row(row) + segment.column;
   float* y = args.y.row(row);
   for (int64_t o = 0; o < m.outputs; ++o) {
     double sum = 0;
@@ -117,7 +128,7 @@ absl::Status AdapterOutArgs::Validate() const {
       .Also("segments", CheckSegments(segments, rows, inputs, outputs));
   RETURN_IF_ERROR(check.status());
   return check
-      .That(inner.rank() == 2 && inner.dim(0) == rows && inner.dim(1) >= MaxRank(segments),
+      .That(inner.rank() == 2 && inner.dim(0) == rows && inner.dim(1) >= InnerColumns(segments),
             "inner: expected a column for each rank")
       .status();
 }
@@ -129,14 +140,13 @@ void AdapterOutRef(const AdapterOutArgs& args) {
 }
 
 void AdapterOutCpu(const AdapterOutArgs& args, ParallelFor& threads) {
+  // A thread does its outputs of a whole stack, so that their sums have one order.
   ForSegmentUnits(
       args.segments, kExpandUnit, threads,
-      [](const AdapterModule& m) { return m.form == AdapterForm::kNone ? 0 : m.outputs; },
-      [&](const AdapterSegment& segment, int64_t first, int64_t last) {
-        while (first < last) {
-          const int64_t end = PieceEnd(*segment.module, first, last);
-          OutputRange(args, segment, first, end).Run();
-          first = end;
+      [&](size_t i) { return StartsStack(args.segments, i) ? args.y.dim(1) : 0; },
+      [&](size_t i, int64_t first, int64_t last) {
+        for (const AdapterSegment& segment : StackAt(args.segments, i)) {
+          Expand(args, segment, first, last);
         }
       });
 }

@@ -18,11 +18,12 @@ namespace skein {
 //   outputs scaled            y = rho * (y + s B t)
 //   input blocks              y_m += t_(m mod r)
 //   input sums                y_m += (D^T t)_(m mod rows of D^T)
-// Other rows are left alone. Sums are fp32; a row's bits depend on the row and its module alone.
+// Segments of a stack follow one another. Other rows are left alone. Sums are fp32; a row's bits
+// depend on the row and its modules alone.
 struct AdapterOutArgs {
   std::span<const AdapterSegment> segments;
   int64_t inputs = 0;             // of the product
-  TensorView<const float> inner;  // t, [rows, MaxRank or more]
+  TensorView<const float> inner;  // t, [rows, InnerColumns or more]
   ActivationView y;               // [rows, M]; updated in place
 
   // InvalidArgument if a shape or a segment does not fit.

@@ -29,57 +29,46 @@ WeightMatrix RowsOf(const WeightMatrix& matrix, int64_t begin, int64_t count);
 void MultiplyRows(const WeightMatrix& weight, int64_t first, int64_t last, const InputRows& x,
                   const OutputRows& y);
 
-// Calls work(segment, first output, last output) on the threads until all outputs of all segments
-// are done, some multiple of `unit` at a time; `outputs` says how many a module has.
+// Calls work(i, first output, last output) on the threads until all outputs(i) outputs of all
+// segments i are done, some multiple of `unit` at a time.
 template <typename Outputs, typename Work>
 void ForSegmentUnits(std::span<const AdapterSegment> segments, int64_t unit, ParallelFor& threads,
                      Outputs outputs, Work work) {
-  const auto units = [&](const AdapterSegment& segment) {
-    return (outputs(*segment.module) + unit - 1) / unit;
-  };
+  const auto units = [&](size_t i) { return (outputs(i) + unit - 1) / unit; };
   int64_t total = 0;
-  for (const AdapterSegment& segment : segments) total += units(segment);
+  for (size_t i = 0; i < segments.size(); ++i) total += units(i);
   if (total == 0) return;
   threads.Run(total, 1, [&](int64_t begin, int64_t end) {
-    for (const AdapterSegment& segment : segments) {
-      const int64_t count = units(segment);
+    for (size_t i = 0; i < segments.size() && end > 0; ++i) {
+      const int64_t count = units(i);
       const int64_t first = std::max<int64_t>(begin, 0) * unit;
-      const int64_t last = std::min(std::min(end, count) * unit, outputs(*segment.module));
-      if (first < last) work(segment, first, last);
+      const int64_t last = std::min(std::min(end, count) * unit, outputs(i));
+      if (first < last) work(i, first, last);
       begin -= count;
       end -= count;
     }
   });
 }
 
-// Cuts rows [begin, end) at the borders of segments: work(segment or nullptr, first, last).
+// Cuts rows [begin, end) at the borders of stacks: work(stack, first, last), where rows without a
+// segment have an empty stack.
 template <typename Work>
-void ForSegmentRanges(std::span<const AdapterSegment> segments, int64_t begin, int64_t end,
-                      Work work) {
-  for (const AdapterSegment& segment : segments) {
-    if (segment.end() <= begin) continue;
-    if (begin >= end) return;
-    if (begin < segment.begin) {
-      const int64_t last = std::min(end, segment.begin);
-      work(static_cast<const AdapterSegment*>(nullptr), begin, last);
+void ForStackRanges(std::span<const AdapterSegment> segments, int64_t begin, int64_t end,
+                    Work work) {
+  for (size_t i = 0; i < segments.size() && begin < end;) {
+    const std::span<const AdapterSegment> stack = StackAt(segments, i);
+    i += stack.size();
+    if (stack[0].end() <= begin) continue;
+    if (begin < stack[0].begin) {
+      const int64_t last = std::min(end, stack[0].begin);
+      work(std::span<const AdapterSegment>(), begin, last);
       begin = last;
     }
-    const int64_t last = std::min(end, segment.end());
-    if (begin < last) work(&segment, begin, last);
+    const int64_t last = std::min(end, stack[0].end());
+    if (begin < last) work(stack, begin, last);
     begin = std::max(begin, last);
   }
-  if (begin < end) work(static_cast<const AdapterSegment*>(nullptr), begin, end);
-}
-
-// work(module or nullptr, row) for each row.
-template <typename Work>
-void ForEachModuleRow(std::span<const AdapterSegment> segments, int64_t rows, Work work) {
-  ForSegmentRanges(segments, 0, rows,
-                   [&](const AdapterSegment* segment, int64_t first, int64_t last) {
-                     for (int64_t row = first; row < last; ++row) {
-                       work(segment == nullptr ? nullptr : segment->module, row);
-                     }
-                   });
+  if (begin < end) work(std::span<const AdapterSegment>(), begin, end);
 }
 
 }  // namespace skein

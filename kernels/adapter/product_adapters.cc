@@ -54,21 +54,11 @@ void ForRows(int64_t rows, ParallelFor& threads, Work work) {
   });
 }
 
-absl::Status CheckSegment(const AdapterSegment& segment, int64_t free, int64_t rows) {
-  if (segment.module == nullptr) return absl::InvalidArgumentError("segment without a module");
-  if (segment.begin >= free && segment.count > 0 && segment.end() <= rows) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("segment of rows ", segment.begin, " to ",
-                                                 segment.end(), ", expected a range from ", free,
-                                                 " to ", rows));
-}
-
 }  // namespace
 
 absl::Status ProductAdapters::Validate(int64_t rows, int64_t inputs, int64_t outputs) const {
-  int64_t free = 0;
+  RETURN_IF_ERROR(CheckSegmentRows(segments, rows));
   for (const AdapterSegment& segment : segments) {
-    RETURN_IF_ERROR(CheckSegment(segment, free, rows));
-    free = segment.end();
     const AdapterModule& module = *segment.module;
     if (module.inputs != inputs || module.outputs != outputs || !module.unmerged()) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -79,9 +69,10 @@ absl::Status ProductAdapters::Validate(int64_t rows, int64_t inputs, int64_t out
     if (module.changes_input() && !has_input) {
       return absl::InvalidArgumentError("input: missing, though a module changes its input");
     }
-    if (inner.rank() != 2 || inner.dim(0) != rows || inner.dim(1) < module.rank) {
-      return absl::InvalidArgumentError("inner: expected a column for each rank");
-    }
+  }
+  if (!empty() &&
+      (inner.rank() != 2 || inner.dim(0) != rows || inner.dim(1) < InnerColumns(segments))) {
+    return absl::InvalidArgumentError("inner: expected a column for each rank");
   }
   return absl::OkStatus();
 }

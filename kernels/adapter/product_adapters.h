@@ -20,7 +20,7 @@ struct ProductAdapters {
   std::span<const AdapterSegment> segments;  // none: the product as it is
   // Workspace, which products of one operation may share.
   ActivationView input;     // [rows, inputs]; may be empty if no module changes its input
-  TensorView<float> inner;  // [rows, MaxRank or more]
+  TensorView<float> inner;  // [rows, InnerColumns or more]
 
   bool empty() const { return segments.empty(); }
   // InvalidArgument unless segments and workspace fit a product of these extents.

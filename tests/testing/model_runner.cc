@@ -138,6 +138,9 @@ std::vector<float> ModelRunner::Step(const std::vector<Part>& parts, Wanted want
     batch.max_rows = std::max(batch.max_rows, static_cast<int64_t>(parts[i].tokens.size()));
     if (parts[i].adapter == nullptr) continue;
     adapters.push_back({parts[i].adapter, static_cast<int64_t>(i), 1, parts[i].scale});
+    for (const auto& [adapter, scale] : parts[i].further) {
+      adapters.push_back({adapter, static_cast<int64_t>(i), 1, scale});
+    }
   }
   batch.adapters = adapters;
   status_ = model_.Forward(batch, stream_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,6 +32,7 @@ class ModelRunner {
     std::vector<int32_t> tokens;
     const BoundAdapter* adapter = nullptr;  // none: the model as it is
     std::optional<float> scale = std::nullopt;
+    std::vector<std::pair<const BoundAdapter*, std::optional<float>>> further = {};  // on top of it
   };
 
   ModelRunner(Model& model, const Stream& stream, const Options& options);

@@ -8,12 +8,33 @@ namespace skein {
 
 namespace {
 
+using AppliedAdapters = std::vector<AppliedAdapter>;
+
+const AppliedAdapters& AdaptersOf(const Sequence& sequence) {
+  return sequence.request->request.conditioning.adapters;
+}
+
 // Those without an adapter first, then those that can share a pass over the weights.
-std::tuple<int, const BoundAdapter*, float> AdapterOrder(const Sequence& sequence) {
-  const Conditioning& conditioning = sequence.request->request.conditioning;
-  const BoundAdapter* const adapter = conditioning.adapter.get();
-  if (adapter == nullptr) return {0, nullptr, 0.0f};
-  return {adapter->replaces ? 2 : 1, adapter, conditioning.adapter_scale.value_or(0.0f)};
+int PassOrder(const AppliedAdapters& adapters) {
+  if (adapters.empty()) return 0;
+  const bool replaces =
+      std::any_of(adapters.begin(), adapters.end(),
+                  [](const AppliedAdapter& one) { return one.adapter->replaces; });
+  return replaces ? 2 : 1;
+}
+
+bool Before(const AppliedAdapters& a, const AppliedAdapters& b) {
+  const int a_pass = PassOrder(a), b_pass = PassOrder(b);
+  if (a_pass != b_pass) return a_pass < b_pass;
+  return std::lexicographical_compare(
+      a.begin(), a.end(), b.begin(), b.end(), [](const AppliedAdapter& x, const AppliedAdapter& y) {
+        return std::tie(x.adapter, x.scale) < std::tie(y.adapter, y.scale);
+      });
+}
+
+bool Same(const AppliedAdapters& a, const AppliedAdapters& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const AppliedAdapter& x, const AppliedAdapter& y) { return x.same(y); });
 }
 
 }  // namespace
@@ -37,7 +58,7 @@ const BatchPlan& BatchBuilder::Build(std::span<const PlannedRows> planned,
     for (const SequenceMemory& branch : entry.sequence->branches) {
       AddRows(*entry.sequence, branch, item.rows);
     }
-    AddAdapter(entry.sequence->request->request.conditioning, first_branch);
+    AddAdapters(*entry.sequence, first_branch);
     if (entry.sequence->num_branches() > 1) {
       plan_.mixture_rows += int64_t{item.rows} * entry.sequence->num_branches();
     }
@@ -79,22 +100,26 @@ void BatchBuilder::SortByAdapter(std::span<const PlannedRows> planned,
                                  std::span<Sequence* const> sequences) {
   sorted_.assign(planned.begin(), planned.end());
   std::stable_sort(sorted_.begin(), sorted_.end(), [&](const PlannedRows& a, const PlannedRows& b) {
-    return AdapterOrder(*sequences[a.item]) < AdapterOrder(*sequences[b.item]);
+    return Before(AdaptersOf(*sequences[a.item]), AdaptersOf(*sequences[b.item]));
   });
 }
 
-// The branches from `first_branch` on.
-void BatchBuilder::AddAdapter(const Conditioning& conditioning, int64_t first_branch) {
-  if (conditioning.adapter == nullptr) return;
+// Of the branches from `first_branch` on, whose entry comes next.
+void BatchBuilder::AddAdapters(const Sequence& sequence, int64_t first_branch) {
+  const AppliedAdapters& adapters = AdaptersOf(sequence);
+  if (adapters.empty()) return;
   const int64_t count = static_cast<int64_t>(plan_.slots.size()) - first_branch;
   plan_.adapter_rows += plan_.num_rows() - plan_.row_begin[first_branch];
   std::vector<AdapterRows>& all = plan_.adapters;
-  if (!all.empty() && all.back().adapter == conditioning.adapter.get() &&
-      all.back().scale == conditioning.adapter_scale) {
-    all.back().num_sequences += count;
+  if (!plan_.entries.empty() && Same(AdaptersOf(*plan_.entries.back().sequence), adapters)) {
+    for (auto rows = all.end() - adapters.size(); rows != all.end(); ++rows) {
+      rows->num_sequences += count;
+    }
     return;
   }
-  all.push_back({conditioning.adapter.get(), first_branch, count, conditioning.adapter_scale});
+  for (const AppliedAdapter& one : adapters) {
+    all.push_back({one.adapter.get(), first_branch, count, one.scale});
+  }
 }
 
 void BatchBuilder::AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows) {

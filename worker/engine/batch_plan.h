@@ -74,7 +74,7 @@ class BatchBuilder {
   // `vocabulary`: a bit for each id that a token has; empty if all have one.
   BatchBuilder(int64_t vocab_size, std::vector<uint32_t> vocabulary);
 
-  // `planned` indexes `sequences`. Rows with the same adapter become neighbours; otherwise the
+  // `planned` indexes `sequences`. Rows with the same adapters become neighbours; otherwise the
   // order stays. The result is valid until the next call.
   const BatchPlan& Build(std::span<const PlannedRows> planned,
                          std::span<Sequence* const> sequences);
@@ -82,7 +82,7 @@ class BatchBuilder {
  private:
   void Clear();
   void SortByAdapter(std::span<const PlannedRows> planned, std::span<Sequence* const> sequences);
-  void AddAdapter(const Conditioning& conditioning, int64_t first_branch);
+  void AddAdapters(const Sequence& sequence, int64_t first_branch);
   void AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows);
   void AddOutputs(BatchPlan::Entry& entry);
   // The model's outputs that the entry's `outputs` scores and draw are of.

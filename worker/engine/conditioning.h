@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <vector>
 
-#include "worker/adapters/bound_adapter.h"
+#include "worker/adapters/applied_adapters.h"
 #include "worker/memory/initial_state.h"
 
 namespace skein {
@@ -18,11 +17,10 @@ struct StateBranch {
 
 // Branches run side by side over the same tokens, and each token is drawn from the sum of their
 // logits times their weights, which nothing normalises here. None: zeros alone. All of them have
-// the same adapter.
+// the same adapters.
 struct Conditioning {
   std::vector<StateBranch> branches;
-  std::shared_ptr<const BoundAdapter> adapter;  // bound by the model; null: none
-  std::optional<float> adapter_scale;           // in place of the adapter's own
+  std::vector<AppliedAdapter> adapters;  // CheckApplied
 
   int num_branches() const { return std::max(1, static_cast<int>(branches.size())); }
   // False if the logits of a single branch are drawn from as they are.

@@ -15,7 +15,6 @@ namespace {
 
 // Of a state in either direction: no model's logits overflow.
 constexpr int kMostWeight = 1000000;
-constexpr int kMostAdapterScale = 1000;
 
 absl::Status CheckAtLeast(absl::string_view field, int64_t value, int64_t least) {
   if (value >= least) return absl::OkStatus();
@@ -82,16 +81,7 @@ absl::Status CheckRequest(const GenerationRequest& request, int64_t vocab_size) 
   }
   if (request.sink == nullptr) return absl::InvalidArgumentError("sink: none");
   RETURN_IF_ERROR(CheckWeights(request.conditioning));
-  const Conditioning& conditioning = request.conditioning;
-  if (!conditioning.adapter_scale.has_value()) return absl::OkStatus();
-  if (conditioning.adapter == nullptr) return absl::InvalidArgumentError("scale: of no adapter");
-  if (!std::isfinite(*conditioning.adapter_scale) ||
-      std::abs(*conditioning.adapter_scale) > kMostAdapterScale) {
-    return absl::InvalidArgumentError(absl::StrCat("scale: ", *conditioning.adapter_scale,
-                                                   ", expected ", -kMostAdapterScale, " to ",
-                                                   kMostAdapterScale));
-  }
-  return CheckTakesScale(*conditioning.adapter->adapter);
+  return CheckApplied(request.conditioning.adapters);
 }
 
 absl::Status CheckFits(const GenerationRequest& request, const RequestCapacity& capacity) {

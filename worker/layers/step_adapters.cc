@@ -42,7 +42,19 @@ void StepAdapters::Begin(const ModelBatch& batch) {
 ProductAdapters StepAdapters::Around(const Segments& segments, int64_t rows, int64_t inputs) const {
   if (segments.empty()) return {};
   return {segments, input_.Floats(rows, inputs),
-          inner_.Floats(rows, std::max<int64_t>(MaxRank(segments), 1))};
+          inner_.Floats(rows, std::max<int64_t>(InnerColumns(segments), 1))};
+}
+
+// Behind the segments of the same rows, or in front of them if it does more than to add.
+void StepAdapters::Add(const AdapterSegment& segment, Segments& segments) {
+  size_t first = segments.size();
+  while (first > 0 && segments[first - 1].same_rows(segment)) --first;
+  segments.insert(segment.module->adds_only() ? segments.end() : segments.begin() + first, segment);
+  int64_t column = 0;
+  for (size_t i = first; i < segments.size(); ++i) {
+    segments[i].column = column;
+    column += segments[i].module->rank;
+  }
 }
 
 ProductAdapters StepAdapters::At(AdapterPlace place, int64_t inputs) {
@@ -51,7 +63,7 @@ ProductAdapters StepAdapters::At(AdapterPlace place, int64_t inputs) {
   for (const Group& group : groups_) {
     const AdapterModule* const module = group.adapter->modules[PlaceIndex(layer_, place)];
     if (module == nullptr) continue;
-    segments.push_back({module, group.begin, group.count, ScaleFor(*module, group.scale)});
+    Add({module, group.begin, group.count, ScaleFor(*module, group.scale)}, segments);
   }
   return Around(segments, rows_, inputs);
 }
@@ -73,8 +85,7 @@ ProductAdapters StepAdapters::AtHead() {
   for (const Group& group : groups_) {
     const AdapterModule* const module = group.adapter->modules[HeadPlaceIndex(sizes_.num_layers)];
     if (module == nullptr || group.num_outputs == 0) continue;
-    segments.push_back(
-        {module, group.first_output, group.num_outputs, ScaleFor(*module, group.scale)});
+    Add({module, group.first_output, group.num_outputs, ScaleFor(*module, group.scale)}, segments);
   }
   return Around(segments, outputs_, sizes_.width);
 }

@@ -61,7 +61,8 @@ class StepAdapters {
   ProductAdapters AtHead();
 
  private:
-  // Adjacent rows, and the outputs that are of them.
+  // Adjacent rows, and the outputs that are of them. Those with several adapters have a group for
+  // each.
   struct Group {
     const BoundAdapter* adapter = nullptr;
     std::optional<float> scale;
@@ -69,6 +70,7 @@ class StepAdapters {
     int64_t first_output = 0, num_outputs = 0;
   };
   using Segments = std::vector<AdapterSegment>;
+  static void Add(const AdapterSegment& segment, Segments& segments);
   ProductAdapters Around(const Segments& segments, int64_t rows, int64_t inputs) const;
 
   Sizes sizes_;

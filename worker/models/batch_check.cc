@@ -97,7 +97,10 @@ absl::Status CheckAdapters(const ModelBatch& batch, const BatchLimits& limits) {
   for (size_t i = 0; i < batch.adapters.size(); ++i) {
     const AdapterRows& rows = batch.adapters[i];
     const int64_t end = rows.first_sequence + rows.num_sequences;
-    if (rows.first_sequence < free || rows.num_sequences < 1 || end > batch.num_sequences()) {
+    const bool again = i > 0 && rows.first_sequence == batch.adapters[i - 1].first_sequence &&
+                       rows.num_sequences == batch.adapters[i - 1].num_sequences;
+    const int64_t begin = again ? free : rows.first_sequence;
+    if (begin < free || rows.num_sequences < 1 || end > batch.num_sequences()) {
       return Bad("adapters", static_cast<int64_t>(i), rows.first_sequence,
                  "must ascend within the sequences");
     }

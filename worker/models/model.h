@@ -59,7 +59,8 @@ struct KvView {
   int page_tokens = 0;
 };
 
-// Adjacent sequences whose rows have the same adapter.
+// Adjacent sequences whose rows have the same adapter. Where they have several, an entry with these
+// very sequences follows for each: CheckApplied's rules hold for them.
 struct AdapterRows {
   const BoundAdapter* adapter = nullptr;  // by Bind of the same model
   int64_t first_sequence = 0;

@@ -1,6 +1,8 @@
 #include "worker/rpc/conditioning_conversion.h"
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,20 +25,23 @@ absl::StatusOr<Registry::Resolved> Resolve(const v1::Conditioning& from, const R
   return Registry::Resolved();
 }
 
-absl::Status AddAdapter(const v1::Conditioning& from, const Registry& registry, Conditioning& to) {
-  if (from.adapters().empty()) return absl::OkStatus();
-  if (from.adapters().size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("conditioning.adapters: ", from.adapters().size(),
-                     " adapters, expected one: several at once are not supported"));
-  }
-  const v1::AdapterWeight& wanted = from.adapters(0);
-  ASSIGN_OR_RETURN(const std::shared_ptr<const RegistryEntry> entry,
-                   registry.ResolveAdapter(wanted.name()));
-  to.adapter = entry->adapter;
-  if (wanted.has_scale()) to.adapter_scale = wanted.scale();
+absl::Status AddAdapters(const v1::Conditioning& from, const Registry& registry, Conditioning& to) {
   const bool wants_no_state = from.state_case() == v1::Conditioning::STATE_NOT_SET;
-  if (wants_no_state && entry->state != nullptr) to.branches = {{entry->state, 1}};
+  const std::string* with_state = nullptr;
+  for (const v1::AdapterWeight& wanted : from.adapters()) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<const RegistryEntry> entry,
+                     registry.ResolveAdapter(wanted.name()));
+    to.adapters.push_back({entry->adapter, std::nullopt, wanted.name()});
+    if (wanted.has_scale()) to.adapters.back().scale = wanted.scale();
+    if (!wants_no_state || entry->state == nullptr) continue;
+    if (with_state != nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("conditioning.adapters: \"", *with_state, "\" and \"", wanted.name(),
+                       "\" both come with a state to start from; name the state"));
+    }
+    with_state = &wanted.name();
+    to.branches = {{entry->state, 1}};
+  }
   return absl::OkStatus();
 }
 
@@ -50,7 +55,7 @@ absl::StatusOr<ConvertedConditioning> ConvertConditioning(const v1::Conditioning
   for (WeightedState& state : resolved.states) {
     to.engine.branches.push_back({std::move(state.state), state.weight});
   }
-  RETURN_IF_ERROR(AddAdapter(from, registry, to.engine));
+  RETURN_IF_ERROR(AddAdapters(from, registry, to.engine));
   return to;
 }
 

@@ -14,8 +14,8 @@ struct ConvertedConditioning {
   SamplingDefaults defaults;  // of the entry that was named
 };
 
-// Errors as Registry::Resolve and ResolveAdapter have them; InvalidArgument for several adapters. A
-// state that came with an adapter is started from if the request names none.
+// Errors as Registry::Resolve and ResolveAdapter have them. The state that came with an adapter is
+// started from if the request names none; InvalidArgument if it would have to be two.
 absl::StatusOr<ConvertedConditioning> ConvertConditioning(const v1::Conditioning& from,
                                                           const Registry& registry);
 

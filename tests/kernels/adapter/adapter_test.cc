@@ -1,6 +1,7 @@
 // AdapterIn and AdapterOut, around a product and alone.
 #include <cstring>
 #include <deque>
+#include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -27,7 +28,8 @@ struct Modules {
   std::deque<std::vector<AdapterSegment>> segments;
 };
 
-// One module of each form, each with some rows; rows between and behind them have none.
+// One module of each form, each with some rows, and stacks of several; rows between and behind them
+// have none.
 std::vector<AdapterSegment> EveryForm(TestTensors& t, Modules& owner) {
   std::vector<AdapterSegment> segments;
   int64_t row = 1;
@@ -35,6 +37,12 @@ std::vector<AdapterSegment> EveryForm(TestTensors& t, Modules& owner) {
     owner.modules.push_back(module);
     segments.push_back({&owner.modules.back(), row, count, scale});
     row += count + (segments.size() % 2);
+  };
+  const auto stack = [&](AdapterModule module, std::optional<float> scale = {}) {
+    owner.modules.push_back(module);
+    const AdapterSegment& below = segments.back();
+    segments.push_back({&owner.modules.back(), below.begin, below.count, scale,
+                        below.column + below.module->rank});
   };
   add(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 7), 3);
   add(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 33, DType::kF16), 1, 0.0f);
@@ -46,17 +54,26 @@ std::vector<AdapterSegment> EveryForm(TestTensors& t, Modules& owner) {
   add(RandomTiledSums(t, kOutputs, kInputs, 8, 6), 18);
   add(RandomTiledSums(t, kOutputs, kInputs, 8, 120), 2);
   add(AdapterModule(), 2);
+  add(RandomModule(t, AdapterForm::kInputBlocks, kOutputs, kInputs, 24), 3);
+  stack(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 7), 0.5f);
+  stack(RandomTiledSums(t, kOutputs, kInputs, 8, 6));
+  add(RandomModule(t, AdapterForm::kOutputScaled, kOutputs, kInputs, 9), 2);
+  stack(RandomModule(t, AdapterForm::kInputSums, kOutputs, kInputs, 50));
+  add(RandomModule(t, AdapterForm::kInputScaled, kOutputs, kInputs, 4), 17);
+  stack(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 33, DType::kF16));
+  add(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 5), 1);
+  stack(RandomModule(t, AdapterForm::kLowRank, kOutputs, kInputs, 16), -1.0f);
   return segments;
 }
 
-Pair Make(TestTensors& t, Modules& owner, int64_t rows = 80) {
+Pair Make(TestTensors& t, Modules& owner, int64_t rows = 104) {
   owner.segments.push_back(EveryForm(t, owner));
   Pair pair;
   pair.in.segments = owner.segments.back();
   pair.in.outputs = kOutputs;
   pair.in.x = t.Random({rows, kInputs});
   pair.in.z = t.Output({rows, kInputs});
-  pair.in.inner = t.Random({rows, MaxRank(pair.in.segments) + 3});
+  pair.in.inner = t.Random({rows, InnerColumns(pair.in.segments) + 3});
   pair.out.segments = owner.segments.back();
   pair.out.inputs = kInputs;
   pair.out.inner = pair.in.inner;
@@ -99,24 +116,28 @@ TEST(AdapterTest, ARowHasTheSameBitsAlone) {
   Pair batch = Make(t, owner);
   ParallelFor threads(2);
   RunAll(batch, weight, threads);
-  for (const AdapterSegment& segment : batch.in.segments) {
-    for (int64_t row = segment.begin; row < segment.end(); ++row) {
-      AdapterSegment alone = segment;
-      alone.begin = 0;
-      alone.count = 1;
+  for (size_t i = 0; i < batch.in.segments.size();) {
+    const std::span<const AdapterSegment> stack = StackAt(batch.in.segments, i);
+    i += stack.size();
+    for (int64_t row = stack[0].begin; row < stack[0].end(); ++row) {
+      std::vector<AdapterSegment> alone(stack.begin(), stack.end());
+      for (AdapterSegment& segment : alone) {
+        segment.begin = 0;
+        segment.count = 1;
+      }
       Pair one;
       one.in = batch.in;
       one.out = batch.out;
-      one.in.segments = {&alone, 1};
-      one.out.segments = {&alone, 1};
+      one.in.segments = alone;
+      one.out.segments = alone;
       one.in.x = batch.in.x.Rows(row, 1);
       one.in.z = t.Output({1, kInputs});
-      one.in.inner = t.Output({1, MaxRank(one.in.segments)});
+      one.in.inner = t.Output({1, InnerColumns(one.in.segments)});
       one.out.inner = one.in.inner;
       one.out.y = t.Output({1, kOutputs});
       RunAll(one, weight, threads);
       EXPECT_TRUE(SameBits(Collect({one.out.y}), Collect({batch.out.y.Rows(row, 1)})))
-          << AdapterFormName(segment.module->form) << ", row " << row;
+          << AdapterFormName(stack[0].module->form) << ", row " << row;
     }
   }
 }
@@ -193,8 +214,8 @@ TEST(AdapterTest, WhatDoesNotFitIsRefused) {
        "adapter_in: segments: low rank: down: shape [3, 120], expected [4, 120]"},
       {"rows",
        lora,
-       {nullptr, 79, 2},
-       "adapter_in: segments: segment of rows 79 to 81, expected a range from 0 to 80"},
+       {nullptr, 103, 2},
+       "adapter_in: segments: segment of rows 103 to 105, expected a range from 0 to 104"},
       {"scale",
        RandomModule(t, AdapterForm::kInputScaled, kOutputs, kInputs, 4),
        {nullptr, 0, 1, 1.0f},
@@ -212,11 +233,20 @@ TEST(AdapterTest, WhatDoesNotFitIsRefused) {
     args.segments = {&segment, 1};
     EXPECT_EQ(args.Validate().message(), c.message);
   }
-  const AdapterSegment overlapping[] = {{&lora, 0, 3}, {&lora, 2, 3}};
-  AdapterOutArgs args = good.out;
-  args.segments = overlapping;
-  EXPECT_EQ(args.Validate().message(),
-            "adapter_out: segments: segment of rows 2 to 5, expected a range from 3 to 80");
+  const auto message = [&](const std::vector<AdapterSegment>& segments) {
+    AdapterOutArgs args = good.out;
+    args.segments = segments;
+    return std::string(args.Validate().message());
+  };
+  EXPECT_EQ(message({{&lora, 0, 3}, {&lora, 2, 3}}),
+            "adapter_out: segments: segment of rows 2 to 5, expected a range from 3 to 104");
+  EXPECT_EQ(message({{&lora, 0, 3}, {&lora, 0, 3}}),
+            "adapter_out: segments: column 0, expected at least 4");
+  const AdapterModule blocks = RandomModule(t, AdapterForm::kInputBlocks, kOutputs, kInputs, 4);
+  EXPECT_EQ(message({{&lora, 0, 3}, {&blocks, 0, 3, {}, 4}}),
+            "adapter_out: segments: input blocks behind another module, expected in front of it");
+  EXPECT_EQ(message({{&lora, 0, 3, {}, 50}, {&lora, 0, 3, {}, 128}}),
+            "adapter_out: inner: expected a column for each rank");
 }
 
 }  // namespace

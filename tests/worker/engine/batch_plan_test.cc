@@ -61,35 +61,39 @@ TEST_F(BatchPlanTest, RowsFollowTheSequencesInOrder) {
   EXPECT_EQ(plan.num_outputs(), 1);
 }
 
-TEST_F(BatchPlanTest, SequencesWithTheSameAdapterAreNeighbours) {
+TEST_F(BatchPlanTest, SequencesWithTheSameAdaptersAreNeighbours) {
   const auto adapter = std::make_shared<BoundAdapter>();
+  const auto other = std::make_shared<BoundAdapter>();
   const auto replacing = std::make_shared<BoundAdapter>();
   replacing->replaces = true;
-  for (int i = 0; i < 6; ++i) Add({10 * i, 10 * i + 1}, 0, i);
-  const auto use = [&](int i, std::shared_ptr<const BoundAdapter> one) -> Conditioning& {
-    Conditioning& conditioning = order_[i]->request->request.conditioning;
-    conditioning.adapter = std::move(one);
-    return conditioning;
+  for (int i = 0; i < 8; ++i) Add({10 * i, 10 * i + 1}, 0, i);
+  const auto use = [&](int i, std::vector<AppliedAdapter> adapters) {
+    order_[i]->request->request.conditioning.adapters = std::move(adapters);
   };
-  use(0, replacing);
-  use(1, adapter);
-  use(3, adapter).adapter_scale = 3.0f;
-  use(4, adapter);
+  use(0, {{replacing}});
+  use(1, {{adapter}});
+  use(3, {{adapter, 3.0f}});
+  use(4, {{adapter}});
   Mix(*order_[4], 0.5f, 9);
-  const BatchPlan& plan = Build({{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 2}, {5, 2}});
-  EXPECT_THAT(plan.slots, ElementsAre(2, 5, 1, 4, 9, 3, 0));
-  EXPECT_THAT(plan.tokens, ElementsAre(20, 50, 51, 10, 40, 41, 40, 41, 30, 0));
-  ASSERT_EQ(plan.adapters.size(), 3u);
+  use(6, {{adapter}, {other, 0.5f}});
+  use(7, {{adapter}, {other, 0.5f}});
+  const BatchPlan& plan = Build({{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {6, 1}, {7, 1}});
+  EXPECT_THAT(plan.slots, ElementsAre(2, 5, 1, 4, 9, 6, 7, 3, 0));
+  EXPECT_THAT(plan.tokens, ElementsAre(20, 50, 51, 10, 40, 41, 40, 41, 60, 70, 30, 0));
+  ASSERT_EQ(plan.adapters.size(), 5u);
   const auto expect = [&](size_t i, const BoundAdapter* one, int64_t first, int64_t count) {
     EXPECT_EQ(plan.adapters[i].adapter, one);
     EXPECT_EQ(plan.adapters[i].first_sequence, first);
     EXPECT_EQ(plan.adapters[i].num_sequences, count);
   };
   expect(0, adapter.get(), 2, 3);
-  expect(1, adapter.get(), 5, 1);
-  expect(2, replacing.get(), 6, 1);
-  EXPECT_EQ(plan.adapters[1].scale, 3.0f);
-  EXPECT_EQ(plan.adapter_rows, 7);
+  expect(1, adapter.get(), 5, 2);
+  expect(2, other.get(), 5, 2);
+  expect(3, adapter.get(), 7, 1);
+  expect(4, replacing.get(), 8, 1);
+  EXPECT_EQ(plan.adapters[2].scale, 0.5f);
+  EXPECT_EQ(plan.adapters[3].scale, 3.0f);
+  EXPECT_EQ(plan.adapter_rows, 9);
 }
 
 TEST_F(BatchPlanTest, AScoredPromptHasAnOutputPerTokenThatFollows) {

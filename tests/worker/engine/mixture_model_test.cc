@@ -1,8 +1,6 @@
 // Real arithmetic: a request with several states gives, bit for bit, what mixing the logits of as
 // many sequences by hand gives, and changes nothing for whoever runs beside it.
-#include <cstring>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -13,6 +11,7 @@
 #include "tests/testing/collecting_sink.h"
 #include "tests/testing/golden.h"
 #include "tests/testing/model_runner.h"
+#include "tests/worker/engine/random_state.h"
 #include "worker/engine/step_loop.h"
 #include "worker/models/registry.h"
 
@@ -33,19 +32,6 @@ std::unique_ptr<Model> Load(const std::string& path, const Stream& stream) {
   return *std::move(model);
 }
 
-std::shared_ptr<const InitialState> RandomState(const Model& model, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> values(-0.5f, 0.5f);
-  InitialState state{.record = *Arena::Create(model.state_layout().bytes), .content_hash = ""};
-  std::memset(state.record->data(), 0, state.record->bytes());
-  for (const StateField& field : model.state_layout().fields) {
-    auto* const to =
-        reinterpret_cast<float*>(static_cast<char*>(state.record->data()) + field.offset);
-    for (int64_t i = 0; i < NumElements(field.shape); ++i) to[i] = values(random);
-  }
-  return std::make_shared<const InitialState>(std::move(state));
-}
-
 class MixtureModelTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -53,7 +39,9 @@ class MixtureModelTest : public testing::TestWithParam<const char*> {
     if (!path) GTEST_SKIP() << "not in the repository";
     path_ = *path;
     model_ = Load(path_, Stream(threads_));
-    states_ = {RandomState(*model_, 1), nullptr, RandomState(*model_, 2)};
+    const StateLayout& layout = model_->state_layout();
+    states_ = {RandomState(layout, 1, Stream(threads_)), nullptr,
+               RandomState(layout, 2, Stream(threads_))};
   }
 
   GenerationRequest Request(int prompt_size, int64_t max_tokens) const {

@@ -48,7 +48,7 @@ TEST(BatchCheckTest, BatchesThatBreakTheRulesAreRefusedByName) {
   ParallelFor threads(1);
   const BatchLimits limits = {4, 10, true, 3};
   Batch good;
-  good.adapters = {{&kAdapter, 0, 1}, {&kAdapter, 1, 1}};
+  good.adapters = {{&kAdapter, 0, 1}, {&kAdapter, 0, 1}, {&kAdapter, 1, 1}};
   EXPECT_TRUE(CheckBatch(good.View(), limits, Stream(threads)).ok())
       << CheckBatch(good.View(), limits, Stream(threads));
 

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "tests/testing/golden.h"
 #include "tests/testing/model_runner.h"
 #include "tests/worker/adapters/adapter_fixture.h"
+#include "tests/worker/adapters/adapter_maker.h"
 #include "worker/adapters/adapter_name.h"
 #include "worker/adapters/bound_adapter.h"
 #include "worker/adapters/merge.h"
@@ -37,76 +39,6 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Entries for every linear layer of a checkpoint, as a trainer would write them.
-class AdapterMaker {
- public:
-  AdapterMaker(const ModelFiles& files, uint32_t seed) : files_(files), random_(seed) {}
-
-  FakeFile Make(const std::string& method) {
-    for (const auto& [name, entry] : files_.tensors()) {
-      const std::string native = NativeName(name);
-      if (method == "replacement") {
-        Replace(name, native, entry);
-      } else if (method == "experts") {
-        if (absl::EndsWith(native, "ffn.key.weight")) {
-          const std::string module = native.substr(0, native.size() - 11);
-          file_.AddExperts(module, entry.shape[1], entry.shape[0], 4, 4, 2);
-        }
-      } else if (absl::EndsWith(native, ".weight") && entry.shape.size() == 2 &&
-                 native != "emb.weight") {
-        Change(method, native.substr(0, native.size() - 7), entry.shape[0], entry.shape[1]);
-      }
-    }
-    return std::move(file_);
-  }
-
- private:
-  std::vector<float> Values(int64_t count, float middle, float width) {
-    std::uniform_real_distribution<float> uniform(middle - width, middle + width);
-    std::vector<float> values(count);
-    for (float& value : values) value = uniform(random_);
-    return values;
-  }
-  void Small(const std::string& name, const Shape& shape) {
-    file_.AddValues(name, shape, Values(NumElements(shape), 0.0f, 0.03f));
-  }
-
-  void Change(const std::string& method, const std::string& module, int64_t outputs,
-              int64_t inputs) {
-    constexpr int64_t kRank = 16;
-    if (method == "bone") return Small(module + ".bone", {inputs / kRank, kRank, kRank});
-    if (method == "miss") return Small(module + ".disha", {24, outputs});
-    Small(module + ".lora_A", {kRank, inputs});
-    Small(module + ".lora_B", {outputs, kRank});
-    if (method == "dora") {
-      file_.AddValues(module + ".lora_M", {1, inputs}, Values(inputs, 0.6f, 0.3f));
-    }
-    if (method == "dora_rows") {
-      file_.AddValues(module + ".lora_magnitude_vector", {outputs}, Values(outputs, 0.6f, 0.3f));
-    }
-  }
-
-  // Vectors, low-rank maps, one of the large matrices, and a LoRA on top of another.
-  void Replace(const std::string& name, const std::string& native, const TensorEntry& entry) {
-    if (absl::EndsWith(name, "head_size_record") || absl::EndsWith(name, "layer_architecture")) {
-      return;
-    }
-    const bool large = entry.shape.size() == 2 && absl::EndsWith(native, ".weight");
-    if (native == "blocks.1.att.key.weight") {
-      file_.AddLora("blocks.1.att.key", entry.shape[0], entry.shape[1], 4);
-    }
-    if (large && !absl::StartsWith(native, "blocks.1.")) return;
-    std::vector<float> values(NumElements(entry.shape));
-    ASSERT_TRUE(ModelFiles::CopyFloat(entry, values.data()).ok());
-    for (float& value : values) value += Values(1, 0.0f, 0.02f)[0];
-    file_.AddValues(native, entry.shape, std::move(values));
-  }
-
-  const ModelFiles& files_;
-  std::mt19937 random_;
-  FakeFile file_;
-};
-
 class ModelAdaptersTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -126,8 +58,9 @@ class ModelAdaptersTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(model.ok()) << model.status();
     return model.ok() ? *std::move(model) : nullptr;
   }
-  std::shared_ptr<const Adapter> Read(const std::string& method, uint32_t seed) {
-    auto adapter = skein::Load(AdapterMaker(*files_, seed).Make(method), *base_);
+  std::shared_ptr<const Adapter> Read(const std::string& method, uint32_t seed,
+                                      const AdapterOptions& options = {}) {
+    auto adapter = skein::Load(AdapterMaker(*files_, seed).Make(method), *base_, options);
     EXPECT_TRUE(adapter.ok()) << method << ": " << adapter.status();
     return std::make_shared<const Adapter>(*std::move(adapter));
   }
@@ -136,16 +69,19 @@ class ModelAdaptersTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(bound.ok()) << bound.status();
     return bound.ok() ? *bound : nullptr;
   }
-  // The model with the adapter in its weights.
-  std::unique_ptr<Model> Merged(const Adapter& adapter) {
+  // The model with the adapters in its weights, which change by the sum of what each changes.
+  std::unique_ptr<Model> Merged(const std::vector<const Adapter*>& adapters) {
     CheckpointCopy copy(*files_);
     for (auto& [name, tensor] : copy.tensors()) {
       if (absl::EndsWith(name, "head_size_record") || absl::EndsWith(name, "layer_architecture")) {
         continue;
       }
-      auto values = MergedTensor(adapter, NativeName(name), *base_, threads_);
-      EXPECT_TRUE(values.ok()) << values.status();
-      tensor.values = *std::move(values);
+      const std::vector<float> own = tensor.values;
+      for (const Adapter* adapter : adapters) {
+        auto values = MergedTensor(*adapter, NativeName(name), *base_, threads_);
+        EXPECT_TRUE(values.ok()) << values.status();
+        for (size_t i = 0; i < own.size(); ++i) tensor.values[i] += (*values)[i] - own[i];
+      }
     }
     auto files = ModelFiles::Open(copy.Write(absl::StrCat("merged", ++num_merged_)));
     EXPECT_TRUE(files.ok()) << files.status();
@@ -175,7 +111,7 @@ TEST_P(ModelAdaptersTest, BesideTheWeightsTheyAreWhatTheyAreMerged) {
     const auto bound = Bind(adapter);
     ASSERT_NE(bound, nullptr);
     const std::vector<float> beside = Logits(*model_, tokens, bound.get());
-    const std::vector<float> merged = Logits(*Merged(*adapter), tokens);
+    const std::vector<float> merged = Logits(*Merged({adapter.get()}), tokens);
     EXPECT_LT(LargestError(beside, merged), 1e-4);
     EXPECT_GT(LargestError(beside, plain), 1e-2);  // it does something
   }
@@ -189,6 +125,12 @@ TEST_P(ModelAdaptersTest, ASequenceGetsBesideOthersTheBitsThatItGetsAlone) {
   if (GetParam() == kPure) adapters.push_back(Bind(Read("experts", 9)));
   adapters.push_back(nullptr);
   adapters.push_back(adapters[1]);
+  // On top of the LoRA that comes last, and of the one that replaces tensors.
+  std::vector<std::vector<std::pair<const BoundAdapter*, std::optional<float>>>> further(
+      adapters.size());
+  const auto lora = Bind(Read("lora", 21)), miss = Bind(Read("miss", 22));
+  further.back() = {{adapters[4].get(), {}}, {miss.get(), {}}, {lora.get(), 0.5f}};
+  further[6] = {{lora.get(), {}}};
   const int count = static_cast<int>(adapters.size());
   const int64_t vocab = model_->description().vocab_size;
   ModelRunner runner(*model_, Stream(threads_), {.sequences = count});
@@ -199,7 +141,8 @@ TEST_P(ModelAdaptersTest, ASequenceGetsBesideOthersTheBitsThatItGetsAlone) {
     for (int i = 0; i < count; ++i) {
       const int s = (i + 5 * step) % count;
       if ((s + step) % 4 == 3) continue;
-      parts.push_back({s, Prompt((s + step) % 3 == 0 ? 7 : 1, 10 * s + step), adapters[s].get()});
+      parts.push_back({s, Prompt((s + step) % 3 == 0 ? 7 : 1, 10 * s + step), adapters[s].get(),
+                       std::nullopt, further[s]});
     }
     const std::vector<float> out = runner.Step(parts);
     ASSERT_TRUE(runner.last_status().ok()) << runner.last_status();
@@ -213,7 +156,31 @@ TEST_P(ModelAdaptersTest, ASequenceGetsBesideOthersTheBitsThatItGetsAlone) {
   }
   for (int s = 0; s < count; ++s) {
     SCOPED_TRACE(s);
-    EXPECT_TRUE(SameBits(logits[s], Logits(*model_, fed[s], adapters[s].get())));
+    ModelRunner alone(*model_, Stream(threads_), {});
+    EXPECT_TRUE(SameBits(logits[s],
+                         alone.Step({{0, fed[s], adapters[s].get(), std::nullopt, further[s]}})));
+  }
+}
+
+TEST_P(ModelAdaptersTest, SeveralChangeTheWeightsByTheSumOfWhatEachChanges) {
+  const std::vector<int32_t> tokens = Prompt(20, 4);
+  const auto lora = Read("lora", 31), half = Read("lora", 32, {.scaling = 0.5f});
+  const auto bound = Bind(Read("lora", 32));
+  for (const char* method : {"dora", "dora_rows", "bone", "miss", "replacement"}) {
+    SCOPED_TRACE(method);
+    const auto other = Read(method, 33);
+    ModelRunner runner(*model_, Stream(threads_), {});
+    const std::vector<float> found =
+        runner.Step({{0,
+                      tokens,
+                      Bind(lora).get(),
+                      std::nullopt,
+                      {{bound.get(), 0.5f}, {Bind(other).get(), {}}}}});
+    ASSERT_TRUE(runner.last_status().ok()) << runner.last_status();
+    const std::vector<float> merged =
+        Logits(*Merged({lora.get(), half.get(), other.get()}), tokens);
+    EXPECT_LT(LargestError(found, merged), 1e-4);
+    EXPECT_GT(LargestError(found, Logits(*Merged({lora.get(), half.get()}), tokens)), 1e-2);
   }
 }
 

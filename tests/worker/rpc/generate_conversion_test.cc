@@ -187,7 +187,7 @@ TEST(GenerateConversionTest, EveryBadFieldIsNamed) {
       {a + "conditioning { adapters { name: 'l' } }", "adapter \"l\": not registered",
        absl::StatusCode::kNotFound},
       {a + "conditioning { adapters { name: 'l' } adapters { name: 'k' } }",
-       "conditioning.adapters: 2 adapters, expected one"},
+       "adapter \"l\": not registered", absl::StatusCode::kNotFound},
       {a + "priority: -1", "priority: ", kUnimplemented},
       {a + "from_session: 's'", "from_session: ", kUnimplemented},
       {a + "save_session: 's'", "save_session: ", kUnimplemented},
