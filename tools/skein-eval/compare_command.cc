@@ -106,7 +106,7 @@ class Comparison {
     cpu.backend = "cpu";
     ASSIGN_OR_RETURN(backend_, SequenceRunner::Create(arguments_.runner, max_tokens));
     ASSIGN_OR_RETURN(cpu_, SequenceRunner::Create(cpu, max_tokens));
-    out_ << cpu_->DescribeState();
+    out_ << cpu_->DescribeConditions();
     return absl::OkStatus();
   }
 

@@ -66,7 +66,7 @@ absl::Status RunLogits(const std::vector<std::string>& args, std::ostream& out) 
   RETURN_IF_ERROR(
       runner->Feed(tokens, [&](std::span<const float> row) { return writer.Append(row); }));
   RETURN_IF_ERROR(writer.Close());
-  out << runner->DescribeState();
+  out << runner->DescribeConditions();
   out << absl::StrFormat("wrote %s: [%d, %d]\n", out_path, count, runner->model().vocab_size);
   return absl::OkStatus();
 }

@@ -77,7 +77,7 @@ absl::Status RunPerplexity(const std::vector<std::string>& args, std::ostream& o
   if (arguments.prefix_token.has_value()) tokens.insert(tokens.begin(), *arguments.prefix_token);
   ASSIGN_OR_RETURN(const auto runner,
                    SequenceRunner::Create(arguments.runner, static_cast<int64_t>(tokens.size())));
-  out << runner->DescribeState();
+  out << runner->DescribeConditions();
   const auto begin = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const Perplexity result, Score(*runner, *text.tokenizer, tokens));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;

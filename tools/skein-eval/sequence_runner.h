@@ -1,4 +1,5 @@
-// A model loaded to run one sequence, without engine or server.
+// A model loaded to run one sequence, or several states of it side by side, without engine or
+// server.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,11 @@
 
 #include "kernels/device/arena.h"
 #include "kernels/device/device.h"
+#include "tools/skein-eval/conditions.h"
 #include "tools/skeinctl/options.h"
 #include "worker/memory/page_pool.h"
 #include "worker/memory/state_pool.h"
 #include "worker/models/model.h"
-#include "worker/registry/tuned_state.h"
 
 namespace skein::eval {
 
@@ -28,9 +29,9 @@ struct RunnerOptions {
   int64_t chunk = 256;                            // rows of one step
   int threads = 0;                                // 0: one per core
   std::optional<float> rope_theta, rms_norm_eps;  // for .pth hybrids, which do not hold them
-  std::string state;  // FILE or FILE:LAYOUT of a tuned state; empty: sequences start from zeros
+  Conditions conditions;
 };
-// --model, --backend, --chunk, --threads, --rope-theta, --rms-norm-eps, --state.
+// --model, --backend, --chunk, --threads, --rope-theta, --rms-norm-eps and those of Conditions.
 std::vector<ctl::Option> RunnerOptionTable(RunnerOptions& out);
 
 // Not thread-safe.
@@ -38,7 +39,7 @@ class SequenceRunner {
  public:
   // For sequences of up to `max_tokens` tokens. InvalidArgument if --model is missing or the
   // backend has no name of ours, Unavailable where there is no GPU for it; else as
-  // ModelFiles::Open, LoadModel and LoadTunedState.
+  // ModelFiles::Open, LoadModel and LoadConditions.
   static absl::StatusOr<std::unique_ptr<SequenceRunner>> Create(const RunnerOptions& options,
                                                                 int64_t max_tokens);
 
@@ -47,38 +48,47 @@ class SequenceRunner {
   absl::Status Feed(std::span<const int32_t> tokens,
                     const std::function<absl::Status(std::span<const float> logits)>& row);
 
-  // Begins a sequence anew, from the tuned state if there is one.
+  // Begins a sequence anew, from its states if there are any.
   void Reset();
 
   const ModelDescription& model() const { return model_->description(); }
-  // What sequences start from, in lines; empty for zeros.
-  std::string DescribeState() const;
+  // What sequences start from and which adapters they have, in lines; empty for nothing.
+  const std::string& DescribeConditions() const { return conditions_.description; }
 
  private:
-  // What a step reads and writes, where both the host and the device can.
+  // What a step reads and writes, where both the host and the device can. Rows are those of all
+  // branches, one branch after the other.
   struct Staged {
     std::unique_ptr<Arena> arena;
-    TensorView<int32_t> tokens, positions, logit_rows;  // [chunk]
-    TensorView<int32_t> row_begin;                      // [2]
-    TensorView<int32_t> slot;                           // [1]
-    TensorView<int32_t> pages;                          // [pages of max_tokens]
-    TensorView<float> logits;                           // [chunk, vocab]
+    TensorView<int32_t> tokens, positions, logit_rows;  // [rows]
+    TensorView<int32_t> row_begin;                      // [branches + 1]
+    TensorView<int32_t> slots;                          // [branches]
+    TensorView<int32_t> pages;                          // [branches * pages of max_tokens]
+    TensorView<float> logits;                           // [rows, vocab]
+    TensorView<int32_t> mix_begin, mix_rows;            // [chunk + 1], [rows]
+    TensorView<float> mix_weights;                      // [rows]
+  };
+  struct Branch {
+    int32_t slot = 0;
+    PageList pages;
   };
 
   explicit SequenceRunner(int64_t chunk) : chunk_(chunk) {}
   absl::Status Load(const RunnerOptions& options, int64_t max_tokens);
-  absl::Status LoadState(const std::string& state);
+  absl::Status MakeBranches(int64_t max_tokens);
   absl::Status Stage(int64_t max_tokens);
   absl::Status Step(std::span<const int32_t> tokens);
+  // Row i of the logits becomes the sum over the branches.
+  absl::Status Mix(int64_t rows);
+  int64_t num_branches() const { return static_cast<int64_t>(branches_.size()); }
 
   const int64_t chunk_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Model> model_;
-  std::optional<TunedState> tuned_;
+  LoadedConditions conditions_;
   std::unique_ptr<StatePool> states_;
   std::unique_ptr<PagePool> pages_;
-  int32_t slot_ = 0;
-  PageList page_list_;
+  std::vector<Branch> branches_;
   int64_t seen_ = 0;
   Staged staged_;
 };

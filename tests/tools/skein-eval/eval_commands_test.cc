@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,7 @@
 namespace skein::eval {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 struct Result {
@@ -170,27 +172,92 @@ TEST(EvalCommandsTest, LogitsOfAStateFileFromTrainingAreThoseOfTheReference) {
   EXPECT_LE(MaxDifference(NpyFloats(folder.File("out.npy")), golden.Floats("logits")), 2e-4);
 }
 
+// skein-eval logits of a few tokens, as a user calls it with `more`.
+class LogitsOf {
+ public:
+  explicit LogitsOf(std::string model) : model_(std::move(model)) {
+    WriteFile(folder_.File("tokens"), "1 2 3 4 5 6 7 8 9");
+  }
+  Result Run(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"logits", "--model", model_, "--tokens", folder_.File("tokens"),
+                               "--out", folder_.File("out.npy")});
+    return RunTool(more);
+  }
+  std::vector<float> operator()(const std::vector<std::string>& more) const {
+    const Result result = Run(more);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return NpyFloats(folder_.File("out.npy"));
+  }
+  const TempFolder& folder() const { return folder_; }
+
+ private:
+  const std::string model_;
+  const TempFolder folder_;
+};
+
+TEST(EvalCommandsTest, AMixtureIsTheSumOfItsStatesByWeight) {
+  const auto model = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  const auto run = GoldenPath("rwkv/rand-x070/cont_023.safetensors");
+  const auto hybrid = GoldenPath("hybrid/hxa079-qknorm");
+  if (!model || !run || !hybrid) GTEST_SKIP() << "no golden data";
+  const LogitsOf logits(*model);
+  const std::string state =
+      logits.folder().Write("run.safetensors", StateOfRun(GoldenTensors(*run)));
+  const std::vector<float> tuned = logits({"--state", state}), plain = logits({});
+  std::vector<float> expected = tuned;
+  for (size_t i = 0; i < expected.size(); ++i) expected[i] = 0.75f * tuned[i] + 0.25f * plain[i];
+  for (const char* chunk : {"256", "4"}) {
+    const std::string mixture = absl::StrCat(state, ":vk:3,:1");
+    EXPECT_LE(MaxDifference(logits({"--mixture", mixture, "--chunk", chunk}), expected), 1e-5);
+  }
+  EXPECT_THAT(
+      logits.Run({"--mixture", state + ":3,:1"}).out,
+      AllOf(HasSubstr(", value-key, weight 0.75\n"), HasSubstr("state zeros, weight 0.25")));
+  EXPECT_EQ(logits({"--mixture", state + ":1,:0"}), tuned);
+  const LogitsOf pages(*hybrid);
+  EXPECT_LE(MaxDifference(pages({"--mixture", ":1,:1", "--chunk", "4"}), pages({})), 1e-5);
+}
+
+TEST(EvalCommandsTest, AdaptersChangeTheLogitsAndAddUp) {
+  const auto model = GoldenPath("rwkv/rand-x070/model.bf16.safetensors");
+  if (!model) GTEST_SKIP() << "no golden data";
+  const LogitsOf logits(*model);
+  constexpr int64_t kWidth = 128, kRank = 4;
+  // B of every layer's key product has the same `value` everywhere.
+  const auto lora = [&](const std::string& name, float value) {
+    std::vector<TestTensor> tensors;
+    for (int layer = 0; layer < 2; ++layer) {
+      const std::string module = absl::StrCat("blocks.", layer, ".att.key.");
+      tensors.push_back(MakeTestTensor(module + "lora_A", DType::kF32, {kRank, kWidth},
+                                       std::vector<float>(kRank * kWidth, 0.05f)));
+      tensors.push_back(MakeTestTensor(module + "lora_B", DType::kF32, {kWidth, kRank},
+                                       std::vector<float>(kRank * kWidth, value)));
+    }
+    return logits.folder().Write(name, SafetensorsBytes(tensors));
+  };
+  const std::string one = lora("one.safetensors", 0.01f), three = lora("t:1.safetensors", 0.03f);
+  const std::vector<float> plain = logits({});
+  EXPECT_EQ(logits({"--adapter", one + ":0"}), plain);
+  EXPECT_GT(MaxDifference(logits({"--adapter", three}), plain), 1e-3);
+  EXPECT_EQ(logits({"--adapter", three + ":2"}), logits({"--adapter", three}));
+  EXPECT_LE(MaxDifference(logits({"--adapter", one + ":6"}), logits({"--adapter", three})), 1e-5);
+  EXPECT_LE(MaxDifference(logits({"--adapter", one, "--adapter", three + ":-0.5"}),
+                          logits({"--adapter", one + ":0.5"})),
+            1e-5);
+  EXPECT_THAT(logits.Run({"--adapter", one}).out, HasSubstr(", lora\n"));
+  EXPECT_THAT(logits.Run({"--adapter", one + ":x"}).err, HasSubstr("x: no such file"));
+  EXPECT_THAT(logits.Run({"--mixture", one}).err, HasSubstr("expected FILE:WEIGHT"));
+  EXPECT_THAT(logits.Run({"--state", one, "--mixture", ":1"}).err,
+              HasSubstr("there is a state already"));
+}
+
 TEST(EvalCommandsTest, AHybridTakesStatesOfItsRwkvLayers) {
   const auto model = GoldenPath("hybrid/hxa079-qknorm");  // RWKV, attention, RWKV, attention
   if (!model) GTEST_SKIP() << "no golden data";
-  const TempFolder folder;
-  WriteFile(folder.File("tokens"), "1 2 3 4 5");
+  const LogitsOf logits(*model);
   const GoldenTensors golden(*model + "/expected.safetensors");
   const Shape all = golden.ShapeOf("wkv.T17");  // [layer, head, N, N]
   const Shape shape = {all[1], all[2], all[3]};
-  const auto logits = [&](std::vector<std::string> more) {
-    std::vector<std::string> args = {"logits",
-                                     "--model",
-                                     *model,
-                                     "--tokens",
-                                     folder.File("tokens"),
-                                     "--out",
-                                     folder.File("out.npy")};
-    args.insert(args.end(), more.begin(), more.end());
-    const Result result = RunTool(args);
-    EXPECT_EQ(result.status, 0) << result.err;
-    return NpyFloats(folder.File("out.npy"));
-  };
   const auto filled = [&](const std::vector<int>& layers, float value) {
     std::vector<TestTensor> tensors;
     tensors.reserve(layers.size());
@@ -200,13 +267,12 @@ TEST(EvalCommandsTest, AHybridTakesStatesOfItsRwkvLayers) {
           MakeTestTensor(absl::StrCat("model.layers.", layer, ".self_attn.time_state"),
                          DType::kBF16, shape, values));
     }
-    return folder.Write("state.safetensors", SafetensorsBytes(tensors));
+    return logits.folder().Write("state.safetensors", SafetensorsBytes(tensors));
   };
   const std::vector<float> plain = logits({});
   EXPECT_EQ(logits({"--state", filled({0, 2}, 0.0f)}), plain);
   EXPECT_GT(MaxDifference(logits({"--state", filled({0, 2}, 0.5f)}), plain), 1e-3);
-  const Result wrong = RunTool({"logits", "--model", *model, "--tokens", folder.File("tokens"),
-                                "--out", folder.File("out.npy"), "--state", filled({0, 1}, 0.5f)});
+  const Result wrong = logits.Run({"--state", filled({0, 1}, 0.5f)});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_THAT(wrong.err, HasSubstr("layer 1 of the model is not an RWKV layer"));
 }
