@@ -8,20 +8,22 @@
 #include <cooperative_groups.h>
 
 #include "kernels/sample/sample.h"
+#include "kernels/sample/sample_shape.h"
 
 namespace skein::sampling {
 
 inline constexpr int kWarp = 32;
-inline constexpr int kWarps = 16;  // of a block
+inline constexpr int kWarps = kSampleWarps;  // of a block
 inline constexpr int kThreads = kWarps * kWarp;
 inline constexpr int kStride = kWarp * 4;  // logits that a warp takes at once
 inline constexpr int kMaxBlocks = 8;       // of a cluster
 
-inline constexpr int kBins = 1024;    // of a histogram
-inline constexpr int kListed = 768;   // logits of a block among which a threshold is looked for
-inline constexpr int kMerged = 1536;  // the same, of all blocks
-inline constexpr int kFineBins = 256;
-inline constexpr int kPicked = 256;  // logits of one fine bin
+// Sizes that let three blocks with 16384 logits each share a multiprocessor.
+inline constexpr int kBins = 1536;    // of a histogram
+inline constexpr int kListed = 448;   // logits of a block among which a threshold is looked for
+inline constexpr int kMerged = 1024;  // the same, of all blocks
+inline constexpr int kFineBins = 128;
+inline constexpr int kPicked = 128;  // logits of one fine bin
 
 // Pointers and sizes of SampleArgs. A row's logits lie in `blocks` slices of kWarps * chunk, and a
 // slice in one chunk per warp; what goes beyond the vocabulary is minus infinity.
@@ -73,27 +75,32 @@ using OfWarps = T[kMaxBlocks * kWarps];  // an entry for each warp of the row, b
 struct alignas(16) Shared {
   union {
     uint32_t histogram[kBins];  // read by others
-    float merged[kMerged];      // the listed logits of all blocks, one behind the other
+    // Once no other block reads the histogram.
+    struct {
+      float logits[kMerged];  // the listed logits of all blocks, one behind the other
+      union {
+        struct {
+          uint32_t count[kFineBins];
+          uint32_t low[kFineBins], high[kFineBins];  // halves of the mass
+        } fine;
+        struct {
+          uint64_t mass[kPicked];
+          float logit[kPicked];
+        } picked;
+      };
+    } merged;
     uint64_t merged_top[kMaxBlocks * kMaxTopLogprobs];
   };
   union {
-    struct {
-      uint32_t count[kFineBins];
-      uint32_t low[kFineBins], high[kFineBins];  // halves of the mass
-    } fine;
-    struct {
-      uint64_t mass[kPicked];
-      float logit[kPicked];
-    } picked;
+    float listed[kListed];         // read by others
+    OfWarps<uint64_t> raw_weight;  // written by others, before anything is listed
   };
-  float listed[kListed];          // read by others
   uint8_t listed_warp[kListed];   // in whose chunk it lies
   uint64_t top[kMaxTopLogprobs];  // read by others
 
-  OfWarps<uint32_t> given_max, edited_max, min, first;  // written by others
-  OfWarps<uint64_t> raw_weight;                         // written by others
-  uint64_t sums[kNumPartials][kMaxBlocks];              // written by others
-  uint32_t num_listed_of[kMaxBlocks];                   // written by others
+  OfWarps<uint32_t> max, first;             // written by others
+  uint64_t sums[kNumPartials][kMaxBlocks];  // written by others
+  uint32_t num_listed_of[kMaxBlocks];       // written by others
 
   SampleRow row;
   int64_t logits_row;
@@ -105,6 +112,7 @@ struct alignas(16) Shared {
   uint64_t kept_merged[kWarps];                  // of merged logits, by who added them up
   uint64_t scan_mass[kWarps];
   uint32_t scan_count[kWarps];
+  uint64_t last_bin_mass;
   uint64_t best[2][kWarps];
   BinWindow windows[2];
   FineBin found;
@@ -263,9 +271,9 @@ __device__ inline void AddHalves(uint32_t* low, uint32_t* high, uint64_t x) {
   if (above > 0) atomicAdd(high, above);
 }
 
-// Unsigned integers in the order of the floats that they stand for.
+// Unsigned integers in the order of the floats that they stand for. Both zeros have one.
 __device__ inline uint32_t KeyOf(float x) {
-  const uint32_t bits = __float_as_uint(x);
+  const uint32_t bits = __float_as_uint(x + 0.0f);
   return bits ^ ((bits >> 31) != 0 ? ~uint32_t{0} : uint32_t{1} << 31);
 }
 __device__ inline float OfKey(uint32_t key) {

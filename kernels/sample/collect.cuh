@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/sample/block.cuh"
-#include "kernels/sample/weight.h"
+#include "kernels/sample/four_weights.cuh"
 
 namespace skein::sampling {
 
@@ -25,49 +25,64 @@ struct Sums {
   bool listed;  // all logits in the window are
 };
 
-// Masses are wanted only for filters. `floor`: logits below it are not kept.
-template <bool kMass, bool kOneRate, bool kCluster>
+// What a pass adds up: the kept weight; masses for a filter, of which those above the window are
+// the kept weight too; or both apart, and how many lie above.
+enum class Wanted { kKept, kMass, kBoth };
+
+// Adds one of the logits inside the window to the block's list.
+__device__ inline void AddToList(Shared& shared, float logit) {
+  const uint32_t at = atomicAdd(&shared.num_listed, 1u);
+  if (at >= kListed) return;
+  shared.listed[at] = logit;
+  shared.listed_warp[at] = static_cast<uint8_t>(WarpIndex());
+}
+
+// `floor`: logits below it are not kept.
+template <Wanted kWanted, bool kCluster>
 __device__ void SumSlice(const Row<kCluster>& r, const Rates& rates, const Window& window,
                          float floor) {
   Shared& shared = r.shared;
   uint64_t above = 0, inside = 0, total = 0, kept = 0;
   uint32_t above_count = 0;
-  const auto list = [&](float logit, uint64_t weight) {
-    inside += weight;
-    const uint32_t at = atomicAdd(&shared.num_listed, 1u);
-    if (at >= kListed) return;
-    shared.listed[at] = logit;
-    shared.listed_warp[at] = static_cast<uint8_t>(WarpIndex());
-  };
   ForMyFours(r, [&](const float(&logits)[4], int) {
-    bool any_inside = false;
-    uint64_t weights[4];
+    if constexpr (kWanted != Wanted::kKept) {
+      const FourWeights weights(logits, rates.max, rates.filter);
+      bool any_inside = false;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const float logit = logits[j];
-      const bool is_above = logit > window.high;
-      if (kMass) {
-        total += weights[j] = Weight(logit, rates.max, rates.filter);
-        any_inside |= !is_above && logit >= window.low;
-        if (is_above) {
-          above += weights[j];
-          ++above_count;
+      for (int j = 0; j < 4; ++j) {
+        const bool is_above = logits[j] > window.high;
+        any_inside |= !is_above && logits[j] >= window.low;
+        weights.AddTo(total, j);
+        weights.AddIf(is_above, above, j);
+        if (kWanted == Wanted::kBoth) above_count += is_above ? 1 : 0;
+      }
+      if (any_inside) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          if (logits[j] > window.high || logits[j] < window.low) continue;
+          inside += weights.Of(j);
+          AddToList(shared, logits[j]);
         }
       }
-      if (!kOneRate && is_above && logit >= floor) kept += Weight(logit, rates.max, rates.kept);
     }
-    if (!any_inside) return;
+    if constexpr (kWanted != Wanted::kMass) {
+      bool counts[4], any_counts = false;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      if (logits[j] <= window.high && logits[j] >= window.low) list(logits[j], weights[j]);
+      for (int j = 0; j < 4; ++j) {
+        any_counts |= counts[j] = logits[j] > window.high && logits[j] >= floor;
+      }
+      if (!any_counts) return;
+      const FourWeights weights(logits, rates.max, rates.kept);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) weights.AddIf(counts[j], kept, j);
     }
   });
   const auto publish = [&](Partial which, uint64_t sum) {
     sum = SumOf::Warp(sum);
     if (Lane() == 0) shared.partial[which][WarpIndex()] = sum;
   };
-  publish(kKept, kOneRate ? above : kept);
-  if (!kMass) return;
+  publish(kKept, kWanted == Wanted::kMass ? above : kept);
+  if (kWanted == Wanted::kKept) return;
   publish(kAboveMass, above);
   publish(kWindowMass, inside);
   publish(kTotalMass, total);
@@ -87,19 +102,28 @@ __device__ void PublishSums(const Row<kCluster>& r) {
   }
 }
 
-// The list must be empty. What this publishes is there until the next Sync.
-template <bool kMass, bool kCluster>
+// The sums of what is kept: of all above `window.high` and at or above `floor`. There until the
+// next Sync.
+template <bool kCluster>
+__device__ void CollectKept(const Row<kCluster>& r, const Rates& rates, float high, float floor) {
+  SumSlice<Wanted::kKept>(r, rates, {INFINITY, high}, floor);
+  __syncthreads();
+  PublishSums<false>(r);
+  r.team.Sync();
+}
+
+// The same, and those of a filter. The list must be empty. `counts`: above_count is wanted.
+template <bool kCluster>
 __device__ Sums Collect(const Row<kCluster>& r, const Rates& rates, const Window& window,
-                        float floor) {
-  if (kMass && rates.filter == rates.kept && floor == -INFINITY) {
-    SumSlice<kMass, true>(r, rates, window, floor);
+                        float floor, bool counts) {
+  if (!counts && rates.filter == rates.kept && floor == -INFINITY) {
+    SumSlice<Wanted::kMass>(r, rates, window, floor);
   } else {
-    SumSlice<kMass, false>(r, rates, window, floor);
+    SumSlice<Wanted::kBoth>(r, rates, window, floor);
   }
   __syncthreads();
-  PublishSums<kMass>(r);
+  PublishSums<true>(r);
   r.team.Sync();
-  if (!kMass) return {};
   const Shared& shared = r.shared;
   Sums sums = {};
   sums.listed = true;

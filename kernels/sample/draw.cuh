@@ -21,7 +21,7 @@ __device__ void KeepListed(const Row<kCluster>& r, const Rates& rates, float cut
     return logit >= cut ? Weight(logit, rates.max, rates.kept) : 0;
   };
   uint64_t kept = 0;
-  ForMyListed(r, [&](int i, int, int) { kept += weight_of(shared.merged[i]); });
+  ForMyListed(r, [&](int i, int, int) { kept += weight_of(shared.merged.logits[i]); });
   kept = SumOf::Warp(kept);
   if (Lane() == 0) shared.kept_merged[WarpIndex()] = kept;
   for (uint32_t i = threadIdx.x; i < shared.num_listed; i += kThreads) {
@@ -94,17 +94,18 @@ __device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, boo
       DrawUniform(row.seed, row.step, row.choice) * static_cast<double>(drawn.total);
   const auto exceeds = [&](uint64_t sum) { return static_cast<double>(sum) > target; };
   if (exceeds(before) || !exceeds(before + mine)) return drawn;
-  for (int chunk = 0; chunk < kWarps; ++chunk) {
-    uint64_t kept = shared.partial[kKept][chunk];
+  // A chunk per lane; lanes behind them have nothing.
+  uint64_t of_chunk = 0;
+  if (Lane() < kWarps) {
+    of_chunk = shared.partial[kKept][Lane()];
     if (listed) {
-      kept += shared.kept_low[chunk] | static_cast<uint64_t>(shared.kept_high[chunk]) << 32;
+      of_chunk += shared.kept_low[Lane()] | static_cast<uint64_t>(shared.kept_high[Lane()]) << 32;
     }
-    if (exceeds(before + kept)) {
-      drawn.at = FindInChunk(r, rates, cut, chunk, before, target);
-      return drawn;
-    }
-    before += kept;
   }
+  const uint64_t through = before + WarpScan(of_chunk);
+  const int chunk = __ffs(static_cast<int>(__ballot_sync(~0u, exceeds(through)))) - 1;
+  before = __shfl_sync(~0u, through - of_chunk, chunk);
+  drawn.at = FindInChunk(r, rates, cut, chunk, before, target);
   return drawn;
 }
 

@@ -3,25 +3,9 @@
 #pragma once
 
 #include "kernels/sample/collect.cuh"
+#include "kernels/sample/histogram.cuh"
 
 namespace skein::sampling {
-
-// What has to lie at or above the threshold; one of both is enough.
-struct Goal {
-  uint32_t count;  // 0: off
-  double share;    // of the mass; 0: off
-
-  __device__ bool Reached(uint32_t found, uint64_t mass, double target) const {
-    return (count > 0 && found >= count) || (share > 0 && static_cast<double>(mass) >= target);
-  }
-};
-
-// Where the threshold is known to lie, and what is above that.
-struct Bracket {
-  float low, high;
-  uint32_t above_count;
-  uint64_t above_mass;
-};
 
 // Which fine bin of the window a logit belongs to; the largest logits are in bin 0.
 struct FineScale {
@@ -39,13 +23,17 @@ struct FineScale {
 template <bool kCluster>
 __device__ void Merge(const Row<kCluster>& r, const Rates& rates, const FineScale& bin_of) {
   Shared& shared = r.shared;
+  auto& fine = shared.merged.fine;
+  for (int bin = static_cast<int>(threadIdx.x); bin < kFineBins; bin += kThreads) {
+    fine.count[bin] = fine.low[bin] = fine.high[bin] = 0;
+  }
+  __syncthreads();
   ForMyListed(r, [&](int i, int block, int there) {
     const float logit = r.team.Of(block, &shared.listed[0])[there];
-    shared.merged[i] = logit;
+    shared.merged.logits[i] = logit;
     const int bin = bin_of(logit);
-    atomicAdd(&shared.fine.count[bin], 1u);
-    AddHalves(&shared.fine.low[bin], &shared.fine.high[bin],
-              Weight(logit, rates.max, rates.filter));
+    atomicAdd(&fine.count[bin], 1u);
+    AddHalves(&fine.low[bin], &fine.high[bin], Weight(logit, rates.max, rates.filter));
   });
   __syncthreads();
 }
@@ -57,9 +45,10 @@ __device__ FineBin FindFineBin(const Row<kCluster>& r, const Goal& goal, const B
   Shared& shared = r.shared;
   const int bin = static_cast<int>(threadIdx.x);
   const bool has_bin = bin < kFineBins;
-  const uint32_t own_count = has_bin ? shared.fine.count[bin] : 0;
+  const auto& fine = shared.merged.fine;
+  const uint32_t own_count = has_bin ? fine.count[bin] : 0;
   const uint64_t own_mass =
-      has_bin ? shared.fine.low[bin] | static_cast<uint64_t>(shared.fine.high[bin]) << 32 : 0;
+      has_bin ? fine.low[bin] | static_cast<uint64_t>(fine.high[bin]) << 32 : 0;
   uint32_t count = above.above_count + WarpScan(own_count);
   uint64_t mass = above.above_mass + WarpScan(own_mass);
   if (Lane() == kWarp - 1) {
@@ -86,7 +75,7 @@ template <bool kCluster>
 __device__ Window EndsOf(const Row<kCluster>& r, const FineScale& bin_of, int bin) {
   Shared& shared = r.shared;
   ForMyListed(r, [&](int i, int, int) {
-    const float logit = shared.merged[i];
+    const float logit = shared.merged.logits[i];
     if (bin_of(logit) != bin) return;
     atomicMin(&shared.lowest_key, KeyOf(logit));
     atomicMax(&shared.highest_key, KeyOf(logit));
@@ -100,9 +89,9 @@ template <bool kCluster>
 __device__ float PickFrom(const Row<kCluster>& r, const Rates& rates, const Goal& goal,
                           const FineScale& bin_of, const FineBin& found, double target) {
   Shared& shared = r.shared;
-  auto& picked = shared.picked;
+  auto& picked = shared.merged.picked;
   ForMyListed(r, [&](int i, int, int) {
-    const float logit = shared.merged[i];
+    const float logit = shared.merged.logits[i];
     if (bin_of(logit) != found.bin) return;
     const uint32_t at = atomicAdd(&shared.num_picked, 1u);
     picked.logit[at] = logit;
@@ -149,7 +138,8 @@ __device__ bool FindListed(const Row<kCluster>& r, const Rates& rates, const Goa
   }
   threshold->logit = PickFrom(r, rates, goal, bin_of, found, target);
   for (uint32_t i = 0; i < found.size; ++i) {
-    if (r.shared.picked.logit[i] >= threshold->logit) threshold->mass += r.shared.picked.mass[i];
+    if (r.shared.merged.picked.logit[i] >= threshold->logit)
+      threshold->mass += r.shared.merged.picked.mass[i];
   }
   return true;
 }

@@ -24,13 +24,12 @@ struct RawLogprobs {
   }
 };
 
-// Of the whole row, in all threads. `max`: room for the exchange.
+// Of the whole row, in all threads.
 template <bool kCluster>
-__device__ Extent RowExtent(const Row<kCluster>& r, OfWarps<uint32_t>& max, Extent mine) {
-  Publish<MaxOf>(r, max, KeyOf(mine.max));
-  Publish<MinOf>(r, r.shared.min, KeyOf(mine.min));
+__device__ float RowMax(const Row<kCluster>& r, float mine) {
+  Publish<MaxOf>(r, r.shared.max, KeyOf(mine));
   r.team.Sync();
-  return {OfKey(Combine<MaxOf>(r, max)), OfKey(Combine<MinOf>(r, r.shared.min))};
+  return OfKey(Combine<MaxOf>(r, r.shared.max));
 }
 
 // The first token with the largest logit, in all threads.
@@ -69,51 +68,61 @@ __device__ Result SampleGreedy(const Row<kCluster>& r, float max) {
   return {SampleOutcome::kOk, r.team.rank == 0 && threadIdx.x == 0, token, 0};
 }
 
+__device__ bool IsGreedy(const SampleRow& row) {
+  return row.temperature < 1e-5f || row.top_k == 1 || row.top_p <= 0;
+}
+
+// What top-k and top-p ask for, without min-p.
+__device__ Goal GoalOf(const SampleRow& row, int vocab) {
+  return {row.top_k > 0 && row.top_k < vocab ? row.top_k : 0u, row.top_p < 1 ? row.top_p : 0.0};
+}
+
 // The lowest logit that the filters leave, with everything above it collected but for what is
-// listed.
+// listed. `counted`: as for FindThreshold.
 template <bool kCluster>
-__device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scale, float min,
+__device__ float Filter(const Row<kCluster>& r, const Rates& rates, float z_scale, bool counted,
                         bool* listed) {
   const SampleRow& row = r.row();
   float floor = -INFINITY;
   if (row.min_p > 0) {
     floor = static_cast<float>(rates.max + log(static_cast<double>(row.min_p)) / z_scale);
   }
-  const uint32_t k = row.top_k > 0 && row.top_k < r.params.vocab ? row.top_k : 0;
-  const double share = row.top_p < 1 ? row.top_p : 0;
+  const Goal goal = GoalOf(row, r.params.vocab);
+  const bool one_by_one = goal.count > 0 && goal.share > 0 && row.order == SamplingOrder::kHf;
   Threshold threshold = {-INFINITY, 0, false};
-  if (k > 0 && share > 0 && row.order == SamplingOrder::kHf) {
-    const Threshold of_k = FindThreshold(r, rates, Goal{k, 0}, floor, min, 0);
-    r.team.Sync();
-    ClearSearch(r.shared);
-    __syncthreads();
-    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, of_k.mass);
-  } else if (k > 0 || share > 0) {
-    threshold = FindThreshold(r, rates, Goal{k, share}, floor, min, 0);
+  for (int pass = one_by_one ? 0 : 1; pass < 2 && (goal.count > 0 || goal.share > 0); ++pass) {
+    if (pass == 1 && one_by_one) {
+      r.team.Sync();
+      ClearSearch(r.shared);
+      __syncthreads();
+    }
+    const Goal part = {goal.count, pass == 0 ? 0 : goal.share};
+    threshold = FindThreshold(r, rates, part, floor, threshold.mass, counted);
+    counted = false;
   }
   *listed = threshold.listed;
   const float cut = fmaxf(threshold.logit, floor);
   if (!threshold.listed) {
     r.team.Sync();  // others may read what was collected before
-    Collect<false>(r, rates, {INFINITY, cut == -INFINITY ? -INFINITY : Below(cut)}, floor);
+    CollectKept(r, rates, cut == -INFINITY ? -INFINITY : Below(cut), floor);
   }
   return cut;
 }
 
 template <bool kCluster>
-__device__ Result SampleFromKept(const Row<kCluster>& r, const Extent& extent) {
+__device__ Result SampleFromKept(const Row<kCluster>& r, float max, bool counted) {
   const SampleRow& row = r.row();
   const float scale = 1 / row.temperature;
   const float z_scale = row.order == SamplingOrder::kHf ? scale : 1.0f;
-  const Rates rates = {extent.max, WeightRate(z_scale), WeightRate(scale)};
+  const Rates rates = {max, WeightRate(z_scale), WeightRate(scale)};
   bool listed;
-  const float cut = Filter(r, rates, z_scale, extent.min, &listed);
+  const float cut = Filter(r, rates, z_scale, counted, &listed);
   const Drawn drawn = Draw(r, rates, cut, listed);
   Result result = {SampleOutcome::kOk, drawn.at >= 0, r.begin + drawn.at, 0};
   if (!row.processed) return result;
   const double log_total = log(static_cast<double>(drawn.total) * kWeightUnit);
   const auto logprob_of = [&](float logit) {
-    const double logprob = (static_cast<double>(logit) - extent.max) * scale - log_total;
+    const double logprob = (static_cast<double>(logit) - max) * scale - log_total;
     return logit == -INFINITY ? kCutLogprob : static_cast<float>(logprob);
   };
   if (result.mine) result.logprob = logprob_of(r.slice[drawn.at]);
@@ -128,11 +137,11 @@ __device__ Result SampleFromKept(const Row<kCluster>& r, const Extent& extent) {
 
 // The model's own probabilities; false if the logits are not finite.
 template <bool kCluster>
-__device__ bool TakeRaw(const Row<kCluster>& r, const Extent& given, RawLogprobs* raw) {
-  const Extent extent = RowExtent(r, r.shared.given_max, given);
-  if (!isfinite(extent.max)) return false;
-  const uint64_t total = RowWeight(r, extent.max, WeightRate(1.0f));
-  *raw = {extent.max, log(static_cast<double>(total) * kWeightUnit)};
+__device__ bool TakeRaw(const Row<kCluster>& r, float mine, RawLogprobs* raw) {
+  const float max = RowMax(r, mine);
+  if (!isfinite(max)) return false;
+  const uint64_t total = RowWeight(r, max, WeightRate(1.0f));
+  *raw = {max, log(static_cast<double>(total) * kWeightUnit)};
   if (r.row().num_top > 0) {
     FindTop(r, r.row().num_top, [](float logit, int token) { return RankOf(logit, token, true); });
     WriteTop(r, r.row().num_top, [&](float logit) { return raw->Of(logit); });
@@ -145,11 +154,15 @@ __device__ bool TakeRaw(const Row<kCluster>& r, const Extent& given, RawLogprobs
 template <bool kCluster>
 __device__ Result SampleRowOf(const Row<kCluster>& r) {
   const SampleRow& row = r.row();
-  Extent extent = LoadSlice(r);
   const bool wants_raw =
       row.given_token >= 0 || ((row.logprob || row.num_top > 0) && !row.processed);
+  const Goal goal = GoalOf(row, r.params.vocab);
+  const bool filters = row.given_token < 0 && !IsGreedy(row) && (goal.count > 0 || goal.share > 0);
+  // Counted while they arrive, where nothing changes them and nothing else needs the memory.
+  const bool counted = filters && !HasEdits(r) && (row.num_top == 0 || !wants_raw);
+  float max = counted ? LoadSlice<true>(r) : LoadSlice<false>(r);
   RawLogprobs raw = {};
-  if (wants_raw && !TakeRaw(r, extent, &raw)) return Finish(r, SampleOutcome::kNotFinite);
+  if (wants_raw && !TakeRaw(r, max, &raw)) return Finish(r, SampleOutcome::kNotFinite);
   if (row.given_token >= 0) {
     Result result = Finish(r, SampleOutcome::kOk);
     result.token = row.given_token;
@@ -160,13 +173,12 @@ __device__ Result SampleRowOf(const Row<kCluster>& r) {
     __syncthreads();
     EditSlice(r);
     __syncthreads();
-    extent.max = SliceMax(r);
+    max = SliceMax(r);
   }
-  extent = RowExtent(r, r.shared.edited_max, extent);
-  if (isnan(extent.max) || extent.max == INFINITY) return Finish(r, SampleOutcome::kNotFinite);
-  if (extent.max == -INFINITY) return Finish(r, SampleOutcome::kNothingAllowed);
-  const bool greedy = row.temperature < 1e-5f || row.top_k == 1 || row.top_p <= 0;
-  Result result = greedy ? SampleGreedy(r, extent.max) : SampleFromKept(r, extent);
+  max = RowMax(r, max);
+  if (isnan(max) || max == INFINITY) return Finish(r, SampleOutcome::kNotFinite);
+  if (max == -INFINITY) return Finish(r, SampleOutcome::kNothingAllowed);
+  Result result = IsGreedy(row) ? SampleGreedy(r, max) : SampleFromKept(r, max, counted);
   if (wants_raw && result.mine) result.logprob = raw.Of(r.logits()[result.token]);
   return result;
 }
@@ -189,7 +201,7 @@ __device__ void SampleOne(const Params& p, int index, float* slice, Shared& shar
 }
 
 // A cluster per row.
-__global__ void __launch_bounds__(kThreads, 2) SampleClusterKernel(const Params p) {
+__global__ void __launch_bounds__(kThreads, 3) SampleClusterKernel(const Params p) {
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   float* slice = reinterpret_cast<float*>(memory + sizeof(Shared));
@@ -206,7 +218,7 @@ __global__ void __launch_bounds__(kThreads, 2) SampleClusterKernel(const Params 
 }
 
 // A block takes row after row.
-__global__ void __launch_bounds__(kThreads, 2) SampleBlockKernel(const Params p) {
+__global__ void __launch_bounds__(kThreads, 3) SampleBlockKernel(const Params p) {
   __shared__ Shared shared;
   float* slice = p.global_slices + static_cast<int64_t>(blockIdx.x) * kWarps * p.chunk;
   cuda::DependencyWait();

@@ -5,22 +5,25 @@
 namespace skein {
 namespace {
 
-constexpr int64_t kWarps = 16;
 constexpr int64_t kStride = 128;
 constexpr int kMaxBlocks = 8;
 // Logits that a block has room for in the shared memory of compute capability 9.0 and 10.0.
 constexpr int64_t kLargeSlice = 52 * 1024;
 // The same on the smaller chips after them.
 constexpr int64_t kSmallSlice = 20 * 1024;
+// The largest that leaves room for two more blocks on a multiprocessor.
+constexpr int64_t kSharedSlice = 16 * 1024;
 // Slices below this leave a block too little to do.
 constexpr int64_t kLeastSlice = 4096;
 
-int64_t SliceOf(int blocks, int64_t vocab) { return MakeSampleShape(blocks, vocab).chunk * kWarps; }
+int64_t SliceOf(int blocks, int64_t vocab) {
+  return MakeSampleShape(blocks, vocab).chunk * kSampleWarps;
+}
 
 }  // namespace
 
 SampleShape MakeSampleShape(int blocks, int64_t vocab) {
-  const int64_t warps = std::max(blocks, 1) * kWarps;
+  const int64_t warps = std::max(blocks, 1) * kSampleWarps;
   const int64_t each = (vocab + warps - 1) / warps;
   return {blocks, (each + kStride - 1) / kStride * kStride};
 }
@@ -31,10 +34,10 @@ SampleShape PickSampleShape(int64_t rows, int64_t vocab, const CudaContext& cont
   int blocks = 1;
   while (blocks < kMaxBlocks && SliceOf(blocks, vocab) > room) blocks *= 2;
   if (SliceOf(blocks, vocab) > room) return MakeSampleShape(0, vocab);
-  // Larger clusters wait longer for each other: worth it only while half of the device would stay
-  // idle.
-  while (blocks < kMaxBlocks && 4 * rows * blocks <= context.sm_count &&
-         SliceOf(2 * blocks, vocab) >= kLeastSlice) {
+  // Blocks that share a multiprocessor wait in turns. Larger clusters than that takes are worth
+  // their longer waits only while much of the device would stay idle.
+  while (blocks < kMaxBlocks && SliceOf(2 * blocks, vocab) >= kLeastSlice &&
+         (SliceOf(blocks, vocab) > kSharedSlice || 4 * rows * blocks <= context.sm_count)) {
     blocks *= 2;
   }
   return MakeSampleShape(blocks, vocab);

@@ -10,6 +10,8 @@
 
 namespace skein {
 
+inline constexpr int kSampleWarps = 8;  // of a block
+
 // What a row is drawn as does not depend on it.
 struct SampleShape {
   int blocks = 0;     // of a row's cluster: 1, 2, 4 or 8; 0: no clusters, logits in the workspace

@@ -1,15 +1,10 @@
 // Steps 1 to 5 of docs/sampling.md on a slice: it is read, edited, and its largest logit found.
 #pragma once
 
-#include "kernels/sample/block.cuh"
-#include "kernels/sample/weight.h"
+#include "kernels/sample/four_weights.cuh"
+#include "kernels/sample/histogram.cuh"
 
 namespace skein::sampling {
-
-// Of the logits that a thread holds, later of the whole row.
-struct Extent {
-  float max, min;
-};
 
 // What the block needs besides logits, into its shared memory; to be used after a barrier. Nothing
 // of it is written by kernels.
@@ -35,10 +30,7 @@ __device__ inline void LoadRow(const Params& p, int index, Shared& shared) {
 // Before a search: histograms and lists are empty. Other blocks must be done with them.
 __device__ inline void ClearSearch(Shared& shared) {
   const int thread = static_cast<int>(threadIdx.x);
-  for (int bin = thread; bin < kBins; bin += kThreads) shared.histogram[bin] = 0;
-  for (int bin = thread; bin < kFineBins; bin += kThreads) {
-    shared.fine.count[bin] = shared.fine.low[bin] = shared.fine.high[bin] = 0;
-  }
+  ClearHistogram(shared);
   if (thread < kWarps) shared.kept_low[thread] = shared.kept_high[thread] = 0;
   if (thread == 0) {
     shared.num_listed = shared.num_picked = shared.threshold_key = shared.highest_key = 0;
@@ -46,49 +38,68 @@ __device__ inline void ClearSearch(Shared& shared) {
   }
 }
 
-// Every thread reads what it works on afterwards; others see it after a barrier. Zeros become
-// positive, so that equal logits have equal bits.
-template <bool kAligned, bool kCluster>
-__device__ Extent LoadSliceOf(const Row<kCluster>& r, const float* logits) {
-  constexpr int kAtOnce = 8;  // reads under way
-  const int vocab = r.params.vocab, chunk = r.params.chunk;
-  const int end = (WarpIndex() + 1) * chunk;
-  float max = -INFINITY, min = INFINITY;
-  for (int first = WarpIndex() * chunk; first < end; first += kAtOnce * kStride) {
-    float4 fours[kAtOnce];
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      const int i = first + j * kStride + Lane() * 4, token = r.begin + i;
-      fours[j] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-      if (i >= end) continue;
-      if (kAligned) {
-        if (token < vocab) fours[j] = __ldcs(reinterpret_cast<const float4*>(logits + token));
-      } else {
-        if (token < vocab) fours[j].x = logits[token];
-        if (token + 1 < vocab) fours[j].y = logits[token + 1];
-        if (token + 2 < vocab) fours[j].z = logits[token + 2];
-        if (token + 3 < vocab) fours[j].w = logits[token + 3];
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      const int i = first + j * kStride + Lane() * 4;
-      if (i >= end) continue;
-      const float4 four = {fours[j].x + 0.0f, fours[j].y + 0.0f, fours[j].z + 0.0f,
-                           fours[j].w + 0.0f};
-      max = MaxOrNan(max, MaxOrNan(MaxOrNan(four.x, four.y), MaxOrNan(four.z, four.w)));
-      min = fminf(min, fminf(fminf(four.x, four.y), fminf(four.z, four.w)));
-      *reinterpret_cast<float4*>(r.slice + i) = four;
-    }
-  }
-  return {max, min};
+// Copies to shared memory go past the registers. A thread sees its own once it has waited. What is
+// read once makes room in the L2 cache before what is yet to be read.
+__device__ inline void CopyFour(float* to, const float* from) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0;" : "=l"(policy));
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(address),
+               "l"(from), "l"(policy)
+               : "memory");
+}
+__device__ inline void CommitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Until all but the last kLater groups are there.
+template <int kLater>
+__device__ inline void WaitForCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLater) : "memory");
 }
 
+// Four logits of the row into the slice, minus infinity behind the vocabulary.
 template <bool kCluster>
-__device__ Extent LoadSlice(const Row<kCluster>& r) {
+__device__ void LoadFour(const Row<kCluster>& r, const float* logits, bool aligned, int i) {
+  const int vocab = r.params.vocab, token = r.begin + i;
+  if (aligned && token < vocab) {
+    if (kCluster) {
+      CopyFour(r.slice + i, logits + token);
+    } else {
+      *reinterpret_cast<float4*>(r.slice + i) =
+          __ldcs(reinterpret_cast<const float4*>(logits + token));
+    }
+    return;
+  }
+  for (int j = 0; j < 4; ++j) {
+    r.slice[i + j] = token + j < vocab ? logits[token + j] : -INFINITY;
+  }
+}
+
+// Reads the slice; every thread reads what it works on afterwards, and others see it after a
+// barrier. Returns the largest logit of the thread. kBinned: counts its logits by kUsualBins.
+template <bool kBinned, bool kCluster>
+__device__ float LoadSlice(const Row<kCluster>& r) {
+  constexpr int kGroup = 4, kAhead = 3;  // fours that are copied together; groups under way
   const float* logits = r.logits();
   const bool aligned = r.params.vocab % 4 == 0 && reinterpret_cast<uintptr_t>(logits) % 16 == 0;
-  return aligned ? LoadSliceOf<true>(r, logits) : LoadSliceOf<false>(r, logits);
+  const int first = WarpIndex() * r.params.chunk + Lane() * 4;
+  const int fours = r.params.chunk / kStride, groups = (fours + kGroup - 1) / kGroup;
+  float max = -INFINITY;
+  for (int group = 0; group < groups + kAhead; ++group) {
+    for (int j = group * kGroup; j < min((group + 1) * kGroup, fours); ++j) {
+      LoadFour(r, logits, aligned, first + j * kStride);
+    }
+    CommitCopies();
+    if (group < kAhead) continue;
+    WaitForCopies<kAhead>();
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) {
+      const int j = (group - kAhead) * kGroup + k;
+      if (j >= fours) break;
+      const float4 four = *reinterpret_cast<const float4*>(r.slice + first + j * kStride);
+      max = MaxOrNan(max, MaxOrNan(MaxOrNan(four.x, four.y), MaxOrNan(four.z, four.w)));
+      if (kBinned) CountFour(r.shared, kUsualBins, four);
+    }
+  }
+  return max;
 }
 
 template <bool kCluster>
@@ -123,7 +134,7 @@ __device__ inline float Penalised(const SampleRow& row, const PenaltyEntry& entr
     const float frequency = __fmul_rn(row.frequency_penalty, entry.count);
     logit = bounded(__fsub_rn(logit, __fadd_rn(row.presence_penalty, frequency)));
   }
-  return logit + 0.0f;
+  return logit;
 }
 
 // True if something in the row's lists or its mask may change the slice.
@@ -145,7 +156,7 @@ __device__ void EditSlice(const Row<kCluster>& r) {
   ForListed(r, kPenalties, p.penalties, token_of,
             [&](const PenaltyEntry& entry, float& x) { x = Penalised(row, entry, x); });
   ForListed(r, kBiases, p.biases, token_of,
-            [](const BiasEntry& entry, float& x) { x = __fadd_rn(x, entry.bias) + 0.0f; });
+            [](const BiasEntry& entry, float& x) { x = __fadd_rn(x, entry.bias); });
   ForListed(
       r, kBanned, p.banned, [](int32_t token) { return token; },
       [](int32_t, float& x) { x = -INFINITY; });
@@ -167,7 +178,11 @@ __device__ void EditSlice(const Row<kCluster>& r) {
 template <bool kCluster>
 __device__ uint64_t RowWeight(const Row<kCluster>& r, float max, float rate) {
   uint64_t sum = 0;
-  ForMine(r, [&](float logit, int) { sum += Weight(logit, max, rate); });
+  ForMyFours(r, [&](const float(&logits)[4], int) {
+    const FourWeights weights(logits, max, rate);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) weights.AddTo(sum, j);
+  });
   Publish<SumOf>(r, r.shared.raw_weight, sum);
   r.team.Sync();
   return Combine<SumOf>(r, r.shared.raw_weight);

@@ -37,6 +37,18 @@ SKEIN_HOST_DEVICE inline __attribute__((always_inline)) uint32_t Bits(float x) {
 #endif
 }
 
+// The bits of 2 + 2^-f for |f| <= 1/2, which lies between 2.7 and 3.5: those of the mantissa are
+// 2^-f * 2^22.
+SKEIN_HOST_DEVICE inline __attribute__((always_inline)) uint32_t PowerBits(float f) {
+  float power = -1.32647270e-3f;
+  power = Fma(power, f, 9.67151274e-3f);
+  power = Fma(power, f, -5.55073373e-2f);
+  power = Fma(power, f, 2.40222421e-1f);
+  power = Fma(power, f, -6.93146978e-1f);
+  power = Fma(power, f, 3.0f);
+  return Bits(power);
+}
+
 }  // namespace weight_internal
 
 // What Weight takes for exp((logit - max) * scale).
@@ -50,16 +62,10 @@ SKEIN_HOST_DEVICE inline __attribute__((always_inline)) uint64_t Weight(float lo
   using weight_internal::Fma;
   const float distance = max - logit;
   const float shifted = Fma(distance, rate, weight_internal::kRounder);
-  const float f = Fma(distance, rate, weight_internal::kRounder - shifted);
-  float power = -1.32647270e-3f;
-  power = Fma(power, f, 9.67151274e-3f);
-  power = Fma(power, f, -5.55073373e-2f);
-  power = Fma(power, f, 2.40222421e-1f);
-  power = Fma(power, f, -6.93146978e-1f);
-  // 2 + 2^-f lies between 2.7 and 3.5: shifting out exponent and integer part leaves 2^-f * 2^31.
-  power = Fma(power, f, 3.0f);
-  const uint64_t fraction = static_cast<uint64_t>(weight_internal::Bits(power) << 9)
-                            << (kWeightBits - 31);
+  const uint32_t power =
+      weight_internal::PowerBits(Fma(distance, rate, weight_internal::kRounder - shifted));
+  // Shifting out exponent and integer part leaves 2^-f * 2^31.
+  const uint64_t fraction = static_cast<uint64_t>(power << 9) << (kWeightBits - 31);
   // The bits of `shifted` grow with it: for all distances, infinity included, n is exact or large.
   const uint32_t n = weight_internal::Bits(shifted) - weight_internal::kRounderBits;
   return fraction >> (n < 63 ? n : 63);

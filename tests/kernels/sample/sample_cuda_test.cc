@@ -48,12 +48,15 @@ void FillLogits(Randoms& random, int kind, float* logits, int64_t vocab) {
     if (kind == 10) logits[i] = i % 2 == 0 ? 0.0f : -0.0f;           // two zeros
     if (kind == 11)
       logits[i] = -12 + logits[i] / 8 + (i < 3 ? 20.0f - i : 0);  // a few, and a crowd
+    if (kind == 15) logits[i] = 40 + logits[i];                   // all high
+    if (kind == 16) logits[i] = -40 + logits[i];                  // all low
+    if (kind == 17) logits[i] = 4 * logits[i];                    // beyond the usual on both sides
   }
   if (kind == 12) logits[random.Below(static_cast<uint32_t>(vocab))] = kInfinity;
   if (kind == 13) logits[random.Below(static_cast<uint32_t>(vocab))] = NAN;
   if (kind == 14) std::fill(logits, logits + vocab, -kInfinity);
 }
-constexpr int kKinds = 15;
+constexpr int kKinds = 18;
 
 SampleRow RandomRow(Randoms& random, uint32_t vocab) {
   SampleRow row;

@@ -14,7 +14,7 @@ TEST(SampleShapeTest, ASliceHoldsItsPartOfTheVocabulary) {
     for (const int blocks : {0, 1, 2, 4, 8}) {
       const SampleShape shape = MakeSampleShape(blocks, vocab);
       EXPECT_EQ(shape.chunk % 128, 0);
-      EXPECT_GE(shape.chunk * 16 * std::max(blocks, 1), vocab);
+      EXPECT_GE(shape.chunk * kSampleWarps * std::max(blocks, 1), vocab);
     }
   }
 }
@@ -25,7 +25,8 @@ TEST(SampleShapeTest, SmallBatchesSpreadARowOverMoreBlocks) {
   EXPECT_LT(PickSampleShape(512, 65536, hopper).blocks, 8);
   EXPECT_EQ(PickSampleShape(1, 97, hopper).blocks, 1);
   for (const int64_t rows : {1, 64, 4096}) {
-    EXPECT_LE(PickSampleShape(rows, kMaxSampleVocab, hopper).chunk * 16 * sizeof(float), 208 << 10);
+    EXPECT_LE(PickSampleShape(rows, kMaxSampleVocab, hopper).chunk * kSampleWarps * sizeof(float),
+              208 << 10);
   }
 }
 
