@@ -65,8 +65,9 @@ class RegistrySoakTest : public ::testing::Test {
 
   Collected Ask(const std::string& state) {
     v1::GenerateRequest request = request_;
-    if (state == "words" || state == "tune") {
-      request.mutable_conditioning()->add_adapters()->set_name(state);
+    if (state == "words" || state == "tune" || state == "pair") {
+      if (state == "pair") request.mutable_conditioning()->add_adapters()->set_name("words");
+      request.mutable_conditioning()->add_adapters()->set_name(state == "pair" ? "tune" : state);
     } else if (!state.empty()) {
       request.mutable_conditioning()->set_entry(state);
     }
@@ -79,19 +80,21 @@ class RegistrySoakTest : public ::testing::Test {
     return worker_.LoadState(name, "states/" + content + ".safetensors").status();
   }
 
-  // One request after the other until `stop`. "churn" and "tune" may be either content, or nothing.
+  // One request after the other until `stop`. "churn" and "tune" may be either content, or nothing;
+  // "pair" is both "words" and "tune".
   void Stream(int index, const std::map<std::string, std::string>& texts,
               const std::atomic<bool>& stop, Faults& faults) {
-    const std::string names[] = {"", "pirate", "churn", "blend", "words", "tune", "tune"};
+    const std::string names[] = {"", "pirate", "churn", "blend", "words", "tune", "pair"};
     const auto fits = [&](const std::string& name, const std::string& text) {
       if (name == "churn") return text == texts.at("pirate") || text == texts.at("shout");
       if (name == "tune") return text == texts.at("words") || text == texts.at("json");
+      if (name == "pair") return text == texts.at("pair words") || text == texts.at("pair json");
       return text == texts.at(name);
     };
     while (!stop) {
       const std::string& name = names[index % std::size(names)];
       const Collected got = Ask(name);
-      const bool may_be_gone = name == "churn" || name == "tune";
+      const bool may_be_gone = name == "churn" || name == "tune" || name == "pair";
       if (may_be_gone && got.status.error_code() == grpc::StatusCode::NOT_FOUND) continue;
       if (!got.status.ok()) {
         faults.Add(name + ": " + got.status.error_message());
@@ -129,12 +132,13 @@ TEST_F(RegistrySoakTest, NoRequestFailsNoTextIsWrongAndMemoryStaysFlat) {
     part->set_weight(1);
   }
   ASSERT_TRUE(worker_.DefineMixture(blend).ok());
+  ASSERT_TRUE(LoadAdapter("words", "words").ok());
   for (const std::string name : {"words", "json"}) {
     ASSERT_TRUE(LoadAdapter("tune", name).ok());
     texts[name] = Ask("tune").Text();
+    texts["pair " + name] = Ask("pair").Text();
   }
   ASSERT_TRUE(worker_.Remove("tune").ok());
-  ASSERT_TRUE(LoadAdapter("words", "words").ok());
   for (const std::string name : {"", "pirate", "shout", "blend"}) texts[name] = Ask(name).Text();
   ASSERT_NE(texts["words"], texts["json"]);
   ASSERT_NE(texts["pirate"], texts["shout"]);
