@@ -30,6 +30,9 @@ void RunHead(const Args& args, int64_t sequence, int64_t head) {
   call.r_norm = DataOrNull(args.r_norm);
   call.k_norm = DataOrNull(args.k_norm);
   call.norm_eps = args.norm_eps;
+  if (!args.factors.empty() && args.factors[sequence] != nullptr) {
+    call.factor = args.factors[sequence] + c;
+  }
   call.publish = args.k2.empty() && head % group == 0;
   call.state = args.state.slot(args.sequences.slots[sequence]) + c * n;
   for (int64_t m = args.sequences.begin(sequence); m < args.sequences.end(sequence); ++m) {
@@ -74,6 +77,8 @@ absl::Status HybridWkvArgs::Validate() const {
       .That(!k.empty() && k.rank() == 2, "k must be [rows, E]")
       .That(state.base != nullptr, "state: missing")
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots")
+      .That(factors.empty() || static_cast<int64_t>(factors.size()) == sequences.count(),
+            "factors: expected one for each sequence")
       .That(r_norm.empty() == k_norm.empty(), "r_norm and k_norm come together")
       .That(k2.empty() == k_mix.empty() && v2.empty() == v_mix.empty() && k2.empty() == v2.empty(),
             "k2, v2, k_mix and v_mix come together");

@@ -2,6 +2,8 @@
 // output of the heads.
 #pragma once
 
+#include <span>
+
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
@@ -37,6 +39,9 @@ struct HybridWkvArgs {
   TensorView<const int32_t> positions;     // [rows]
   SequenceRows sequences;
   StateTensor state;  // [H, N, N] in fp32, row = value channel; updated
+  // [sequences] of [C] each: factors of what wkv7 gives; null where they are 1. Empty: 1
+  // everywhere. CPU only.
+  std::span<const float* const> factors = {};
 
   ActivationView u, a, g;           // workspace [rows, C]
   ActivationView k_mix, v_mix;      // workspace [rows, E], empty with k2 and v2

@@ -91,6 +91,11 @@ void HybridHead(const HybridHeadCall& call) {
   step.state = call.state;
   step.y = call.y;
   Wkv7Step(step);
+  if (call.factor != nullptr) {
+    ForEachVec(call.n, [&](int64_t i, int64_t left) {
+      StoreUpTo(call.y + i, Mul(LoadUpTo(call.y + i, left), LoadUpTo(call.factor + i, left)), left);
+    });
+  }
   const Vec scale = Broadcast(1.0f / __builtin_sqrtf(static_cast<float>(call.n)));
   ForEachVec(call.n, [&](int64_t i, int64_t left) {
     const Vec y = Fma(bonus, Load(h.v + i), Mul(LoadUpTo(call.y + i, left), scale));

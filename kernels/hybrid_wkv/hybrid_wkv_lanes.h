@@ -13,6 +13,7 @@ struct HybridHeadCall {
   int64_t n = 0;
   const float *r = nullptr, *k = nullptr, *v = nullptr;
   const float *u = nullptr, *a = nullptr, *g = nullptr, *r_k = nullptr;
+  const float* factor = nullptr;                     // of the recurrence's output; null: 1
   const float *r_norm = nullptr, *k_norm = nullptr;  // may be null
   float norm_eps = 0;
   const float *cosines = nullptr, *sines = nullptr;  // [n / 2]

@@ -72,6 +72,15 @@ void PrepareHead(const Args& args, int64_t row, int64_t head, RefInputs& in) {
   }
 }
 
+void ScaleRows(const Args& args) {
+  for (int64_t s = 0; s < static_cast<int64_t>(args.factors.size()); ++s) {
+    if (args.factors[s] == nullptr) continue;
+    for (int64_t m = args.sequences.begin(s); m < args.sequences.end(s); ++m) {
+      for (int64_t c = 0; c < args.r.dim(1); ++c) args.y.row(m)[c] *= args.factors[s][c];
+    }
+  }
+}
+
 void FinishHead(const Args& args, int64_t row, int64_t head, const RefInputs& in) {
   const int64_t n = args.r_k.dim(1);
   const int64_t at = row * args.r.dim(1) + head * n;
@@ -104,8 +113,9 @@ void HybridWkvRef(const HybridWkvArgs& args) {
   const auto view = [&](const std::vector<float>& x) {
     return TensorView<const float>(x.data(), shape);
   };
-  Wkv7Ref({view(in.r), view(in.w), view(in.k), view(in.v), view(in.q), view(in.b), args.positions, args.sequences,
-           args.state, TensorView<float>(args.y.floats(), shape)});
+  Wkv7Ref({view(in.r), view(in.w), view(in.k), view(in.v), view(in.q), view(in.b), args.positions,
+           args.sequences, args.state, TensorView<float>(args.y.floats(), shape)});
+  ScaleRows(args);
   for (int64_t m = 0; m < rows; ++m) {
     for (int64_t h = 0; h < heads; ++h) FinishHead(args, m, h, in);
   }

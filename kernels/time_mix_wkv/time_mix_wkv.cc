@@ -28,6 +28,9 @@ void RunHead(const Args& args, int64_t sequence, int64_t head) {
   call.norm_weight = args.norm_weight.data() + c;
   call.norm_bias = args.norm_bias.data() + c;
   call.norm_eps = args.norm_eps;
+  if (!args.factors.empty() && args.factors[sequence] != nullptr) {
+    call.factor = args.factors[sequence] + c;
+  }
   call.state = args.state.slot(args.sequences.slots[sequence]) + c * n;
   for (int64_t m = args.sequences.begin(sequence); m < args.sequences.end(sequence); ++m) {
     call.r = args.r.row(m) + c;
@@ -73,6 +76,15 @@ void PrepareRef(const Args& args, RefInputs& in) {
   }
 }
 
+void ScaleRef(const Args& args) {
+  for (int64_t s = 0; s < static_cast<int64_t>(args.factors.size()); ++s) {
+    if (args.factors[s] == nullptr) continue;
+    for (int64_t m = args.sequences.begin(s); m < args.sequences.end(s); ++m) {
+      for (int64_t c = 0; c < args.r.dim(1); ++c) args.y.row(m)[c] *= args.factors[s][c];
+    }
+  }
+}
+
 void FinishRef(const Args& args, const RefInputs& in) {
   const int64_t n = args.r_k.dim(1);
   const int64_t width = args.r.dim(1);
@@ -112,6 +124,8 @@ absl::Status TimeMixWkvArgs::Validate() const {
       .That(state.base != nullptr, "state: missing")
       .That(sequences.row_begin.dim(0) == sequences.count() + 1, "row_begin does not fit slots")
       .That(state.dtype == DType::kF32 || !positions.empty(), "positions: missing, with fp16 state")
+      .That(factors.empty() || static_cast<int64_t>(factors.size()) == sequences.count(),
+            "factors: expected one for each sequence")
       .That(v2.empty() == v_mix.empty(), "v2 and v_mix come together");
   if (!check.status().ok()) return check.status();
   const int64_t width = r_k.size();
@@ -134,6 +148,7 @@ void TimeMixWkvRef(const TimeMixWkvArgs& args) {
   Wkv7Ref({view(args.r.floats()), view(args.w.floats()), view(in.k.data()), view(in.v.data()),
            view(in.q.data()), view(in.b.data()), args.positions, args.sequences, args.state,
            TensorView<float>(args.y.floats(), heads)});
+  ScaleRef(args);
   FinishRef(args, in);
 }
 

@@ -2,6 +2,8 @@
 // heads.
 #pragma once
 
+#include <span>
+
 #include "absl/status/status.h"
 
 #include "common/tensor/tensor_view.h"
@@ -29,6 +31,9 @@ struct TimeMixWkvArgs {
   TensorView<const int32_t> positions;  // [rows]; what an fp16 state is rounded by
   SequenceRows sequences;
   StateTensor state;  // [H, N, N], row = value channel; updated
+  // [sequences] of [A] each: factors of what wkv7 gives, before the norm; null where they are 1.
+  // Empty: 1 everywhere. CPU only.
+  std::span<const float* const> factors = {};
 
   ActivationView w, a, g, v_mix;  // workspace [rows, A]; v_mix empty in layer 0
   ActivationView v_first;         // [rows, A], written in layer 0, read later

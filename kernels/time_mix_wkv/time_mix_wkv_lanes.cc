@@ -68,6 +68,11 @@ void TimeMixHead(const TimeMixHeadCall& call) {
   step.state = call.state;
   step.y = call.y;
   Wkv7Step(step);
+  if (call.factor != nullptr) {
+    ForEachVec(call.n, [&](int64_t i, int64_t left) {
+      StoreUpTo(call.y + i, Mul(LoadUpTo(call.y + i, left), LoadUpTo(call.factor + i, left)), left);
+    });
+  }
   LayerNormRow(call.y, call.norm_weight, call.norm_bias, call.norm_eps, call.n, call.y);
   ForEachVec(call.n, [&](int64_t i, int64_t left) {
     const Vec y = Fma(bonus, Load(h.v + i), LoadUpTo(call.y + i, left));

@@ -31,6 +31,14 @@ std::string KeyOf(const StateField& field) {
   return absl::StrCat("blocks.", field.layer, ".", part);
 }
 
+void CheckFactors(const InitialState& state, const StateField& wkv) {
+  if (state.factors == nullptr) return;
+  const std::vector<float>& factors = state.factors->layers.at(wkv.layer);
+  Require(factors.empty() || static_cast<int64_t>(factors.size()) == wkv.shape[0] * wkv.shape[1],
+          "a layer has a factor for each channel, or none");
+  for (const float factor : factors) Require(std::isfinite(factor), "factors are finite");
+}
+
 void CheckValues(const TunedState& state, const StateLayout& layout) {
   Require(state.bytes == layout.bytes, "the record has the model's size");
   Require(state.layout != TunedStateLayout::kAutomatic, "a layout was used");
@@ -38,6 +46,7 @@ void CheckValues(const TunedState& state, const StateLayout& layout) {
     for (const float value : FieldValues(*state.state, layout, field.name, field.layer)) {
       Require(std::isfinite(value), "values are finite");
     }
+    if (field.name == "wkv") CheckFactors(*state.state, field);
   }
 }
 
@@ -88,11 +97,13 @@ void CheckModel(const fuzz::MemoryFile& file, const TestStateShape& shape) {
   const StateLayout layout = TestStateLayout(shape);
   CheckValues(*state, layout);
   CheckTransposed(*state, *turned, layout);
+  Require((state->state->factors == nullptr) == (turned->state->factors == nullptr),
+          "nor whether it has offsets");
   if (automatic.ok()) {
     const TunedState& same = automatic->layout == TunedStateLayout::kValueKey ? *state : *turned;
     Require(automatic->state->content_hash == same.state->content_hash, "the file's own layout");
   }
-  CheckRewritten(file, *state, shape);
+  if (state->state->factors == nullptr) CheckRewritten(file, *state, shape);
 }
 
 void CheckFile(absl::string_view content) {

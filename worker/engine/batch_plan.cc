@@ -59,6 +59,7 @@ const BatchPlan& BatchBuilder::Build(std::span<const PlannedRows> planned,
       AddRows(*entry.sequence, branch, item.rows);
     }
     AddAdapters(*entry.sequence, first_branch);
+    AddFactors(entry.sequence->request->request.conditioning, first_branch);
     if (entry.sequence->num_branches() > 1) {
       plan_.mixture_rows += int64_t{item.rows} * entry.sequence->num_branches();
     }
@@ -92,6 +93,7 @@ void BatchBuilder::Clear() {
   plan_.masks.assign(vocabulary_.begin(), vocabulary_.end());
   plan_.mask_words = mask_words_;
   plan_.adapters.clear();
+  plan_.factors.clear();
   plan_.mixture_rows = 0;
   plan_.adapter_rows = 0;
 }
@@ -119,6 +121,14 @@ void BatchBuilder::AddAdapters(const Sequence& sequence, int64_t first_branch) {
   }
   for (const AppliedAdapter& one : adapters) {
     all.push_back({one.adapter.get(), first_branch, count, one.scale});
+  }
+}
+
+void BatchBuilder::AddFactors(const Conditioning& conditioning, int64_t first_branch) {
+  for (size_t i = 0; i < conditioning.branches.size(); ++i) {
+    const InitialState* const state = conditioning.branches[i].state.get();
+    if (state == nullptr || state->factors == nullptr) continue;
+    plan_.factors.push_back({first_branch + static_cast<int64_t>(i), state->factors.get()});
   }
 }
 

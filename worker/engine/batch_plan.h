@@ -55,7 +55,8 @@ struct BatchPlan {
   std::vector<uint32_t> masks;  // [masks, mask_words]
   int64_t mask_words = 0;
 
-  std::vector<AdapterRows> adapters;  // the field of ModelBatch
+  std::vector<AdapterRows> adapters;  // fields of ModelBatch
+  std::vector<SequenceFactors> factors;
 
   int64_t mixture_rows = 0;  // of entries with more than one branch
   int64_t adapter_rows = 0;  // of entries with an adapter
@@ -83,6 +84,7 @@ class BatchBuilder {
   void Clear();
   void SortByAdapter(std::span<const PlannedRows> planned, std::span<Sequence* const> sequences);
   void AddAdapters(const Sequence& sequence, int64_t first_branch);
+  void AddFactors(const Conditioning& conditioning, int64_t first_branch);
   void AddRows(const Sequence& sequence, const SequenceMemory& branch, int rows);
   void AddOutputs(BatchPlan::Entry& entry);
   // The model's outputs that the entry's `outputs` scores and draw are of.

@@ -40,6 +40,7 @@ ModelBatch BatchOf(const BatchPlan& plan) {
   batch.logit_rows = {plan.logit_rows.data(), {static_cast<int64_t>(plan.logit_rows.size())}};
   batch.max_rows = plan.max_rows;
   batch.adapters = plan.adapters;
+  batch.factors = plan.factors;
   return batch;
 }
 

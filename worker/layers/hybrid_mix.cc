@@ -105,6 +105,7 @@ absl::Status HybridMix(const HybridMixWeights& weights, const StatePart& wkv,
   args.positions = step.positions;
   args.sequences = step.sequences;
   args.state = step.State(wkv);
+  args.factors = step.wkv_factors;
   RETURN_IF_ERROR(HybridWkv(args, step.stream));
   const auto product = buffers.product.Floats(step.rows(), weights.output.rows);
   return ProjectAdd({args.y, weights.output, weights.output_bias, product, residual,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "common/tensor/tensor_view.h"
@@ -27,7 +28,8 @@ struct Step {
   int64_t state_bytes = 0;
   StepTypes types;
   Stream stream;
-  StepAdapters* adapters = nullptr;  // null: no row has one
+  StepAdapters* adapters = nullptr;                // null: no row has one
+  std::span<const float* const> wkv_factors = {};  // of the layer that runs
 
   int64_t rows() const { return positions.dim(0); }
   // Of the layer that runs.

@@ -74,6 +74,7 @@ TimeMixWkvArgs WkvArgs(const TimeMixV7Weights& w, const TimeMixV7State& state, c
   args.positions = step.positions;
   args.sequences = step.sequences;
   args.state = step.State(state.wkv);
+  args.factors = step.wkv_factors;
   args.w = b.w.View(rows, width, result);
   args.a = b.a.View(rows, width, result);
   args.g = b.g.View(rows, width, result);

@@ -64,6 +64,11 @@ void WeightPasses::Add(const ModelBatch& batch, int64_t first, int64_t last) {
     rows.first_sequence -= first;
     part.adapters.push_back(rows);
   }
+  part.factors.clear();
+  for (const SequenceFactors& one : batch.factors) {
+    if (one.sequence < first || one.sequence >= last) continue;
+    part.factors.push_back({one.sequence - first, one.factors});
+  }
   cut.tokens = Range(batch.tokens, begin, end - begin);
   cut.positions = Range(batch.positions, begin, end - begin);
   cut.row_begin = ViewOf(part.row_begin);
@@ -74,6 +79,7 @@ void WeightPasses::Add(const ModelBatch& batch, int64_t first, int64_t last) {
   cut.logit_rows = ViewOf(part.logit_rows);
   cut.logits = batch.logits.Rows(first_output, last_output - first_output);
   cut.adapters = part.adapters;
+  cut.factors = part.factors;
   passes_.push_back({cut, nullptr});
 }
 

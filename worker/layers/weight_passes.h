@@ -29,6 +29,7 @@ class WeightPasses {
   struct Part {
     std::vector<int32_t> row_begin, logit_rows;
     std::vector<AdapterRows> adapters;
+    std::vector<SequenceFactors> factors;
   };
   void Add(const ModelBatch& batch, int64_t first, int64_t last);
 

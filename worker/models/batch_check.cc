@@ -113,16 +113,30 @@ absl::Status CheckAdapters(const ModelBatch& batch, const BatchLimits& limits) {
   return absl::OkStatus();
 }
 
+absl::Status CheckFactors(const ModelBatch& batch) {
+  int64_t free = 0;  // the first sequence that has none yet
+  for (size_t i = 0; i < batch.factors.size(); ++i) {
+    const int64_t sequence = batch.factors[i].sequence;
+    if (sequence < free || sequence >= batch.num_sequences()) {
+      return Bad("factors", static_cast<int64_t>(i), sequence, "must ascend within the sequences");
+    }
+    free = sequence + 1;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckBatch(const ModelBatch& batch, const BatchLimits& limits, const Stream& stream) {
   RETURN_IF_ERROR(CheckShapes(batch, limits));
   if (!stream.on_cpu()) {
+    if (!batch.factors.empty()) return absl::UnimplementedError("batch: factors on a GPU");
     return batch.adapters.empty() ? absl::OkStatus()
                                   : absl::UnimplementedError("batch: adapters on a GPU");
   }
   RETURN_IF_ERROR(CheckRows(batch, limits));
   RETURN_IF_ERROR(CheckSequences(batch, limits));
+  RETURN_IF_ERROR(CheckFactors(batch));
   return CheckAdapters(batch, limits);
 }
 

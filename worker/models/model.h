@@ -21,6 +21,7 @@ namespace skein {
 
 struct Adapter;
 struct BoundAdapter;
+struct WkvFactors;
 
 // The recurrent state of one sequence: one record of fixed size, made of fields. All zeros is the
 // state before the first token.
@@ -68,6 +69,12 @@ struct AdapterRows {
   std::optional<float> scale = std::nullopt;  // of plain LoRAs, in place of their own
 };
 
+// A sequence whose WKV output is multiplied by factors.
+struct SequenceFactors {
+  int64_t sequence = 0;
+  const WkvFactors* factors = nullptr;
+};
+
 // One step: rows of several sequences, each sequence's rows adjacent and in order. A decode is a
 // sequence with one row, a chunk of a prompt one with many. All arrays are where the stream
 // computes. On CUDA sequences with the slot -1 fill up a step of fixed size (SequenceRows).
@@ -86,6 +93,7 @@ struct ModelBatch {
   int64_t max_rows = 0;      // of the longest sequence
   // In order, in host memory; sequences of none have no adapter. CPU only.
   std::span<const AdapterRows> adapters = {};
+  std::span<const SequenceFactors> factors = {};  // likewise; of other sequences they are 1
 
   int64_t num_rows() const { return tokens.dim(0); }
   int64_t num_sequences() const { return slots.dim(0); }

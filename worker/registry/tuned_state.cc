@@ -119,8 +119,12 @@ absl::StatusOr<TunedState> MakeTunedState(std::span<const NamedTensor> tensors,
   RETURN_IF_ERROR(CheckTunedState(entries, model, fields));
   ASSIGN_OR_RETURN(StateRecord record,
                    BuildStateRecord(entries, layout == TunedStateLayout::kKeyValue, fields));
+  if (record.factors != nullptr && !stream.on_cpu()) {
+    return absl::UnimplementedError("time offsets other than zeros run on the CPU backend alone");
+  }
   auto state = std::make_shared<InitialState>();
   state->content_hash = std::move(record.content_hash);
+  state->factors = std::move(record.factors);
   ASSIGN_OR_RETURN(state->record, Upload(stream, std::move(record.memory)));
   result.state = std::move(state);
   return result;

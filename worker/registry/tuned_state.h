@@ -43,8 +43,9 @@ struct TunedState {
 // NotFound or PermissionDenied for the file. InvalidArgument if it is none, or is above 1 GiB, or
 // is not for this model: no time_state, an RWKV layer without one, a layer that the model does not
 // have or that is not RWKV, other shapes, types that are not floating point, token shifts that the
-// layer does not have, time_offset2, time offsets other than zeros. DataLoss for a damaged file and
-// for values that are not finite. Unimplemented as ReadPth. ResourceExhausted without memory.
+// layer does not have, time_offset2, a time_offset other than zeros beside time_offset_y. DataLoss
+// for a damaged file and for values that are not finite. Unimplemented as ReadPth, and for time
+// offsets on a GPU. ResourceExhausted without memory.
 absl::StatusOr<TunedState> LoadTunedState(const std::string& path, TunedStateLayout layout,
                                           const ModelDescription& model, const StateLayout& fields,
                                           const Stream& stream);

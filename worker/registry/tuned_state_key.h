@@ -13,8 +13,8 @@ enum class TunedStatePart {
   kTimeState,     // att.time_state: the WKV state
   kTimeMixShift,  // att.ts_state: the token shift's row of time mixing
   kChannelShift,  // ffn.ts_state: that of channel mixing
-  kTimeOffset,    // att.time_offset: factor of the WKV output
-  kTimeOffsetY,   // att.time_offset_y: the same in older files
+  kTimeOffset,    // att.time_offset: factor of the WKV output, less 1
+  kTimeOffsetY,   // att.time_offset_y: the same in files of March 2025
   kTimeOffset2,   // att.time_offset2: factor of the a-gate's input
 };
 

@@ -85,13 +85,31 @@ absl::StatusOr<std::vector<float>> ReadValues(const NamedTensor& tensor, const S
   return values;
 }
 
-absl::Status CheckOffset(const NamedTensor& tensor, const StateField& wkv) {
-  const Shape width = {wkv.shape[0] * wkv.shape[1]};
-  ASSIGN_OR_RETURN(const std::vector<float> values, ReadValues(tensor, width, false));
-  if (std::all_of(values.begin(), values.end(), [](float value) { return value == 0.0f; })) {
-    return absl::OkStatus();
+bool AllZero(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return value == 0.0f; });
+}
+
+absl::StatusOr<std::vector<float>> ReadOffset(const NamedTensor& tensor, const StateField& wkv) {
+  return ReadValues(tensor, {wkv.shape[0] * wkv.shape[1]}, false);
+}
+
+// Beside time_offset_y, as trained in March 2025, time_offset is a factor of the block's output.
+absl::Status CheckOffsets(const TunedStateEntries& entries, const FieldOfKey& fields) {
+  const bool march = std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
+    return entry.first.part == TunedStatePart::kTimeOffsetY;
+  });
+  for (const auto& [key, tensor] : entries) {
+    if (key.part != TunedStatePart::kTimeOffset && key.part != TunedStatePart::kTimeOffsetY) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::vector<float> values,
+                     ReadOffset(*tensor, *fields.at({TunedStatePart::kTimeState, key.layer})));
+    if (march && key.part == TunedStatePart::kTimeOffset && !AllZero(values)) {
+      return Wrong(*tensor,
+                   "scales the block's output beside time_offset_y, which is not supported");
+    }
   }
-  return Wrong(tensor, "time offsets other than zeros are not supported");
+  return absl::OkStatus();
 }
 
 absl::Status CheckEntry(const TunedStateKey& key, const NamedTensor& tensor,
@@ -107,7 +125,7 @@ absl::Status CheckEntry(const TunedStateKey& key, const NamedTensor& tensor,
   switch (key.part) {
     case TunedStatePart::kTimeOffset:
     case TunedStatePart::kTimeOffsetY:
-      return CheckOffset(tensor, *wkv->second);
+      return absl::OkStatus();
     case TunedStatePart::kTimeOffset2:
       return Wrong(tensor, "time_offset2, an offset of the a-gate, is not supported");
     default:
@@ -159,6 +177,33 @@ absl::Status Store(const StateField& field, const TunedStateEntries& entries,
   return absl::OkStatus();
 }
 
+// 1 + offset for each layer that has one other than zeros; null if none has. CheckOffsets holds.
+absl::StatusOr<std::unique_ptr<const WkvFactors>> BuildFactors(const TunedStateEntries& entries,
+                                                               const StateLayout& fields,
+                                                               uint64_t& hash) {
+  auto factors = std::make_unique<WkvFactors>();
+  for (const StateField& field : fields.fields) {
+    factors->layers.resize(std::max<size_t>(factors->layers.size(), field.layer + 1));
+  }
+  bool any = false;
+  for (const auto& [key, field] : IndexFields(fields)) {
+    if (key.part != TunedStatePart::kTimeState) continue;
+    for (const TunedStatePart part : {TunedStatePart::kTimeOffset, TunedStatePart::kTimeOffsetY}) {
+      const auto entry = entries.find({part, key.layer});
+      if (entry == entries.end()) continue;
+      ASSIGN_OR_RETURN(std::vector<float> values, ReadOffset(*entry->second, *field));
+      if (AllZero(values)) continue;
+      any = true;
+      for (float& value : values) value += 1;
+      hash = ContentHash(&key.layer, sizeof key.layer, hash);
+      hash = ContentHash(values.data(), values.size() * sizeof(float), hash);
+      factors->layers[key.layer] = std::move(values);
+    }
+  }
+  if (!any) return nullptr;
+  return factors;
+}
+
 }  // namespace
 
 absl::StatusOr<TunedStateEntries> SortTunedState(std::span<const NamedTensor> tensors,
@@ -194,6 +239,7 @@ absl::Status CheckTunedState(const TunedStateEntries& entries, const ModelDescri
   for (const auto& [key, tensor] : entries) {
     RETURN_IF_ERROR(CheckEntry(key, *tensor, index, model.num_layers));
   }
+  RETURN_IF_ERROR(CheckOffsets(entries, index));
   return CheckComplete(entries, index);
 }
 
@@ -217,6 +263,7 @@ absl::StatusOr<StateRecord> BuildStateRecord(const TunedStateEntries& entries, b
     }
     hash = ContentHash(values.data(), values.size() * sizeof(float), hash);
   }
+  ASSIGN_OR_RETURN(record.factors, BuildFactors(entries, fields, hash));
   record.content_hash = absl::StrFormat("%016x", hash);
   return record;
 }

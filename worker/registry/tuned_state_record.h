@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 
 #include "kernels/device/arena.h"
+#include "worker/memory/initial_state.h"
 #include "worker/models/model.h"
 #include "worker/registry/tuned_state_key.h"
 #include "worker/weights/tensor_entry.h"
@@ -24,13 +25,14 @@ using TunedStateEntries = absl::btree_map<TunedStateKey, const NamedTensor*>;
 absl::StatusOr<TunedStateEntries> SortTunedState(std::span<const NamedTensor> tensors,
                                                  std::vector<std::string>& warnings);
 
-// That the model has what the entries are for, that no entry is missing, and that those are zeros
-// that nothing here computes with: time offsets.
+// That the model has what the entries are for, that no entry is missing, and that offsets are none
+// that nothing here computes with.
 absl::Status CheckTunedState(const TunedStateEntries& entries, const ModelDescription& model,
                              const StateLayout& fields);
 
 struct StateRecord {
-  std::unique_ptr<Arena> memory;  // host memory
+  std::unique_ptr<Arena> memory;              // host memory
+  std::unique_ptr<const WkvFactors> factors;  // of time offsets; null if all are zeros
   std::string content_hash;
 };
 // Zeros where the file has nothing. `key_value`: the file's WKV matrices are [head, key, value].

@@ -70,6 +70,29 @@ TEST(HybridWkvTest, AgreesWithTheReferenceForHeadSizesGroupsAndNorms) {
   }
 }
 
+TEST(HybridWkvTest, FactorsOfASequenceScaleWhatTheRecurrenceGivesIt) {
+  std::vector<float> factors(256);
+  for (size_t c = 0; c < factors.size(); ++c) factors[c] = 0.5f + 0.01f * static_cast<float>(c);
+  const std::vector<const float*> all = {nullptr, factors.data(), nullptr};
+  const std::function<HybridWkvArgs(TestTensors&)> make = [&](TestTensors& t) {
+    HybridWkvArgs args = Make(t, {4, 2, 64, 24, false, true, {5, 1, 3}});
+    args.factors = all;
+    return args;
+  };
+  ExpectNearReference<HybridWkvArgs>(make, HybridWkvCpu, HybridWkvRef, Written, 3e-6);
+  ExpectSameBitsEverywhere<HybridWkvArgs>(make, HybridWkvCpu, Written);
+  ParallelFor threads(1);
+  TestTensors tensors(1), same(1);
+  const HybridWkvArgs scaled = make(tensors),
+                      plain = Make(same, {4, 2, 64, 24, false, true, {5, 1, 3}});
+  HybridWkvCpu(scaled, threads);
+  HybridWkvCpu(plain, threads);
+  for (int64_t row = 0; row < 9; ++row) {
+    const bool alike = SameBits(Collect({scaled.y.Rows(row, 1)}), Collect({plain.y.Rows(row, 1)}));
+    EXPECT_EQ(alike, row != 5) << row;
+  }
+}
+
 #if SKEIN_CUDA
 std::function<HybridWkvArgs(TestTensors&)> Maker(const Sizes& sizes) {
   return [sizes](TestTensors& t) { return Make(t, sizes); };

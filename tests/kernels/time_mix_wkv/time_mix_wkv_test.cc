@@ -65,6 +65,28 @@ TEST(TimeMixWkvTest, AgreesWithTheReferenceInTheFirstAndInLaterLayers) {
   }
 }
 
+TEST(TimeMixWkvTest, FactorsOfASequenceScaleWhatTheRecurrenceGivesIt) {
+  std::vector<float> factors(128);
+  for (size_t c = 0; c < factors.size(); ++c) factors[c] = 0.5f + 0.01f * static_cast<float>(c);
+  const std::vector<const float*> all = {nullptr, factors.data(), nullptr};
+  const std::function<TimeMixWkvArgs(TestTensors&)> make = [&](TestTensors& t) {
+    TimeMixWkvArgs args = Make(t, {2, 64, 21, false, {5, 1, 3}});
+    args.factors = all;
+    return args;
+  };
+  ExpectNearReference<TimeMixWkvArgs>(make, TimeMixWkvCpu, TimeMixWkvRef, Written, 3e-5);
+  ExpectSameBitsEverywhere<TimeMixWkvArgs>(make, TimeMixWkvCpu, Written);
+  ParallelFor threads(1);
+  TestTensors tensors(1), same(1);
+  const TimeMixWkvArgs scaled = make(tensors), plain = Make(same, {2, 64, 21, false, {5, 1, 3}});
+  TimeMixWkvCpu(scaled, threads);
+  TimeMixWkvCpu(plain, threads);
+  for (int64_t row = 0; row < 9; ++row) {
+    const bool alike = SameBits(Collect({scaled.y.Rows(row, 1)}), Collect({plain.y.Rows(row, 1)}));
+    EXPECT_EQ(alike, row != 5) << row;
+  }
+}
+
 #if SKEIN_CUDA
 // Operands of 16 bits: what is rounded on the way to y is rounded by 2^-9 (bf16) or 2^-12 (fp16) of
 // its size; the group norm enlarges it.

@@ -78,8 +78,8 @@ class AdapterModelTest : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(bound.ok()) << bound.status();
     return *std::move(bound);
   }
-  std::shared_ptr<const InitialState> State(uint32_t seed) {
-    return RandomState(loop_->state_layout(), seed, device_->stream());
+  std::shared_ptr<const InitialState> State(uint32_t seed, bool factors = false) {
+    return RandomState(loop_->state_layout(), seed, device_->stream(), factors);
   }
   GenerationRequest Request(int prompt_size, std::vector<AppliedAdapter> adapters,
                             std::vector<StateBranch> branches = {}) const {
@@ -172,7 +172,8 @@ TEST_P(AdapterModelTest, EveryKindSharesTheStepsOfABatchOf64Rows) {
   adapters("bone", 4, 16, 0);
   adapters("miss", 4, 16, 5);
   adapters(GetParam() == kModels[0] ? "experts" : "lora", 4, 16, 0);
-  for (int i = 0; i < 8; ++i) add({}, {{State(++seed), 1}});
+  const bool on_cpu = device_->stream().on_cpu();
+  for (int i = 0; i < 8; ++i) add({}, {{State(++seed, on_cpu && i % 2 == 1), 1}});
   for (int i = 0; i < 4; ++i) add({}, {{State(++seed), 0.75f}, {State(++seed), -0.25f}});
   add({{Bind("bone", ++seed)}, {Bind("lora", ++seed), 0.5f}, {Bind("miss", ++seed)}}, {});
   add({{Bind("lora", ++seed)}, {Bind("dora", ++seed)}}, {{State(++seed), 1}});
@@ -180,9 +181,22 @@ TEST_P(AdapterModelTest, EveryKindSharesTheStepsOfABatchOf64Rows) {
   std::vector<GenerationRequest> mixed = requests;
   std::reverse(mixed.begin() + 1, mixed.end() - 1);
   ExpectSameAsAlone(mixed, Run(mixed));
-  if (device_->stream().on_cpu()) {
+  if (on_cpu) {
     EXPECT_EQ(MostRunning(), kMaxSequences);
   }
+}
+
+TEST_P(AdapterModelTest, FactorsOfTheWkvOutputAreAStatesOwn) {
+  if (!device_->stream().on_cpu()) GTEST_SKIP() << "on the CPU alone";
+  const auto state = State(1, true), without = State(1);
+  const auto adapter = Bind("replacement", 1);  // its rows take a pass of their own
+  const std::vector<GenerationRequest> requests = {
+      Request(20, {}, {{without, 1}}), Request(20, {}, {{state, 1}}), Request(20, {}),
+      Request(20, {{adapter}}, {{state, 1}}),
+      Request(20, {}, {{nullptr, 0.5f}, {state, 0.25f}, {without, 0.25f}})};
+  const auto together = Run(requests);
+  ExpectSameAsAlone(requests, together);
+  EXPECT_NE(together[0]->choice(0).tokens[0].logprob, together[1]->choice(0).tokens[0].logprob);
 }
 
 TEST_P(AdapterModelTest, AScaleIsWithinBounds) {

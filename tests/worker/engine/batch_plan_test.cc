@@ -96,6 +96,21 @@ TEST_F(BatchPlanTest, SequencesWithTheSameAdaptersAreNeighbours) {
   EXPECT_EQ(plan.adapter_rows, 9);
 }
 
+TEST_F(BatchPlanTest, FactorsBelongToTheBranchesOfTheirState) {
+  auto state = std::make_shared<InitialState>();
+  state->factors = std::make_unique<WkvFactors>();
+  Add({10, 11}, 0, 0);
+  Mix(Add({20, 21}, 0, 1), 0.5f, 2);
+  order_[1]->request->request.conditioning.branches[1].state = state;
+  Add({30, 31}, 0, 3);
+  order_[2]->request->request.conditioning.branches = {{state, 1}};
+  const BatchPlan& plan = Build({{0, 1}, {1, 2}, {2, 1}});
+  ASSERT_EQ(plan.factors.size(), 2u);
+  EXPECT_EQ(plan.factors[0].sequence, 2);
+  EXPECT_EQ(plan.factors[1].sequence, 3);
+  EXPECT_EQ(plan.factors[1].factors, state->factors.get());
+}
+
 TEST_F(BatchPlanTest, AScoredPromptHasAnOutputPerTokenThatFollows) {
   Sequence& sequence = Add({5, 6, 7, 8}, 1, 1);
   sequence.request->request.logprobs = LogprobsParams{.top = 2, .prompt = true};

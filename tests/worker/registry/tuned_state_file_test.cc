@@ -182,6 +182,21 @@ TEST_F(TunedStateFileTest, TimeOffsetsOfZeroPass) {
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_THAT(state->warnings, IsEmpty());
   EXPECT_EQ(state->state->content_hash, Load(Write(With({})))->state->content_hash);
+  EXPECT_EQ(state->state->factors, nullptr);
+}
+
+TEST_F(TunedStateFileTest, OtherTimeOffsetsAreFactors) {
+  const auto newest = Load(Write(With({Constant("blocks.1.att.time_offset", {4}, 0.5f)})));
+  ASSERT_TRUE(newest.ok()) << newest.status();
+  ASSERT_NE(newest->state->factors, nullptr);
+  EXPECT_THAT(newest->state->factors->layers,
+              ElementsAre(IsEmpty(), ElementsAre(1.5f, 1.5f, 1.5f, 1.5f)));
+  const auto march = Load(Write(With({Constant("blocks.1.att.time_offset_y", {4}, 0.5f),
+                                      Constant("blocks.1.att.time_offset", {4}, 0)})));
+  ASSERT_TRUE(march.ok()) << march.status();
+  EXPECT_EQ(march->state->factors->layers, newest->state->factors->layers);
+  EXPECT_EQ(march->state->content_hash, newest->state->content_hash);
+  EXPECT_NE(march->state->content_hash, Load(Write(With({})))->state->content_hash);
 }
 
 TEST_F(TunedStateFileTest, RefusesWhatIsNotForTheModel) {
@@ -252,10 +267,13 @@ TEST_F(TunedStateFileTest, RefusesWhatIsNotForTheModel) {
             "blocks.1.att.time_state: holds -70000, which the states of this worker, kept in fp16, "
             "cannot; keep them in fp32",
             half},
-           {With({Constant("blocks.1.att.time_offset", {4}, 0.5f)}), Code::kInvalidArgument,
-            "blocks.1.att.time_offset: time offsets other than zeros are not supported"},
-           {With({Constant("blocks.1.att.time_offset_y", {4}, 0.5f)}), Code::kInvalidArgument,
-            "blocks.1.att.time_offset_y: time offsets other than zeros are not supported"},
+           {With({Constant("blocks.1.att.time_offset", {4}, 0.5f),
+                  Constant("blocks.0.att.time_offset_y", {4}, 0)}),
+            Code::kInvalidArgument,
+            "blocks.1.att.time_offset: scales the block's output beside time_offset_y, which is "
+            "not supported"},
+           {With({Constant("blocks.1.att.time_offset", {4}, inf)}), Code::kDataLoss,
+            "blocks.1.att.time_offset: holds inf, expected finite values"},
            {With({Constant("blocks.1.att.time_offset", {5}, 0)}), Code::kInvalidArgument,
             "blocks.1.att.time_offset: shape [5], expected [4]"},
            {With({Constant("blocks.1.att.time_offset2", {4}, 0)}), Code::kInvalidArgument,
@@ -267,15 +285,6 @@ TEST_F(TunedStateFileTest, RefusesWhatIsNotForTheModel) {
     EXPECT_THAT(std::string(state.status().message()),
                 StartsWith(absl::StrCat("some.safetensors: ", c.message)));
   }
-}
-
-TEST_F(TunedStateFileTest, RefusesTheOffsetsOfTheGoldenFile) {
-  const auto path = GoldenPath("adapters/state/x070_state_offset.safetensors");
-  if (!path) GTEST_SKIP() << "no golden data";
-  const auto state = Load(*path, kAutomatic, TestStateShape());
-  EXPECT_EQ(state.status().code(), Code::kInvalidArgument);
-  EXPECT_THAT(std::string(state.status().message()),
-              StartsWith("x070_state_offset.safetensors: blocks.0.att.time_offset: time offsets"));
 }
 
 TEST_F(TunedStateFileTest, RefusesWhatIsNoFileToRead) {

@@ -102,6 +102,25 @@ TEST(TunedStateTest, TokenShiftsComeFromTheFileAndCountAsContent) {
   EXPECT_NE(state->state->content_hash, plain->state->content_hash);
 }
 
+TEST(TunedStateTest, OffsetsScaleTheWkvOutput) {
+  const auto path = GoldenPath("adapters/state/x070_state_offset.safetensors");
+  const auto run = GoldenPath("adapters/state/wkv7_case.safetensors");
+  if (!path || !run) GTEST_SKIP() << "no golden data";
+  const auto state = Load(*path);
+  ASSERT_TRUE(state.ok()) << state.status();
+  ASSERT_NE(state->state->factors, nullptr);
+  const GoldenTensors golden(*run);
+  for (int layer = 0; layer < kShape.layers; ++layer) {
+    const std::vector<float>& factors = state->state->factors->layers[layer];
+    const std::vector<float> y = golden.Floats(absl::StrCat("layer", layer, ".y"));
+    const std::vector<float> expected = golden.Floats(absl::StrCat("layer", layer, ".y_offset"));
+    ASSERT_EQ(y.size(), expected.size());
+    for (size_t i = 0; i < y.size(); ++i) {
+      EXPECT_NEAR(y[i] * factors[i % factors.size()], expected[i], 1e-5f) << i;
+    }
+  }
+}
+
 struct Recurrence {
   std::vector<float> y, state;
 };

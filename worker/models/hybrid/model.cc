@@ -19,6 +19,7 @@
 #include "worker/layers/hybrid_mix.h"
 #include "worker/layers/step.h"
 #include "worker/layers/step_adapters.h"
+#include "worker/layers/step_factors.h"
 #include "worker/layers/weight_passes.h"
 #include "worker/models/batch_check.h"
 #include "worker/models/describe.h"
@@ -114,6 +115,7 @@ class HybridModel : public Model {
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       const LayerWeights& layer = weights.layers[i];
       adapters_.EnterLayer(static_cast<int64_t>(i));
+      step.wkv_factors = factors_.At(batch, static_cast<int64_t>(i));
       if (spec_.layers[i].attention) {
         RETURN_IF_ERROR(Attention(layer.attention, Pages(batch, memory_[i].attention_index), step,
                                   activations_.attention, x));
@@ -223,6 +225,7 @@ class HybridModel : public Model {
   Weights weights_;
   Activations activations_;
   StepAdapters adapters_;
+  StepFactors factors_;
   WeightPasses passes_;
 };
 

@@ -16,6 +16,7 @@
 #include "worker/layers/channel_mix_v7.h"
 #include "worker/layers/step.h"
 #include "worker/layers/step_adapters.h"
+#include "worker/layers/step_factors.h"
 #include "worker/layers/time_mix_v7.h"
 #include "worker/layers/weight_passes.h"
 #include "worker/models/batch_check.h"
@@ -101,6 +102,7 @@ class Rwkv7Model : public Model {
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       const LayerWeights& layer = weights.layers[i];
       adapters_.EnterLayer(static_cast<int64_t>(i));
+      step.wkv_factors = factors_.At(batch, static_cast<int64_t>(i));
       RETURN_IF_ERROR(
           TimeMixV7(layer.time_mix, layer_states_[i].time_mix, step, activations_.time_mix, x));
       RETURN_IF_ERROR(ChannelMixV7(layer.channel_mix, layer_states_[i].channel_shift, step,
@@ -172,6 +174,7 @@ class Rwkv7Model : public Model {
   Weights weights_;
   Activations activations_;
   StepAdapters adapters_;
+  StepFactors factors_;
   WeightPasses passes_;
 };
 
