@@ -24,6 +24,7 @@
 #include "common/tls/certificate_monitor.h"
 #include "common/tls/grpc_credentials.h"
 #include "gateway/access/access_control.h"
+#include "gateway/endpoints/dispatch.h"
 #include "gateway/endpoints/gateway_context.h"
 #include "gateway/endpoints/routes.h"
 #include "gateway/grpc/grpc_server.h"
@@ -33,6 +34,7 @@
 #include "gateway/routing/pool_options.h"
 #include "gateway/routing/worker_pool.h"
 #include "gateway/rpc/inference_client.h"
+#include "gateway/rwkv_infer/routes.h"
 
 namespace skein {
 namespace {
@@ -85,6 +87,21 @@ absl::StatusOr<std::unique_ptr<HttpServer>> StartProbeServer(const GatewayConfig
   ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> server,
                    StartServer(ToProbeServerOptions(config), context, HandleProbe));
   LogInfo("metrics listening", {{"address", server->address()}});
+  return server;
+}
+
+// Null without an address.
+absl::StatusOr<std::unique_ptr<HttpServer>> StartRwkvInferServer(const GatewayConfig& config,
+                                                                 GatewayContext& context) {
+  if (config.rwkv_infer_listen().empty()) return nullptr;
+  ExpectRequests(RwkvInferRoutes(), context.metrics);
+  HttpServerOptions options = ToRwkvInferOptions(config);
+  options.check_head = [&context](const HttpRequest& request) {
+    return RefuseRwkvInferByHead(request, context);
+  };
+  ASSIGN_OR_RETURN(std::unique_ptr<HttpServer> server,
+                   StartServer(std::move(options), context, HandleRwkvInfer));
+  LogInfo("rwkv-infer listening", {{"address", server->address()}});
   return server;
 }
 
@@ -144,6 +161,8 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   };
   ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> server,
                    StartServer(std::move(options), context, HandleRequest));
+  ASSIGN_OR_RETURN(const std::unique_ptr<HttpServer> rwkv_infer_server,
+                   StartRwkvInferServer(config, context));
   ASSIGN_OR_RETURN(const std::unique_ptr<GrpcServer> grpc_server, StartGrpcServer(context));
   context.phase = GatewayPhase::kServing;
   LogInfo("listening",
@@ -156,11 +175,15 @@ absl::Status Serve(const GatewayConfig& config, const sigset_t& signals) {
   context.phase = GatewayPhase::kDraining;
   const absl::Duration grace = absl::Seconds(config.drain_timeout_s());
   bool all_ended = true;
+  bool all_of_rwkv_infer_ended = true;
   {
     const std::jthread http([&] { all_ended = server->Stop(grace); });
+    const std::jthread rwkv_infer([&] {
+      if (rwkv_infer_server != nullptr) all_of_rwkv_infer_ended = rwkv_infer_server->Stop(grace);
+    });
     if (grpc_server != nullptr && !grpc_server->Stop(grace)) LogWarning("gRPC calls were cut");
   }
-  if (!all_ended) LogWarning("answers were cut");
+  if (!all_ended || !all_of_rwkv_infer_ended) LogWarning("answers were cut");
   if (!WaitForCalls(kCallGrace)) {
     LogError("calls to workers do not end");
     std::_Exit(1);  // they would use what is destroyed next

@@ -18,26 +18,26 @@ namespace {
 
 using config::v1::GatewayConfig;
 
-bool IsLoopback(const std::string& address) {
-  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
-  if (!parsed.ok()) return false;
-  if (parsed->host == "localhost") return true;
-  std::array<unsigned char, 16> bytes{};
-  if (inet_pton(AF_INET, parsed->host.c_str(), bytes.data()) == 1) return bytes[0] == 127;
-  if (inet_pton(AF_INET6, parsed->host.c_str(), bytes.data()) != 1) return false;
-  std::array<unsigned char, 16> loopback{};
-  loopback[15] = 1;
-  return bytes == loopback;
-}
-
 absl::Status CheckKeysOrLoopback(absl::string_view field, const std::string& address) {
-  if (address.empty() || IsLoopback(address)) return absl::OkStatus();
+  if (address.empty() || IsLoopbackAddress(address)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(field, ": \"", address,
                    "\" can be reached from other machines, and there are no API keys: make some "
                    "with `skeinctl keys new` and name their file with --keys (keys_file), or "
                    "listen on 127.0.0.1; in a network where everybody may use everything, "
                    "--allow-no-keys (allow_no_keys)"));
+}
+
+// Who reaches it loads models, so that everybody may is not an option.
+absl::Status CheckRwkvInfer(const GatewayConfig& config) {
+  const std::string& address = config.rwkv_infer_listen();
+  if (address.empty() || IsLoopbackAddress(address) || !config.keys_file().empty()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("rwkv_infer_listen: \"", address,
+                   "\" can be reached from other machines, and who calls there can load models: "
+                   "name a file of API keys with --keys (keys_file), or listen on 127.0.0.1"));
 }
 
 // scheme://host[:port], as browsers send it: lower case, no path.
@@ -99,6 +99,18 @@ absl::Status Validate(const config::v1::ClientTls& tls, absl::string_view field)
       absl::StrCat(field, ".ca: missing, expected the authority that signed the certificates"));
 }
 
+bool IsLoopbackAddress(const std::string& address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
+  if (!parsed.ok()) return false;
+  if (parsed->host == "localhost") return true;
+  std::array<unsigned char, 16> bytes{};
+  if (inet_pton(AF_INET, parsed->host.c_str(), bytes.data()) == 1) return bytes[0] == 127;
+  if (inet_pton(AF_INET6, parsed->host.c_str(), bytes.data()) != 1) return false;
+  std::array<unsigned char, 16> loopback{};
+  loopback[15] = 1;
+  return bytes == loopback;
+}
+
 bool AllOnLoopback(const GatewayConfig& config) {
   return CheckKeysOrLoopback("listen", config.listen()).ok() &&
          CheckKeysOrLoopback("grpc_listen", config.grpc_listen()).ok();
@@ -109,6 +121,7 @@ absl::Status ValidateAccess(const GatewayConfig& config) {
   RETURN_IF_ERROR(Validate(config.worker_tls(), "worker_tls"));
   RETURN_IF_ERROR(CheckOrigins(config));
   RETURN_IF_ERROR(CheckProxies(config));
+  RETURN_IF_ERROR(CheckRwkvInfer(config));
   if (!config.keys_file().empty() || config.allow_no_keys()) return absl::OkStatus();
   RETURN_IF_ERROR(CheckKeysOrLoopback("listen", config.listen()));
   return CheckKeysOrLoopback("grpc_listen", config.grpc_listen());

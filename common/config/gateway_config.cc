@@ -115,6 +115,9 @@ absl::Status Validate(const GatewayConfig& config) {
   if (!config.grpc_listen().empty()) {
     RETURN_IF_ERROR(CheckAddress("grpc_listen", config.grpc_listen()));
   }
+  if (!config.rwkv_infer_listen().empty()) {
+    RETURN_IF_ERROR(CheckAddress("rwkv_infer_listen", config.rwkv_infer_listen()));
+  }
   RETURN_IF_ERROR(ValidateWorkers(config));
   RETURN_IF_ERROR(ValidateAccess(config));
   RETURN_IF_ERROR(CheckLogLevel(config.log_level()));

@@ -65,6 +65,13 @@ FlagGroup ServingFlags(GatewayConfig& config) {
               config.set_grpc_listen(v);
               return absl::OkStatus();
             }},
+           {"rwkv-infer-listen", "ADDR",
+            "HTTP address of RWKV-Infer's API, such as 127.0.0.1:9000; needs keys unless\nit is a "
+            "loopback address, where it needs none (default: none)",
+            [&](const std::string& v) {
+              config.set_rwkv_infer_listen(v);
+              return absl::OkStatus();
+            }},
            {"threads", "N", "HTTP threads (default: one per core, at most 8)",
             SetUint32([&](uint32_t v) { config.set_threads(v); })},
            {"drain-timeout", "SECONDS",

@@ -33,7 +33,10 @@ class ChatStream : public ReplyFormat {
           Chunk(message.choice(), {{"content", message.text()}}, std::move(logprobs), nullptr));
     }
     if (message.finish() != v1::FINISH_REASON_UNSPECIFIED) {
-      events.push_back(Chunk(message.choice(), {}, nullptr, FinishJson(message.finish())));
+      json::object delta;
+      if (options_.always_content) delta["content"] = "";
+      events.push_back(
+          Chunk(message.choice(), std::move(delta), nullptr, FinishJson(message.finish())));
     }
     if (message.has_usage()) AddUsage(message.usage(), usage_);
     return events;

@@ -10,7 +10,8 @@ namespace skein {
 struct ChatReplyOptions {
   uint32_t num_choices = 1;
   bool logprobs = false;
-  bool include_usage = false;  // a last chunk with the usage
+  bool include_usage = false;   // a last chunk with the usage
+  bool always_content = false;  // the delta of the chunk that ends a choice has one, too
 };
 
 // Chunks: per choice one with the role, then texts, then one with the reason of its end.

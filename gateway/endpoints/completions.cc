@@ -18,6 +18,12 @@ absl::Status Completions(const HttpRequest& request, const Caller& caller, Gatew
   ASSIGN_OR_RETURN(TextRequest text,
                    ReadCompletionRequest(body, context.config.limits().max_choices()));
   RETURN_IF_ERROR(ResolveModel(context.workers, text));
+  return AnswerCompletion(request, caller, context, std::move(text), std::move(out));
+}
+
+absl::Status AnswerCompletion(const HttpRequest& request, const Caller& caller,
+                              GatewayContext& context, TextRequest text,
+                              std::shared_ptr<HttpResponder> out) {
   ReplyHead head = NewReplyHead("cmpl-", text, context);
   const CompletionReplyOptions options = {.num_prompts = text.prompts.size(),
                                           .choices_per_prompt = std::max(1u, text.generate.n()),

@@ -119,6 +119,16 @@ absl::Status CheckStop(const FieldSpec& spec, absl::string_view path, const json
   return CheckCount(spec, path, list.size(), "strings");
 }
 
+absl::Status CheckNumbers(const FieldSpec& spec, absl::string_view path, const json::value& value) {
+  if (!value.is_array()) return WrongType(path, value, "a list of numbers");
+  const json::array& list = value.get_array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    RETURN_IF_ERROR(CheckNumber({.name = "", .type = FieldType::kNumber, .effect = ""},
+                                absl::StrCat(path, "[", i, "]"), list[i]));
+  }
+  return CheckCount(spec, path, list.size(), "numbers");
+}
+
 absl::Status CheckTokenIds(const FieldSpec& spec, absl::string_view path,
                            const json::value& value) {
   if (!value.is_array()) return WrongType(path, value, "a list of token ids");
@@ -184,6 +194,7 @@ const char* UnitOf(FieldType type) {
   if (type == FieldType::kString) return " bytes";
   if (type == FieldType::kStop) return " strings";
   if (type == FieldType::kObjects) return " objects";
+  if (type == FieldType::kNumbers) return " numbers";
   return type == FieldType::kTokenIds ? " ids" : "";
 }
 
@@ -204,6 +215,8 @@ absl::Status CheckField(const FieldSpec& spec, absl::string_view path, const jso
       return CheckEnum(spec, path, value);
     case FieldType::kStop:
       return CheckStop(spec, path, value);
+    case FieldType::kNumbers:
+      return CheckNumbers(spec, path, value);
     case FieldType::kTokenIds:
       return CheckTokenIds(spec, path, value);
     case FieldType::kTokenBias:
@@ -258,6 +271,8 @@ std::string TypeText(const FieldSpec& spec) {
       return "string";
     case FieldType::kStop:
       return "string or list of strings";
+    case FieldType::kNumbers:
+      return "list of numbers";
     case FieldType::kTokenIds:
       return "list of token ids";
     case FieldType::kTokenBias:

@@ -31,6 +31,7 @@ enum class FieldType {
   kString,     // `range` is of its bytes
   kEnum,       // one of `values`, separated by '|'
   kStop,       // a string or a list of strings; `range` is of their number
+  kNumbers,    // a list of numbers; `range` is of how many
   kTokenIds,   // a list of token ids; `range` is of their number
   kTokenBias,  // {"token id": number}; `range` is of the numbers
   kStringMap,  // {"key": "text"}

@@ -46,19 +46,17 @@ struct Route {
   const char* path;  // a last segment of "{id}" matches any rest that is not empty
   Role role;         // that a key needs; kOpen: no key is needed
   Handler handler;
+  bool is_probe = false;  // tells about the process itself: answered while it drains, too
 };
 
-// Finds the handler and runs it: 404 for an unknown path, 405 with Allow for a wrong method, 401
-// and 403 for what is no key or lacks the role, an error object for a handler's error; while
-// draining 503 for all but probes. What the HTTP server calls for each request.
+// Dispatch of the listener for clients: what the HTTP server calls for each request.
 void HandleRequest(const HttpRequest& request, GatewayContext& context,
                    std::shared_ptr<HttpResponder> out);
 // The same for the listener that has nothing but probes and metrics, and asks for no keys.
 void HandleProbe(const HttpRequest& request, GatewayContext& context,
                  std::shared_ptr<HttpResponder> out);
 
-// Of a request with a large body that has not been read yet: the answer that it gets whatever the
-// body is. So nobody without a key makes the gateway hold large bodies.
+// RefuseByHead of the listener for clients.
 std::optional<HttpResponse> RefuseByHead(const HttpRequest& request, const GatewayContext& context);
 
 }  // namespace skein

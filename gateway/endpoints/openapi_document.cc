@@ -83,6 +83,8 @@ json::object TypeSchema(const FieldSpec& spec) {
       return EnumSchema(spec);
     case FieldType::kStop:
       return TextOrTexts(spec);
+    case FieldType::kNumbers:
+      return Limited(ListOf({{"type", "number"}}), spec, "minItems", "maxItems");
     case FieldType::kTokenIds:
       return Limited(ListOf(TokenIdSchema()), spec, "minItems", "maxItems");
     case FieldType::kTokenBias:

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "boost/json/array.hpp"
 #include "boost/json/object.hpp"
-#include "boost/json/parse.hpp"
 #include "boost/json/serialize.hpp"
 
 #include "common/base/log.h"
@@ -19,6 +18,7 @@
 #include "gateway/endpoints/request_body.h"
 #include "gateway/endpoints/resolve_model.h"
 #include "gateway/endpoints/worker_errors.h"
+#include "gateway/endpoints/worker_outcomes.h"
 #include "gateway/rpc/byte_messages.h"
 #include "gateway/rpc/call_all.h"
 #include "gateway/rpc/client_call.h"
@@ -35,16 +35,6 @@ struct Change {
   std::string name;
   bool removes = false;
 };
-
-json::array WorkersJson(const std::vector<WorkerOutcome>& outcomes) {
-  json::array workers;
-  for (const WorkerOutcome& outcome : outcomes) {
-    json::object worker = {{"worker", outcome.worker}, {"ok", outcome.status.ok()}};
-    if (!outcome.status.ok()) worker["error"] = outcome.status.error_message();
-    workers.push_back(std::move(worker));
-  }
-  return workers;
-}
 
 // All of them took it.
 std::string ReplyBody(const Change& change, const std::vector<WorkerOutcome>& outcomes) {
@@ -73,11 +63,7 @@ HttpResponse Answer(const Change& change, const std::vector<WorkerOutcome>& outc
                     const std::string& request_id) {
   const absl::Status status = FromWorker(FromGrpc(SumUp(outcomes)), "");
   if (status.ok()) return {.body = ReplyBody(change, outcomes), .headers = {}};
-  HttpResponse response = ErrorResponse(status, request_id);
-  json::object body = json::parse(response.body).get_object();
-  body["workers"] = WorkersJson(outcomes);
-  response.body = json::serialize(body);
-  return response;
+  return ErrorOfWorkers(status, outcomes, request_id);
 }
 
 // Entries that a request is about: keys with a list of adapters change what is on it, and make

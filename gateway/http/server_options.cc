@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "common/config/access_config.h"
 
 namespace skein {
 namespace {
@@ -29,6 +30,14 @@ HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config) {
   options.read_timeout = absl::Seconds(limits.read_timeout_s());
   options.write_timeout = absl::Seconds(limits.write_timeout_s());
   options.keep_alive = absl::Milliseconds(limits.keep_alive_ms());
+  return options;
+}
+
+HttpServerOptions ToRwkvInferOptions(const config::v1::GatewayConfig& config) {
+  HttpServerOptions options = ToServerOptions(config);
+  options.listen = config.rwkv_infer_listen();
+  options.thread_name = "rwkv-infer";
+  if (IsLoopbackAddress(options.listen)) options.tls.Clear();
   return options;
 }
 

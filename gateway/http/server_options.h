@@ -45,9 +45,11 @@ struct HttpServerOptions {
   absl::Duration linger = absl::Seconds(1);  // after the last answer, for the client to read it
 };
 
-// From a configuration whose defaults are filled in: of the listener for clients, and of the one
-// for probes and metrics.
+// From a configuration whose defaults are filled in: of the listener for clients, of the one for
+// RWKV-Infer's, and of the one for probes and metrics.
 HttpServerOptions ToServerOptions(const config::v1::GatewayConfig& config);
+// Plain HTTP on a loopback address.
+HttpServerOptions ToRwkvInferOptions(const config::v1::GatewayConfig& config);
 HttpServerOptions ToProbeServerOptions(const config::v1::GatewayConfig& config);
 TrustedProxies ToTrustedProxies(const config::v1::GatewayConfig& config);
 

@@ -162,6 +162,15 @@ Holding EntryTable::Has(const std::string& model, const std::string& name) const
   return may_come_back ? Holding::kMaybe : Holding::kNo;
 }
 
+bool EntryTable::AreCurrent(const std::string& model,
+                            const std::set<std::string>& addresses) const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return std::all_of(workers_.begin(), workers_.end(), [&](const auto& item) {
+    const KnownEntries& known = item.second;
+    return addresses.count(known.address) == 0 || !known.connected || known.IsCurrent(model);
+  });
+}
+
 Holding EntryTable::BestLocked(const std::string& model, const std::string& name) const {
   Holding best = Holding::kNo;
   for (const auto& [number, known] : workers_) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,8 @@ class EntryTable {
               const std::vector<std::string>& names) const;
   // Of all workers of the model: the best. What only workers have that are down, kMaybe.
   Holding Has(const std::string& model, const std::string& name) const;
+  // The lists of those of these workers that are connected are as new as their last loads.
+  bool AreCurrent(const std::string& model, const std::set<std::string>& addresses) const;
   // As EntriesOf.
   std::vector<ModelEntry> Entries(const std::string& model) const;
   // Of what a name of the model stands for; unspecified if no worker lists it.

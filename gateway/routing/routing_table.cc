@@ -147,6 +147,26 @@ absl::StatusOr<std::vector<PickedWorker>> RoutingTable::PickAll(const std::strin
   return picked;
 }
 
+std::vector<PickedWorker> RoutingTable::PickConnected() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  const absl::Time now = options_.clock->Steady();
+  std::vector<PickedWorker> picked;
+  for (auto& [number, worker] : workers_) {
+    if (!worker.connected || worker.draining) continue;
+    picked.push_back(BeginCallLocked(worker, /*sequences=*/0, /*probe=*/false, now));
+  }
+  return picked;
+}
+
+int RoutingTable::NumServing(const std::string& model,
+                             const std::set<std::string>& addresses) const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return static_cast<int>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& item) {
+    const KnownWorker& worker = item.second;
+    return addresses.count(worker.address) != 0 && worker.IsReady() && worker.Serves(model);
+  }));
+}
+
 RoutingTable::Usable RoutingTable::UsableLocked(const std::string& model,
                                                 const PickRequest& request, absl::Time now) {
   Usable usable;

@@ -68,6 +68,10 @@ class RoutingTable {
   absl::StatusOr<PickedWorker> Pick(const PickRequest& request);
   // As WorkerPool::PickAll.
   absl::StatusOr<std::vector<PickedWorker>> PickAll(const std::string& model);
+  // As WorkerPool::PickConnected; empty if there is none.
+  std::vector<PickedWorker> PickConnected();
+  // As WorkerPool::NumServing.
+  int NumServing(const std::string& model, const std::set<std::string>& addresses) const;
   // The call has brought its first message.
   void Answered(uint64_t call);
   // The call has ended; without an outcome if nothing is known of how. Later ones are ignored.

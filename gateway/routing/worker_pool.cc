@@ -18,6 +18,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/config/worker_source.h"
+#include "gateway/routing/awaited_conditions.h"
 #include "gateway/routing/entry_watch.h"
 #include "gateway/routing/retry_budget.h"
 #include "gateway/routing/routing_table.h"
@@ -121,14 +122,17 @@ class WorkerPool::Impl {
 
   absl::StatusOr<std::vector<WorkerHandle>> PickAll(const std::string& model) {
     ASSIGN_OR_RETURN(const std::vector<PickedWorker> all, table_->PickAll(model));
-    std::vector<WorkerHandle> workers;
-    for (const PickedWorker& picked : all) {
-      if (std::optional<WorkerHandle> handle = HandleOf(picked)) {
-        workers.push_back(*std::move(handle));
-      }
-    }
-    if (workers.empty()) return absl::UnavailableError("no worker is connected");
-    return workers;
+    return HandlesOf(all);
+  }
+
+  absl::StatusOr<std::vector<WorkerHandle>> PickConnected() {
+    return HandlesOf(table_->PickConnected());
+  }
+
+  void Await(std::function<bool()> condition, absl::Duration timeout,
+             std::function<void(bool)> done) {
+    awaited_.Add(std::move(condition), options_.clock->Steady() + timeout, std::move(done));
+    Wake();
   }
 
   const RoutingTable& table() const { return *table_; }
@@ -166,6 +170,17 @@ class WorkerPool::Impl {
     const auto member = members_.find(picked.address);
     if (member == members_.end() || member->second.number != picked.worker) return std::nullopt;
     return WorkerHandle{picked.address, member->second.watch->channel(), std::move(lease)};
+  }
+
+  absl::StatusOr<std::vector<WorkerHandle>> HandlesOf(const std::vector<PickedWorker>& all) {
+    std::vector<WorkerHandle> workers;
+    for (const PickedWorker& picked : all) {
+      if (std::optional<WorkerHandle> handle = HandleOf(picked)) {
+        workers.push_back(*std::move(handle));
+      }
+    }
+    if (workers.empty()) return absl::UnavailableError("no worker is connected");
+    return workers;
   }
 
   void CountRetry(const char* outcome) {
@@ -240,6 +255,7 @@ class WorkerPool::Impl {
         next = std::min(next, member.watch->Poll(options_.clock->Steady()));
         member.entry_watch->Poll(options_.clock->Steady());
       }
+      next = std::min(next, awaited_.Poll(options_.clock->Steady()));
       ShowStates();  // time alone changes them, too
       ShowDifferences();
       lock.lock();
@@ -299,6 +315,7 @@ class WorkerPool::Impl {
   const std::shared_ptr<RoutingTable> table_;
   RetryBudget budget_;
   std::mutex shown_mu_;  // so that an older count never comes after a newer one
+  AwaitedConditions awaited_;
 
   std::mutex mu_;
   std::condition_variable changed_;
@@ -329,6 +346,20 @@ absl::StatusOr<std::vector<WorkerHandle>> WorkerPool::PickAll(const std::string&
   return impl_->PickAll(model);
 }
 
+absl::StatusOr<std::vector<WorkerHandle>> WorkerPool::PickConnected() {
+  return impl_->PickConnected();
+}
+
+int WorkerPool::NumServing(const std::string& model,
+                           const std::vector<std::string>& addresses) const {
+  return impl_->table().NumServing(model, {addresses.begin(), addresses.end()});
+}
+
+void WorkerPool::Await(std::function<bool()> condition, absl::Duration timeout,
+                       std::function<void(bool)> done) {
+  impl_->Await(std::move(condition), timeout, std::move(done));
+}
+
 std::vector<v1::ModelInfo> WorkerPool::Models() const { return impl_->table().Models(); }
 
 std::vector<ModelEntry> WorkerPool::Entries(const std::string& model) const {
@@ -341,6 +372,11 @@ Holding WorkerPool::Has(const std::string& model, const std::string& name) const
 
 v1::EntryKind WorkerPool::KindOf(const std::string& model, const std::string& name) const {
   return impl_->entries().KindOf(model, name);
+}
+
+bool WorkerPool::AreListed(const std::string& model,
+                           const std::vector<std::string>& addresses) const {
+  return impl_->entries().AreCurrent(model, {addresses.begin(), addresses.end()});
 }
 
 void WorkerPool::Touch(const std::vector<std::string>& addresses) { impl_->Touch(addresses); }

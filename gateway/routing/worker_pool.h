@@ -2,6 +2,7 @@
 // ready and has the model, by affinity and load.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -75,6 +76,15 @@ class WorkerPool {
   // they were found. Nothing is chosen: no probes, and nothing that the budget of retries counts.
   // Errors as of Pick.
   absl::StatusOr<std::vector<WorkerHandle>> PickAll(const std::string& model);
+  // Every connected worker that is not draining, whatever it serves, for a call to each as above.
+  // Unavailable if there is none.
+  absl::StatusOr<std::vector<WorkerHandle>> PickConnected();
+  // How many of these workers are ready to serve `model`.
+  int NumServing(const std::string& model, const std::vector<std::string>& addresses) const;
+  // `done` runs once, on a thread of the pool, when what the workers show makes `condition` true,
+  // or after `timeout`; never if the pool ends before. `condition` runs there too.
+  void Await(std::function<bool()> condition, absl::Duration timeout,
+             std::function<void(bool met)> done);
   // Ready models over all workers, each once, by name.
   std::vector<v1::ModelInfo> Models() const;
   // What the connected workers of a model have registered, by name, and whether one of it is
@@ -83,6 +93,8 @@ class WorkerPool {
   Holding Has(const std::string& model, const std::string& name) const;
   // What a name of the model stands for; unspecified if no worker lists it.
   v1::EntryKind KindOf(const std::string& model, const std::string& name) const;
+  // What these workers have registered is known as they last had it.
+  bool AreListed(const std::string& model, const std::vector<std::string>& addresses) const;
   // These workers have been told to change what they have registered.
   void Touch(const std::vector<std::string>& addresses);
   // At least one worker is ready to serve a model.

@@ -63,6 +63,7 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     score_ = ScoresOfZero;
     tokenize_ = BytesAsTokens;
     detokenize_ = TokensAsBytes;
+    load_model_ = [](const v1::LoadModelRequest&) { return absl::OkStatus(); };
     list_entries_ = [](const v1::ListRequest&) { return absl::UnimplementedError("none"); };
   }
 
@@ -139,6 +140,37 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
     const std::lock_guard<std::mutex> lock(mu_);
     for (const v1::ModelInfo& model : models_) *response->add_models() = model;
     return grpc::Status::OK;
+  }
+
+  grpc::Status LoadModel(grpc::ServerContext*, const v1::LoadModelRequest* request,
+                         grpc::ServerWriter<v1::LoadProgress>* writer) override {
+    Update([&](Impl& impl) { impl.model_loads_.push_back(*request); });
+    const absl::Status status = Copy(load_model_)(*request);
+    if (!status.ok()) return ToGrpc(status);
+    v1::LoadProgress progress;
+    progress.set_bytes_total(100);
+    writer->Write(progress);
+    Update([&](Impl& impl) {
+      v1::ModelInfo model = FakeModelInfo(request->name());
+      *model.mutable_defaults() = request->defaults();
+      impl.models_ = {model};
+      if (impl.registry_.has_value()) impl.registry_.emplace();
+    });
+    progress.set_bytes_done(100);
+    *progress.mutable_ready() = Copy(models_)[0];
+    writer->Write(progress);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status UnloadModel(grpc::ServerContext*, const v1::UnloadModelRequest* request,
+                           v1::UnloadModelResponse*) override {
+    bool served = false;
+    Update([&](Impl& impl) {
+      served = !impl.models_.empty() && impl.models_[0].name() == request->name();
+      if (served) impl.models_.clear();
+      if (served && impl.registry_.has_value()) impl.registry_.emplace();
+    });
+    return served ? grpc::Status::OK : grpc::Status(grpc::StatusCode::NOT_FOUND, "model: none");
   }
 
   grpc::Status WatchLoad(grpc::ServerContext* context, const v1::WatchLoadRequest* request,
@@ -230,6 +262,8 @@ class FakeWorker::Impl final : public v1::InferenceService::Service,
   std::function<absl::StatusOr<v1::DetokenizeResponse>(const v1::DetokenizeRequest&)> detokenize_;
   std::function<absl::StatusOr<v1::Entry>(const v1::LoadAdapterRequest&)> load_adapter_;
   std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> list_entries_;
+  std::function<absl::Status(const v1::LoadModelRequest&)> load_model_;
+  std::vector<v1::LoadModelRequest> model_loads_;
   std::optional<FakeRegistry> registry_;
   int num_registry_changes_ = 0;
   std::vector<v1::ModelInfo> models_;
@@ -346,6 +380,14 @@ void FakeWorker::OnLoadAdapter(
 void FakeWorker::OnListEntries(
     std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> script) {
   impl_->Update([&](Impl& impl) { impl.list_entries_ = std::move(script); });
+}
+
+void FakeWorker::OnLoadModel(std::function<absl::Status(const v1::LoadModelRequest&)> script) {
+  impl_->Update([&](Impl& impl) { impl.load_model_ = std::move(script); });
+}
+
+std::vector<v1::LoadModelRequest> FakeWorker::model_loads() const {
+  return impl_->Copy(impl_->model_loads_);
 }
 
 void FakeWorker::UseRegistry() {

@@ -73,6 +73,11 @@ class FakeWorker {
   void OnListEntries(
       std::function<absl::StatusOr<v1::ListResponse>(const v1::ListRequest&)> script);
 
+  // LoadModel replaces what it serves, and is answered as scripted; UnloadModel takes it away. Both
+  // empty the registry, if there is one. The default script takes everything.
+  void OnLoadModel(std::function<absl::Status(const v1::LoadModelRequest&)> script);
+  std::vector<v1::LoadModelRequest> model_loads() const;  // so far, refused ones too
+
   // What ListModels and WatchLoad tell; watchers hear of it at once.
   void SetModels(std::vector<v1::ModelInfo> models);
   void SetDraining(bool draining);

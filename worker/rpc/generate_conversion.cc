@@ -140,9 +140,10 @@ absl::StatusOr<int64_t> ConvertMaxTokens(const v1::Stopping& from, const ModelPr
                                          int64_t prompt_tokens, bool needs_output) {
   const int64_t room = model.max_total_tokens - prompt_tokens;
   if (!from.has_max_tokens()) return std::min(model.max_tokens, room);
-  const int64_t max_tokens = from.max_tokens();
   const int64_t least = needs_output ? 1 : 0;
   const int64_t most = std::min(model.max_tokens, room);
+  const int64_t given = from.max_tokens();
+  const int64_t max_tokens = from.clip_max_tokens() ? std::min(given, most) : given;
   if (max_tokens < least || max_tokens > most) {
     return OutOfRange("max_tokens", max_tokens, least, most);
   }

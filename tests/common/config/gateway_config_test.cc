@@ -106,6 +106,9 @@ TEST(GatewayConfigTest, ErrorsNameTheField) {
   for (const Case& c : {
            Case{"listen: '8080'", "listen: \"8080\" is not an address"},
            Case{"grpc_listen: '8090'", "grpc_listen: \"8090\" is not an address"},
+           Case{"rwkv_infer_listen: '9000'", "rwkv_infer_listen: \"9000\" is not an address"},
+           Case{"rwkv_infer_listen: '0.0.0.0:9000' allow_no_keys: true",
+                "rwkv_infer_listen: \"0.0.0.0:9000\" can be reached from other machines"},
            Case{"worker: 'a'", "worker: \"a\" is not an address"},
            Case{"worker: 'a:0'", "worker: \"a:0\" has port 0"},
            Case{"worker: 'a:1' worker: 'a:1'", "worker: \"a:1\" is given twice"},

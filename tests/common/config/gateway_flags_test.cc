@@ -20,12 +20,14 @@ TEST(GatewayFlagsTest, TakesWorkersFromSeveralFlagsAndLists) {
 
 TEST(GatewayFlagsTest, SetsWhatFlagsAreFor) {
   const auto line = ParseGatewayCommandLine(
-      {"--listen", "h:1", "--metrics-listen", "h:2", "--grpc-listen", "g:2", "--threads", "3",
-       "--log-level", "debug", "--drain-timeout", "5", "--log-format", "json", "--access-log=off"});
+      {"--listen", "h:1", "--metrics-listen", "h:2", "--grpc-listen", "g:2", "--rwkv-infer-listen",
+       "r:3", "--threads", "3", "--log-level", "debug", "--drain-timeout", "5", "--log-format",
+       "json", "--access-log=off"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->config.listen(), "h:1");
   EXPECT_EQ(line->config.metrics_listen(), "h:2");
   EXPECT_EQ(line->config.grpc_listen(), "g:2");
+  EXPECT_EQ(line->config.rwkv_infer_listen(), "r:3");
   EXPECT_EQ(line->config.threads(), 3u);
   EXPECT_EQ(line->config.log_level(), "debug");
   EXPECT_EQ(line->config.drain_timeout_s(), 5u);
@@ -106,6 +108,7 @@ TEST(GatewayFlagsTest, HelpShowsEveryFlag) {
   for (const char* flag : {"--worker SOURCE",
                            "--listen ADDR",
                            "--grpc-listen ADDR",
+                           "--rwkv-infer-listen ADDR",
                            "--threads N",
                            "--drain-timeout",
                            "--metrics-listen ADDR",

@@ -139,6 +139,17 @@ TEST(ChatResponseTest, LogprobsTellEveryToken) {
   }
 }
 
+TEST(ChatResponseTest, EveryDeltaHasAContentIfAskedFor) {
+  v1::GenerateResponse message;
+  message.set_finish(v1::FINISH_REASON_STOP);
+  for (const bool always : {false, true}) {
+    const auto stream = MakeChatStream(Head(), {.always_content = always});
+    const json::value last = json::parse(stream->OnMessage(0, message).back());
+    EXPECT_EQ(json::serialize(last.at("choices").at(0).at("delta")),
+              always ? R"({"content":""})" : "{}");
+  }
+}
+
 TEST(ChatResponseTest, TextThatNeedsEscapesComesBackAsItWas) {
   const std::string text =
       std::string("quote \" slash \\ tab \t line \n nul ") + '\0' + " \u2028 \U0001F600 \x7F";

@@ -30,6 +30,19 @@ TEST(ServerOptionsTest, TakesOverTheConfiguration) {
   EXPECT_EQ(options.keep_alive, absl::Milliseconds(16));
 }
 
+TEST(ServerOptionsTest, TheListenerOfRwkvInferIsPlainOnALoopbackAddress) {
+  config::v1::GatewayConfig config;
+  config.set_listen("h:1");
+  config.mutable_tls()->set_certificate("c.pem");
+  config.mutable_limits()->set_max_body_bytes(10);
+  config.set_rwkv_infer_listen("127.0.0.1:9000");
+  EXPECT_EQ(ToRwkvInferOptions(config).listen, "127.0.0.1:9000");
+  EXPECT_EQ(ToRwkvInferOptions(config).max_body_bytes, 10u);
+  EXPECT_EQ(ToRwkvInferOptions(config).tls.certificate(), "");
+  config.set_rwkv_infer_listen("0.0.0.0:9000");
+  EXPECT_EQ(ToRwkvInferOptions(config).tls.certificate(), "c.pem");
+}
+
 TEST(ServerOptionsTest, TheProbeListenerHasLimitsOfItsOwn) {
   config::v1::GatewayConfig config;
   config.set_listen("h:1");

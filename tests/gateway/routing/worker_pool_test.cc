@@ -2,6 +2,7 @@
 #include "gateway/routing/worker_pool.h"
 
 #include <functional>
+#include <future>
 #include <mutex>
 #include <set>
 #include <vector>
@@ -327,6 +328,34 @@ TEST(WorkerPoolTest, KeepsRoutesByModel) {
   EXPECT_EQ(pool.Pick({.model = "one"})->address, a.address());
   EXPECT_EQ(pool.Pick({.model = "two"})->address, b.address());
   EXPECT_TRUE(absl::IsInvalidArgument(pool.Pick({.model = ""}).status()));
+}
+
+TEST(WorkerPoolTest, ConnectedWorkersNeedServeNothing) {
+  FakeWorker a("one"), b("two"), draining("one");
+  b.SetModels({});
+  draining.SetDraining(true);
+  WorkerPool pool({a.address(), b.address(), draining.address()}, QuickOptions());
+  EXPECT_TRUE(WaitUntil([&] {
+    const auto workers = pool.PickConnected();
+    return workers.ok() && workers->size() == 2 && pool.States()[WorkerState::kDraining] == 1;
+  }));
+  EXPECT_TRUE(WaitUntil([&] { return pool.NumServing("one", {a.address()}) == 1; }));
+  EXPECT_EQ(pool.NumServing("one", {b.address(), draining.address()}), 0);
+  for (FakeWorker* worker : {&a, &b, &draining}) worker->Stop();
+  EXPECT_TRUE(WaitUntil([&] { return absl::IsUnavailable(pool.PickConnected().status()); }));
+}
+
+TEST(WorkerPoolTest, WhatIsAwaitedIsToldOnceItShows) {
+  FakeWorker worker("old");
+  WorkerPool pool({worker.address()}, QuickOptions());
+  std::promise<bool> shown, over;
+  pool.Await([&] { return HasModel(pool, "new"); }, absl::Seconds(20),
+             [&shown](bool met) { shown.set_value(met); });
+  pool.Await([] { return false; }, absl::Milliseconds(20),
+             [&over](bool met) { over.set_value(met); });
+  worker.SetModels({FakeModelInfo("new")});
+  EXPECT_TRUE(shown.get_future().get());
+  EXPECT_FALSE(over.get_future().get());
 }
 
 TEST(WorkerPoolTest, AHandleMayOutliveThePool) {

@@ -142,6 +142,11 @@ TEST(GenerateConversionTest, IgnoreEosBansTheModelsEndTokensButNotTheRequests) {
 TEST(GenerateConversionTest, MaxTokensShrinksToTheRoomThatIsLeft) {
   EXPECT_EQ(Convert("prompt { text: '" + std::string(89, 'a') + "' }").engine.stopping.max_tokens,
             30);
+  const std::string clipped = " stopping { max_tokens: 9999 clip_max_tokens: true }";
+  EXPECT_EQ(Convert("prompt { text: 'a' }" + clipped).engine.stopping.max_tokens, 50);
+  EXPECT_EQ(Convert("prompt { text: '" + std::string(89, 'a') + "' }" + clipped)
+                .engine.stopping.max_tokens,
+            30);
 }
 
 TEST(GenerateConversionTest, NothingIsDrawnOnlyWherePromptLogprobsAreWanted) {
