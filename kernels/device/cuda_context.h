@@ -37,6 +37,8 @@ struct CudaContext {
   // While set, shapes of products that nothing is known of are measured where they come up, outside
   // captures: for a first pass through a model at load.
   bool tuning = false;
+  int tuned_products = 0;     // groups that were measured so far
+  double tuning_seconds = 0;  // which took so long
   Matmul* matmul = nullptr;  // products by cublasLt; null where the library is missing
 };
 

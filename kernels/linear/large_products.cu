@@ -4,6 +4,7 @@
 #include "common/base/status_macros.h"
 #include "kernels/linear/large_products.h"
 #include "kernels/linear/matmul.h"
+#include "kernels/linear/product_cost.h"
 
 namespace skein {
 namespace {

@@ -1,5 +1,7 @@
 #include <algorithm>
-#include <limits>
+#include <array>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 #include <cuda_runtime.h>
@@ -9,14 +11,13 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "kernels/linear/matmul.h"
+#include "kernels/linear/product_cost.h"
 #include "kernels/linear/product_timer.h"
 
 namespace skein {
 namespace {
 
-constexpr int kMaxAlgorithms = 32;
-// A candidate whose first run takes this much longer than the best is not measured further.
-constexpr double kHopeless = 1.6;
+constexpr int kMaxAlgorithms = 6;
 
 ProductGroup BucketOf(const ProductGroup& group) {
   ProductGroup bucket = group;
@@ -65,19 +66,22 @@ std::optional<ProductPlan> Matmul::PlanOf(const ProductGroup& group) const {
 absl::StatusOr<ProductPlan> Matmul::FirstGuess(const ProductGroup& bucket,
                                                const CudaContext& context) {
   ProductPlan plan;
-  if (TileProductsTake(bucket, context)) {
-    plan.tiles = true;
-    plan.tile = PickTile(bucket, context.sm_count);
-  } else if (bucket.count == 1) {
-    ASSIGN_OR_RETURN(const std::vector<LibraryProducts::Algorithm> first,
-                     library_->Algorithms(bucket, context.workspace_bytes, 1));
-    plan.algorithm = first[0];
+  plan.tiles = TileProductsTake(bucket, context);
+  if (plan.tiles) plan.tile = PickTile(bucket, context.sm_count);
+  if (plan.tiles && !PickParts(bucket, context.sm_count)) return plan;
+  if (bucket.count > 1) return ProductPlan();
+  const absl::StatusOr<std::vector<LibraryProducts::Algorithm>> first =
+      library_->Algorithms(bucket, context.workspace_bytes, 1);
+  if (first.ok()) {
+    plan.tiles = false;
+    plan.algorithm = first->front();
+  } else if (!plan.tiles) {
+    return first.status();
   }
   return plan;
 }
 
-absl::StatusOr<ProductPlan> Matmul::PlanFor(const ProductGroup& bucket,
-                                            const CudaContext& context) {
+absl::StatusOr<ProductPlan> Matmul::PlanFor(const ProductGroup& bucket, CudaContext& context) {
   const auto found = plans_.find(bucket);
   if (found != plans_.end()) return found->second;
   const bool tune = context.tuning && options_.autotune && !Capturing(context.stream);
@@ -108,58 +112,69 @@ absl::Status Matmul::RunPlan(const ProductPlan& plan, const ProductGroup& group,
                              std::span<const ProductOperands> operands, CudaContext& context) {
   if (plan.tiles) return TileProducts(group, operands, plan.tile, context);
   if (group.count == 1) return library_->Run(group, operands[0], plan.algorithm, context);
-  for (int i = 0; i < group.count; ++i) {
-    RETURN_IF_ERROR(Run(group.Single(i), operands.subspan(i, 1), context));
+  for (const GroupPart& part : PartsOf(group)) {
+    std::array<ProductOperands, ProductGroup::kMax> its;
+    for (int i = 0; i < part.group.count; ++i) its[i] = operands[part.places[i]];
+    RETURN_IF_ERROR(Run(part.group, {its.data(), static_cast<size_t>(part.group.count)}, context));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<ProductPlan> Matmul::Measured(const ProductGroup& bucket,
-                                             const CudaContext& context) {
-  std::vector<ProductPlan> candidates;
+// The plans that may be the fastest, likely ones first. Where a group's parts are to run one by
+// one, they get their plans.
+absl::StatusOr<std::vector<ProductPlan>> Matmul::Likely(const ProductGroup& bucket,
+                                                        CudaContext& context) {
+  std::vector<ProductPlan> plans;
+  if (TileProductsTake(bucket, context)) {
+    for (const ProductTile& tile : LikelyTiles(bucket, context.sm_count)) {
+      plans.push_back({true, tile, {}});
+    }
+  }
+  if (!plans.empty() && !PartsAreLikely(bucket, context.sm_count)) return plans;
   if (bucket.count > 1) {
-    candidates.emplace_back();
+    for (const GroupPart& part : PartsOf(bucket)) {
+      RETURN_IF_ERROR(PrepareOne(part.group, context));
+    }
+    plans.emplace_back();
   } else if (const auto algorithms =
                  library_->Algorithms(bucket, context.workspace_bytes, kMaxAlgorithms);
              algorithms.ok()) {
     for (const LibraryProducts::Algorithm& algorithm : *algorithms) {
-      candidates.emplace_back().algorithm = algorithm;
+      plans.emplace_back().algorithm = algorithm;
     }
   }
-  if (TileProductsTake(bucket, context)) {
-    for (const ProductTile& tile : ProductTiles()) candidates.push_back({true, tile, {}});
-  }
-  ASSIGN_OR_RETURN(const std::unique_ptr<ProductTimer> timer,
-                   ProductTimer::Create(bucket, context));
-  ProductPlan best;
-  double best_us = std::numeric_limits<double>::infinity();
-  for (const ProductPlan& plan : candidates) {
-    const absl::StatusOr<double> us =
-        timer->Time([&](std::span<const ProductOperands> operands,
-                        CudaContext& timed) { return RunPlan(plan, bucket, operands, timed); },
-                    kHopeless * best_us);
-    if (absl::IsInternal(us.status())) return us.status();
-    if (us.ok() && *us < best_us) best = plan, best_us = *us;
-  }
-  if (best_us == std::numeric_limits<double>::infinity()) {
-    return absl::UnimplementedError(absl::StrCat("products: nothing runs ", GroupName(bucket)));
-  }
-  LogDebug("products tuned",
-           {{"group", GroupName(bucket)}, {"plan", PlanText(best)}, {"us", absl::StrCat(best_us)}});
-  return best;
+  return plans;
 }
 
-absl::Status Matmul::PrepareOne(const ProductGroup& bucket, const CudaContext& context) {
+absl::StatusOr<ProductPlan> Matmul::Measured(const ProductGroup& bucket, CudaContext& context) {
+  ASSIGN_OR_RETURN(const std::vector<ProductPlan> candidates, Likely(bucket, context));
+  ASSIGN_OR_RETURN(const std::unique_ptr<ProductTimer> timer,
+                   ProductTimer::Create(bucket, context));
+  std::vector<ProductTimer::Enqueue> ways;
+  for (const ProductPlan& plan : candidates) {
+    ways.emplace_back([&](std::span<const ProductOperands> operands, CudaContext& timed) {
+      return RunPlan(plan, bucket, operands, timed);
+    });
+  }
+  ASSIGN_OR_RETURN(const std::vector<double> us, timer->Compare(ways));
+  const auto best = std::min_element(us.begin(), us.end());
+  if (best == us.end() || std::isinf(*best)) {
+    return absl::UnimplementedError(absl::StrCat("products: nothing runs ", GroupName(bucket)));
+  }
+  const ProductPlan& plan = candidates[best - us.begin()];
+  LogDebug("products tuned",
+           {{"group", GroupName(bucket)}, {"plan", PlanText(plan)}, {"us", absl::StrCat(*best)}});
+  return plan;
+}
+
+absl::Status Matmul::PrepareOne(const ProductGroup& bucket, CudaContext& context) {
   if (plans_.contains(bucket) || !WholeVectors(bucket)) return absl::OkStatus();
   const std::optional<std::string> kept = cache_.Find(GroupName(bucket));
   if (const auto plan = kept ? ParsePlan(*kept) : std::nullopt; plan.has_value()) {
     plans_[bucket] = *plan;
     return absl::OkStatus();
   }
-  if (!options_.autotune) return absl::OkStatus();
-  for (int i = 0; bucket.count > 1 && i < bucket.count; ++i) {
-    RETURN_IF_ERROR(PrepareOne(bucket.Single(i), context));
-  }
+  if (!options_.autotune || IsNegligible(bucket)) return absl::OkStatus();
   const absl::StatusOr<ProductPlan> plan = Measured(bucket, context);
   if (absl::IsResourceExhausted(plan.status()) || absl::IsUnimplemented(plan.status())) {
     LogWarning("products not tuned",
@@ -169,15 +184,19 @@ absl::Status Matmul::PrepareOne(const ProductGroup& bucket, const CudaContext& c
   RETURN_IF_ERROR(plan.status());
   plans_[bucket] = *plan;
   cache_.Put(GroupName(bucket), PlanText(*plan));
+  ++context.tuned_products;
   return absl::OkStatus();
 }
 
-absl::Status Matmul::Prepare(std::span<const ProductGroup> groups, const CudaContext& context) {
+absl::Status Matmul::Prepare(std::span<const ProductGroup> groups, CudaContext& context) {
+  const auto begin = std::chrono::steady_clock::now();
   for (const ProductGroup& group : groups) RETURN_IF_ERROR(PrepareOne(BucketOf(group), context));
   const absl::Status saved = cache_.Save();
   if (!saved.ok()) {
     LogWarning("tuning file not written", {{"reason", std::string(saved.message())}});
   }
+  context.tuning_seconds +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return absl::OkStatus();
 }
 

@@ -1,7 +1,6 @@
 #include "kernels/linear/product_group.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -9,9 +8,9 @@
 namespace skein {
 namespace {
 
-constexpr int64_t kBuckets[] = {64,  80,  96,  112, 128, 160, 192, 224, 256,
-                                320, 384, 448, 512, 640, 768, 896, 1024};
-constexpr int64_t kLargeStep = 256;
+constexpr int64_t kNarrow = 8;
+constexpr int64_t kFew = 64, kMany = 1024;
+constexpr int64_t kStep = 128, kLargeStep = 256;  // 128: rows of a tile
 
 absl::string_view ActivationName(Activation activation) {
   switch (activation) {
@@ -50,6 +49,29 @@ ProductGroup ProductGroup::Single(int index) const {
   return one;
 }
 
+bool IsNarrow(const ProductGroup& group, const ProductShape& shape) {
+  int64_t widest = 0;
+  for (const ProductShape& other : group.shapes()) widest = std::max(widest, other.outputs);
+  return shape.outputs * kNarrow <= widest;
+}
+
+std::vector<GroupPart> PartsOf(const ProductGroup& group) {
+  std::vector<GroupPart> parts;
+  GroupPart narrow = {group, {}};
+  narrow.group.products = {};
+  narrow.group.count = 0;
+  for (int i = 0; i < group.count; ++i) {
+    if (IsNarrow(group, group.products[i])) {
+      narrow.places[narrow.group.count] = i;
+      narrow.group.products[narrow.group.count++] = group.products[i];
+    } else {
+      parts.push_back({group.Single(i), {i}});
+    }
+  }
+  if (narrow.group.count > 0) parts.push_back(narrow);
+  return parts;
+}
+
 bool WholeVectors(const ProductGroup& group) {
   const bool halves = group.operand == DType::kF16 || group.operand == DType::kBF16;
   return halves && group.rows > 0 &&
@@ -72,9 +94,9 @@ std::string GroupName(const ProductGroup& group) {
 }
 
 int64_t RowBucket(int64_t rows) {
-  const int64_t* bucket = std::lower_bound(std::begin(kBuckets), std::end(kBuckets), rows);
-  if (bucket != std::end(kBuckets)) return *bucket;
-  return (rows + kLargeStep - 1) / kLargeStep * kLargeStep;
+  if (rows <= kFew) return kFew;
+  const int64_t step = rows <= kMany ? kStep : kLargeStep;
+  return (rows + step - 1) / step * step;
 }
 
 }  // namespace skein

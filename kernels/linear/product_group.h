@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/tensor/dtype.h"
 #include "kernels/cpu/rows.h"
@@ -54,6 +55,19 @@ struct ProductGroup {
   }
 };
 
+// Some products of a group, as a group, with their places in it.
+struct GroupPart {
+  ProductGroup group;
+  std::array<int, ProductGroup::kMax> places = {};
+};
+
+// Whether the product has at most an eighth as many outputs as the group's widest.
+bool IsNarrow(const ProductGroup& group, const ProductShape& shape);
+
+// The parts to run one by one what does not run as a whole: wide products alone, narrow ones
+// together.
+std::vector<GroupPart> PartsOf(const ProductGroup& group);
+
 // Device memory of one product of a group. 16-byte aligned.
 struct ProductOperands {
   const void* weight = nullptr;  // [outputs, inputs], or [inputs, outputs]
@@ -69,7 +83,8 @@ bool WholeVectors(const ProductGroup& group);
 // The name of `group` in a file: "128 F16 4096x4096:F32+ 4096x16384:F16,relu2 ...".
 std::string GroupName(const ProductGroup& group);
 
-// Numbers of rows that share a choice: the batch sizes of captured steps, then multiples of 256.
+// Numbers of rows that share a choice, by their largest: 64, then multiples of 128, beyond 1024 of
+// 256.
 int64_t RowBucket(int64_t rows);
 
 }  // namespace skein

@@ -11,8 +11,8 @@
 
 namespace skein {
 
-// As one launch of our tiles, or product by product in the library. A group of several has no
-// algorithm of its own: each of its products has a plan.
+// As one launch of our tiles, or in the library: a single product by an algorithm, a group by its
+// parts (PartsOf), each of which has a plan of its own.
 struct ProductPlan {
   bool tiles = false;
   ProductTile tile;

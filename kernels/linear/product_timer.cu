@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include <cuda_runtime.h>
@@ -26,8 +27,8 @@ struct ProductTimer::Device {
 
   cudaStream_t stream = nullptr;
   cudaEvent_t begin = nullptr, end = nullptr;
+  void* sink = nullptr;
   std::vector<void*> allocations;
-  void* eviction = nullptr;  // kRotatedBytes, or null where the weights are as many
 };
 
 struct ProductTimer::Graph {
@@ -46,9 +47,13 @@ struct ProductTimer::Graph {
 namespace {
 
 constexpr int64_t kRotatedBytes = 110 << 20;  // of weights: twice an L2 cache and more
-constexpr int64_t kMaxCopies = 24;            // of small weights, with a cache that is emptied
-constexpr int kMinRuns = 6;                   // in a graph
+constexpr int64_t kMinCopies = 2, kMaxCopies = 16;
 constexpr int kRounds = 3;
+constexpr double kGraphUs = 300;  // of runs in a graph, if the copies allow
+// A first run that takes so much longer than the best is hopeless, and beyond that so many us.
+constexpr double kHopeless = 1.3;
+constexpr double kLaunchUs = 5;
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 absl::Status Checked(cudaError_t error) {
   if (error == cudaSuccess) return absl::OkStatus();
@@ -71,6 +76,18 @@ __global__ void FillKernel(uint16_t* to, int64_t count, int shift, uint32_t low,
     const uint32_t sign = h >> 31 << 15, mantissa = h & ((1u << shift) - 1);
     to[i] = static_cast<uint16_t>(sign | (low + (h >> 16 & 3)) << shift | mantissa);
   }
+}
+
+// Reads `count` vectors.
+__global__ void ReadKernel(const uint4* from, int64_t count, uint32_t* sink) {
+  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  uint32_t bits = 0;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += stride) {
+    const uint4 v = from[i];
+    bits |= v.x | v.y | v.z | v.w;
+  }
+  if (bits == 1) *sink = bits;  // never: to the compiler a use
 }
 
 void Fill(void* to, int64_t count, DType type, uint32_t seed, cudaStream_t stream) {
@@ -106,18 +123,22 @@ absl::Status ProductTimer::Allocate(const ProductGroup& group) {
     return absl::OkStatus();
   };
   void *x = nullptr, *y = nullptr, *weights = nullptr, *bias = nullptr;
+  RETURN_IF_ERROR(allocate(sizeof(uint32_t), &device_->sink));
   const int64_t weight_elements = group.weights();
   int64_t x_elements = 0;
   for (const ProductShape& shape : group.shapes()) x_elements += group.rows * shape.inputs;
-  const int64_t to_rotate = (kRotatedBytes + 2 * weight_elements - 1) / (2 * weight_elements);
-  const int64_t copies = std::min(to_rotate, kMaxCopies);
-  if (copies < to_rotate) RETURN_IF_ERROR(allocate(kRotatedBytes, &device_->eviction));
+  const int64_t copies = std::clamp(
+      (kRotatedBytes + 2 * weight_elements - 1) / (2 * weight_elements), kMinCopies, kMaxCopies);
+  const int64_t weight_bytes = 2 * weight_elements * copies;
+  const int64_t rotated = std::max(weight_bytes, kRotatedBytes);
   RETURN_IF_ERROR(allocate(x_elements * 2, &x));
   RETURN_IF_ERROR(allocate(group.rows * group.outputs() * 4, &y));
-  RETURN_IF_ERROR(allocate(weight_elements * copies * 2, &weights));
+  RETURN_IF_ERROR(allocate(rotated, &weights));
   RETURN_IF_ERROR(allocate(group.outputs() * 4, &bias));
   Fill(x, x_elements, group.operand, 1, device_->stream);
-  Fill(weights, weight_elements * copies, group.operand, 2, device_->stream);
+  Fill(weights, rotated / 2, group.operand, 2, device_->stream);
+  behind_ = static_cast<const char*>(weights) + weight_bytes;
+  bytes_behind_ = rotated - weight_bytes;
   RETURN_IF_ERROR(Checked(cudaMemsetAsync(bias, 0, group.outputs() * 4, device_->stream)));
   RETURN_IF_ERROR(
       Checked(cudaMemsetAsync(y, 0, group.rows * group.outputs() * 4, device_->stream)));
@@ -138,6 +159,13 @@ absl::Status ProductTimer::Allocate(const ProductGroup& group) {
   return Checked(cudaStreamSynchronize(device_->stream));
 }
 
+void ProductTimer::ClearCache() {
+  const int64_t vectors = bytes_behind_ / int64_t{sizeof(uint4)};
+  if (vectors == 0) return;
+  ReadKernel<<<1024, 256, 0, device_->stream>>>(static_cast<const uint4*>(behind_), vectors,
+                                                static_cast<uint32_t*>(device_->sink));
+}
+
 absl::Status ProductTimer::Capture(const Enqueue& enqueue, int runs, Graph& graph) {
   RETURN_IF_ERROR(Checked(cudaStreamBeginCapture(device_->stream, cudaStreamCaptureModeRelaxed)));
   absl::Status enqueued;
@@ -147,40 +175,65 @@ absl::Status ProductTimer::Capture(const Enqueue& enqueue, int runs, Graph& grap
   const absl::Status captured = Checked(cudaStreamEndCapture(device_->stream, &graph.graph));
   RETURN_IF_ERROR(enqueued);
   RETURN_IF_ERROR(captured);
-  return Checked(cudaGraphInstantiate(&graph.exec, graph.graph, 0));
+  RETURN_IF_ERROR(Checked(cudaGraphInstantiate(&graph.exec, graph.graph, 0)));
+  return Checked(cudaGraphUpload(graph.exec, device_->stream));
 }
 
-absl::StatusOr<double> ProductTimer::TimeGraph(const Enqueue& enqueue, int runs) {
-  Graph graph;
-  RETURN_IF_ERROR(Capture(enqueue, runs, graph));
-  std::array<float, kRounds + 1> times = {};
-  for (float& time : times) {
-    if (device_->eviction != nullptr) {
-      RETURN_IF_ERROR(
-          Checked(cudaMemsetAsync(device_->eviction, 0, kRotatedBytes, device_->stream)));
-    }
-    RETURN_IF_ERROR(Checked(cudaEventRecord(device_->begin, device_->stream)));
-    RETURN_IF_ERROR(Checked(cudaGraphLaunch(graph.exec, device_->stream)));
-    RETURN_IF_ERROR(Checked(cudaEventRecord(device_->end, device_->stream)));
-    RETURN_IF_ERROR(Checked(cudaStreamSynchronize(device_->stream)));
-    RETURN_IF_ERROR(Checked(cudaEventElapsedTime(&time, device_->begin, device_->end)));
-  }
-  std::sort(times.begin() + 1, times.end());  // the first was to warm up
-  return times[1 + kRounds / 2] * 1e3 / runs;
-}
-
-absl::StatusOr<double> ProductTimer::Time(const Enqueue& enqueue, double limit_us) {
-  // Once outside a graph: kernels are loaded, descriptors made.
-  RETURN_IF_ERROR(enqueue(copies_[0], context_));
+absl::StatusOr<double> ProductTimer::TimeGraph(const Graph& graph, int runs) {
+  ClearCache();
   RETURN_IF_ERROR(Checked(cudaEventRecord(device_->begin, device_->stream)));
-  RETURN_IF_ERROR(enqueue(copies_[copies_.size() / 2], context_));
+  RETURN_IF_ERROR(Checked(cudaGraphLaunch(graph.exec, device_->stream)));
   RETURN_IF_ERROR(Checked(cudaEventRecord(device_->end, device_->stream)));
   RETURN_IF_ERROR(Checked(cudaStreamSynchronize(device_->stream)));
-  float first_ms = 0;
-  RETURN_IF_ERROR(Checked(cudaEventElapsedTime(&first_ms, device_->begin, device_->end)));
-  if (first_ms * 1e3 > limit_us) return first_ms * 1e3;
-  const int copies = static_cast<int>(copies_.size());
-  return TimeGraph(enqueue, (kMinRuns + copies - 1) / copies * copies);
+  float ms = 0;
+  RETURN_IF_ERROR(Checked(cudaEventElapsedTime(&ms, device_->begin, device_->end)));
+  return ms * 1e3 / runs;
+}
+
+// Of the second run: the first loads kernels and makes descriptors.
+absl::StatusOr<double> ProductTimer::TimeOnce(const Enqueue& enqueue) {
+  RETURN_IF_ERROR(enqueue(copies_[0], context_));
+  ClearCache();
+  RETURN_IF_ERROR(Checked(cudaEventRecord(device_->begin, device_->stream)));
+  RETURN_IF_ERROR(enqueue(copies_[1], context_));
+  RETURN_IF_ERROR(Checked(cudaEventRecord(device_->end, device_->stream)));
+  RETURN_IF_ERROR(Checked(cudaStreamSynchronize(device_->stream)));
+  float ms = 0;
+  RETURN_IF_ERROR(Checked(cudaEventElapsedTime(&ms, device_->begin, device_->end)));
+  return ms * 1e3;
+}
+
+absl::StatusOr<std::vector<double>> ProductTimer::Compare(std::span<const Enqueue> ways) {
+  std::vector<double> first(ways.size(), kNever);
+  for (size_t i = 0; i < ways.size(); ++i) {
+    const absl::StatusOr<double> us = TimeOnce(ways[i]);
+    if (absl::IsInternal(us.status())) return us.status();
+    if (us.ok()) first[i] = *us;
+  }
+  std::vector<double> result(ways.size(), kNever);
+  const auto best = std::min_element(first.begin(), first.end());
+  if (best == first.end() || *best == kNever) return result;
+  const int runs = static_cast<int>(std::clamp(kGraphUs / *best, static_cast<double>(kMinCopies),
+                                               static_cast<double>(copies_.size())));
+  std::vector<std::unique_ptr<Graph>> graphs(ways.size());
+  for (size_t i = 0; i < ways.size(); ++i) {
+    if (first[i] > kHopeless * *best + kLaunchUs) continue;
+    graphs[i] = std::make_unique<Graph>();
+    RETURN_IF_ERROR(Capture(ways[i], runs, *graphs[i]));
+  }
+  std::vector<std::array<double, kRounds>> rounds(ways.size());
+  for (int round = 0; round < kRounds; ++round) {
+    for (size_t i = 0; i < ways.size(); ++i) {
+      if (graphs[i] == nullptr) continue;
+      ASSIGN_OR_RETURN(rounds[i][round], TimeGraph(*graphs[i], runs));
+    }
+  }
+  for (size_t i = 0; i < ways.size(); ++i) {
+    if (graphs[i] == nullptr) continue;
+    std::sort(rounds[i].begin(), rounds[i].end());
+    result[i] = rounds[i][kRounds / 2];
+  }
+  return result;
 }
 
 }  // namespace skein

@@ -27,9 +27,10 @@ class ProductTimer {
                                                               const CudaContext& context);
   ~ProductTimer();
 
-  // Microseconds of one run: the median of three graphs of runs. If the first run takes longer than
-  // `limit_us`, its time alone. The error of `enqueue`, or Internal if the device reports one.
-  absl::StatusOr<double> Time(const Enqueue& enqueue, double limit_us);
+  // Microseconds of one run of each way; infinite for one that fails, or whose first run takes so
+  // long that it is not measured further. The others take turns, so that clocks and heat are the
+  // same for all. Internal if the device reports an error.
+  absl::StatusOr<std::vector<double>> Compare(std::span<const Enqueue> ways);
 
  private:
   struct Device;
@@ -37,12 +38,17 @@ class ProductTimer {
 
   ProductTimer(const CudaContext& context, std::unique_ptr<Device> device);
   absl::Status Allocate(const ProductGroup& group);
+  void ClearCache();
   absl::Status Capture(const Enqueue& enqueue, int runs, Graph& graph);
-  absl::StatusOr<double> TimeGraph(const Enqueue& enqueue, int runs);
+  absl::StatusOr<double> TimeOnce(const Enqueue& enqueue);
+  absl::StatusOr<double> TimeGraph(const Graph& graph, int runs);
 
   CudaContext context_;
   std::unique_ptr<Device> device_;
   std::vector<std::vector<ProductOperands>> copies_;  // to take in turn
+  // What to read so that no copy is in the L2 cache: nothing if they are larger than that.
+  const void* behind_ = nullptr;
+  int64_t bytes_behind_ = 0;
 };
 
 }  // namespace skein

@@ -40,9 +40,6 @@ inline constexpr int kTileVersion = 3;
 // True if the kernels run on this device and the group has whole vectors.
 bool TileProductsTake(const ProductGroup& group, const CudaContext& context);
 
-// The tile that is fastest by a model of the device: what is taken without measurement.
-ProductTile PickTile(const ProductGroup& group, int sm_count);
-
 // Whether `tile` splits the inputs of this product of the group.
 bool IsSplit(const ProductTile& tile, const ProductGroup& group, const ProductShape& shape);
 // Whether there is a kernel for `tile`, and it can run the group: all that is split has inputs for

@@ -4,7 +4,13 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
 #include "common/base/check.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "kernels/device/cuda_context.h"
 #include "kernels/linear/product_group.h"
@@ -217,15 +223,25 @@ absl::Status StepRunner::WarmUpPrompt(int64_t rows) {
 
 absl::Status StepRunner::WarmUp(absl::FunctionRef<void()> on_step) {
   if (stream_.on_cpu()) return absl::OkStatus();
+  const absl::Time start = absl::Now();
+  int steps = 0;
   for (const int64_t bucket : kBuckets) {
     if (bucket > std::min(limits_.max_sequences, limits_.max_rows)) break;
     RETURN_IF_ERROR(WarmUpDecode(bucket));
+    ++steps;
     on_step();
   }
   for (int64_t rows = 1; rows <= limits_.max_rows; rows = RowBucket(rows) + 1) {
     RETURN_IF_ERROR(WarmUpPrompt(std::min(RowBucket(rows), limits_.max_rows)));
+    ++steps;
     on_step();
   }
+  const CudaContext& cuda = stream_.cuda();
+  LogInfo("steps made ready",
+          {{"steps", absl::StrCat(steps)},
+           {"seconds", absl::StrFormat("%.2f", absl::ToDoubleSeconds(absl::Now() - start))},
+           {"products_measured", absl::StrCat(cuda.tuned_products)},
+           {"measuring_seconds", absl::StrFormat("%.2f", cuda.tuning_seconds)}});
   return absl::OkStatus();
 }
 
