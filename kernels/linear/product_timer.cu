@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -48,7 +47,8 @@ namespace {
 
 constexpr int64_t kRotatedBytes = 110 << 20;  // of weights: twice an L2 cache and more
 constexpr int64_t kMinCopies = 2, kMaxCopies = 16;
-constexpr int kRounds = 3;
+constexpr int kRounds = 3, kFinalRounds = 8;
+constexpr double kClose = 1.06;   // to the fastest after the first rounds: goes on to the last ones
 constexpr double kGraphUs = 300;  // of runs in a graph, if the copies allow
 // A first run that takes so much longer than the best is hopeless, and beyond that so many us.
 constexpr double kHopeless = 1.3;
@@ -88,6 +88,13 @@ __global__ void ReadKernel(const uint4* from, int64_t count, uint32_t* sink) {
     bits |= v.x | v.y | v.z | v.w;
   }
   if (bits == 1) *sink = bits;  // never: to the compiler a use
+}
+
+double Median(std::vector<double> times) {
+  if (times.empty()) return kNever;
+  const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
 }
 
 void Fill(void* to, int64_t count, DType type, uint32_t seed, cudaStream_t stream) {
@@ -203,6 +210,17 @@ absl::StatusOr<double> ProductTimer::TimeOnce(const Enqueue& enqueue) {
   return ms * 1e3;
 }
 
+absl::Status ProductTimer::TimeInTurns(const std::vector<std::unique_ptr<Graph>>& graphs, int runs,
+                                       int rounds, std::vector<std::vector<double>>& times) {
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < graphs.size(); ++i) {
+      if (graphs[i] == nullptr) continue;
+      ASSIGN_OR_RETURN(times[i].emplace_back(), TimeGraph(*graphs[i], runs));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<double>> ProductTimer::Compare(std::span<const Enqueue> ways) {
   std::vector<double> first(ways.size(), kNever);
   for (size_t i = 0; i < ways.size(); ++i) {
@@ -221,18 +239,17 @@ absl::StatusOr<std::vector<double>> ProductTimer::Compare(std::span<const Enqueu
     graphs[i] = std::make_unique<Graph>();
     RETURN_IF_ERROR(Capture(ways[i], runs, *graphs[i]));
   }
-  std::vector<std::array<double, kRounds>> rounds(ways.size());
-  for (int round = 0; round < kRounds; ++round) {
-    for (size_t i = 0; i < ways.size(); ++i) {
-      if (graphs[i] == nullptr) continue;
-      ASSIGN_OR_RETURN(rounds[i][round], TimeGraph(*graphs[i], runs));
-    }
-  }
+  std::vector<std::vector<double>> times(ways.size());
+  RETURN_IF_ERROR(TimeInTurns(graphs, runs, kRounds, times));
+  double fastest = kNever;
+  for (const std::vector<double>& of_way : times) fastest = std::min(fastest, Median(of_way));
+  int close = 0;
   for (size_t i = 0; i < ways.size(); ++i) {
-    if (graphs[i] == nullptr) continue;
-    std::sort(rounds[i].begin(), rounds[i].end());
-    result[i] = rounds[i][kRounds / 2];
+    if (Median(times[i]) > kClose * fastest) graphs[i] = nullptr;
+    close += graphs[i] != nullptr;
   }
+  if (close > 1) RETURN_IF_ERROR(TimeInTurns(graphs, runs, kFinalRounds, times));
+  std::transform(times.begin(), times.end(), result.begin(), Median);
   return result;
 }
 

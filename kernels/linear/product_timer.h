@@ -29,7 +29,8 @@ class ProductTimer {
 
   // Microseconds of one run of each way; infinite for one that fails, or whose first run takes so
   // long that it is not measured further. The others take turns, so that clocks and heat are the
-  // same for all. Internal if the device reports an error.
+  // same for all, and those that are close to the fastest take more of them. Internal if the device
+  // reports an error.
   absl::StatusOr<std::vector<double>> Compare(std::span<const Enqueue> ways);
 
  private:
@@ -42,6 +43,9 @@ class ProductTimer {
   absl::Status Capture(const Enqueue& enqueue, int runs, Graph& graph);
   absl::StatusOr<double> TimeOnce(const Enqueue& enqueue);
   absl::StatusOr<double> TimeGraph(const Graph& graph, int runs);
+  // Of the graphs that are not null, behind what `times` already has of each.
+  absl::Status TimeInTurns(const std::vector<std::unique_ptr<Graph>>& graphs, int runs, int rounds,
+                           std::vector<std::vector<double>>& times);
 
   CudaContext context_;
   std::unique_ptr<Device> device_;
