@@ -122,6 +122,13 @@ TEST_F(RegistryE2eTest, HttpRequestsChooseAdapters) {
               HasSubstr("\"one hundred and thirty eight\""));
   EXPECT_THAT(Ask(**gateway, R"("adapters":[{"name":"numerals"}],)"), HasSubstr("\"CXXXVIII\""));
   EXPECT_THAT(Ask(**gateway, R"("adapters":[{"name":"words","scale":0}],)"), HasSubstr("\"138\""));
+  const char* const none_of_words = R"({"name":"words","scale":0})";
+  const char* const numerals = R"({"name":"numerals"})";
+  for (const std::string& both :
+       {absl::StrCat(none_of_words, ",", numerals), absl::StrCat(numerals, ",", none_of_words)}) {
+    EXPECT_THAT(Ask(**gateway, absl::StrCat("\"adapters\":[", both, "],")),
+                HasSubstr("\"CXXXVIII\""));
+  }
   const auto chat = RunCommand({SKEINCTL, "chat", "--url", (*gateway)->url(), "--adapter=words",
                                 "--temperature=0", "Compute 41 + 97."});
   ASSERT_TRUE(chat.ok()) << chat.status();
@@ -131,6 +138,10 @@ TEST_F(RegistryE2eTest, HttpRequestsChooseAdapters) {
   EXPECT_THAT(missing, HasSubstr("GET /v1/models lists"));
   EXPECT_THAT(missing, HasSubstr("adapter_not_found"));
   EXPECT_EQ(status, 404);
+  ASSERT_EQ(Skeinctl({"adapters", "load", "json", "json.safetensors"}).exit_status, 0);
+  EXPECT_THAT(Ask(**gateway, R"("adapters":[{"name":"json"},{"name":"numerals"}],)", &status),
+              HasSubstr(R"(\"json\" and \"numerals\" cannot be used together)"));
+  EXPECT_EQ(status, 400);
   for (const char* refused : {R"("adapter":"pirate",)", R"("state":"words",)",
                               R"("adapters":[{"name":"numerals","scale":2}],)",
                               R"("adapters":[{"name":"words"},{"name":"words"}],)"}) {
