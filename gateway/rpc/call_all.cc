@@ -23,16 +23,21 @@ std::string Describe(const WorkerOutcome& outcome) {
 grpc::Status SumUp(const std::vector<WorkerOutcome>& outcomes) {
   const auto taken = [](const WorkerOutcome& outcome) { return outcome.status.ok(); };
   if (std::all_of(outcomes.begin(), outcomes.end(), taken)) return grpc::Status::OK;
-  if (outcomes.size() == 1) return outcomes[0].status;
-  const grpc::StatusCode first_code = outcomes[0].status.error_code();
-  const bool one_code = std::all_of(
-      outcomes.begin(), outcomes.end(),
-      [&](const WorkerOutcome& outcome) { return outcome.status.error_code() == first_code; });
+  const grpc::Status& first = outcomes[0].status;
+  const bool one_code =
+      std::all_of(outcomes.begin(), outcomes.end(), [&first](const WorkerOutcome& outcome) {
+        return outcome.status.error_code() == first.error_code();
+      });
+  const bool one_text =
+      std::all_of(outcomes.begin(), outcomes.end(), [&first](const WorkerOutcome& outcome) {
+        return outcome.status.error_message() == first.error_message();
+      });
+  if (one_code && one_text) return first;
   const std::string who =
       absl::StrJoin(outcomes, "; ", [](std::string* out, const WorkerOutcome& outcome) {
         absl::StrAppend(out, Describe(outcome));
       });
-  return grpc::Status(one_code ? first_code : grpc::StatusCode::ABORTED,
+  return grpc::Status(one_code ? first.error_code() : grpc::StatusCode::ABORTED,
                       absl::StrCat("not on every worker: ", who));
 }
 

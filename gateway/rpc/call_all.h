@@ -24,7 +24,7 @@ struct WorkerOutcome {
 };
 
 // OK if all took it. If all refused it with one code, that code; if some took it, Aborted. The
-// message says who did what, except that one worker's own status stays as it is.
+// message says who did what, unless all say the same: then it is theirs.
 grpc::Status SumUp(const std::vector<WorkerOutcome>& outcomes);
 
 // Thread-safe. A started call keeps itself until `on_done` has returned.

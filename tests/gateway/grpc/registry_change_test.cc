@@ -23,6 +23,7 @@ TEST(SumUpTest, SaysWhatAllMadeOfIt) {
   EXPECT_EQ(SumUp({a_full}).error_message(), "no room");
   EXPECT_EQ(SumUp({a_full}).error_code(), StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(SumUp({a_full, b_full}).error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(SumUp({a_full, b_full}).error_message(), "no room");
   EXPECT_EQ(SumUp({a_full, b_gone}).error_code(), StatusCode::ABORTED);
   EXPECT_EQ(SumUp({a_ok, b_gone}).error_code(), StatusCode::ABORTED);
   EXPECT_EQ(SumUp({a_ok, b_gone}).error_message(),
@@ -79,7 +80,7 @@ TEST_F(RegistryChangeTest, NamesTheWorkersThatRefuse) {
 TEST_F(RegistryChangeTest, WorkersWithoutARegistrySaySo) {
   const grpc::Status status = LoadAdapter();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr(a_.address() + " did not: UNIMPLEMENTED, none"));
+  EXPECT_EQ(status.error_message(), "none");
 }
 
 TEST_F(RegistryChangeTest, AnUnknownModelIsNotFound) {
