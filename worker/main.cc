@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   if (!line->health_check.empty()) {
     return ReportHealth(skein::CheckHealth(line->health_check, line->config.tls(), kHealthTimeout));
   }
-  if (line->config.model().path().empty()) {
+  if (line->config.model().path().empty() && line->config.model_root().empty()) {
     std::fputs(skein::WorkerUsage().c_str(), stderr);
     return FailWith(absl::InvalidArgumentError("--model is missing"));
   }

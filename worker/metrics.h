@@ -6,12 +6,17 @@
 #include "absl/status/status.h"
 
 #include "common/metrics/metrics.h"
+#include "common/metrics/metrics_scope.h"
 
 namespace skein {
 
-// Thread-safe. Every series has the label `model`. Counters with further labels start at 0 for all
-// their values, because increase() does not see the event that makes a series.
+// Thread-safe. Every series has the label `model`, and goes when this does. Counters with further
+// labels start at 0 for all their values, because increase() does not see the event that makes a
+// series.
 class WorkerMetrics {
+  MetricsScope scope_;  // before all that it adds
+  const std::string model_;
+
  public:
   WorkerMetrics(MetricsRegistry& registry, const std::string& model);
 
@@ -57,9 +62,6 @@ class WorkerMetrics {
   prometheus::Counter& Requests(const std::string& outcome);
   prometheus::Counter& Loads(const std::string& kind, const std::string& outcome);
   prometheus::Counter& Rejections(const std::string& reason);
-
-  MetricsRegistry& registry_;
-  const std::string model_;
 };
 
 // When a certificate of this worker ("server" or "client_ca") stops being valid:

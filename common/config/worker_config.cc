@@ -8,6 +8,8 @@
 #include <string>
 #include <system_error>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
@@ -71,14 +73,14 @@ absl::Status CheckPositive(absl::string_view field, bool present, float value) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", value, ", expected more than 0"));
 }
 
-absl::Status ValidateModel(const ModelConfig& model) {
+absl::Status ValidateModel(const ModelConfig& model, bool may_be_absent) {
   if (model.path().empty()) {
+    if (may_be_absent && model.ByteSizeLong() == 0) return absl::OkStatus();
     return absl::InvalidArgumentError("model.path: missing, expected the path of a model");
   }
-  RETURN_IF_ERROR(CheckRange("length of model.name", model.name().size(), 1, 256));
-  if (model.name() == "liveness" || model.name() == "startup") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model.name: \"", model.name(), "\", expected another: health checks use this one"));
+  const absl::Status name = CheckModelName(model.name());
+  if (!name.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("model.name: ", std::string(name.message())));
   }
   RETURN_IF_ERROR(CheckPositive("model.rope_theta", model.has_rope_theta(), model.rope_theta()));
   RETURN_IF_ERROR(
@@ -126,6 +128,21 @@ absl::Status ValidateEngine(const EngineConfig& engine, bool has_cuda) {
 
 }  // namespace
 
+absl::Status CheckModelName(const std::string& name) {
+  if (name.empty() || name.size() > 256) {
+    return absl::InvalidArgumentError(absl::StrCat(name.size(), " bytes, expected 1 to 256"));
+  }
+  if (name == "liveness" || name == "startup") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\", expected another: health checks use this one"));
+  }
+  const bool controls = std::any_of(name.begin(), name.end(), absl::ascii_iscntrl);
+  if (!controls && name.front() != ' ' && name.back() != ' ') return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", absl::CHexEscape(name),
+                   "\", expected no control characters and no blank at either end"));
+}
+
 void FillDefaults(WorkerConfig& config, bool has_cuda) {
   if (config.listen().empty()) config.set_listen("127.0.0.1:50051");
   if (config.log_level().empty()) config.set_log_level("info");
@@ -151,7 +168,7 @@ absl::Status Validate(const WorkerConfig& config, bool has_cuda) {
   RETURN_IF_ERROR(CheckLogFormat(config.log_format()));
   RETURN_IF_ERROR(Validate(config.tls(), "tls"));
   RETURN_IF_ERROR(CheckRange("drain_timeout_s", config.drain_timeout_s(), 1, 86400));
-  RETURN_IF_ERROR(ValidateModel(config.model()));
+  RETURN_IF_ERROR(ValidateModel(config.model(), !config.model_root().empty()));
   RETURN_IF_ERROR(
       CheckRange("registry.max_mixture_states", config.registry().max_mixture_states(), 1, 1024));
   RETURN_IF_ERROR(CheckRange("registry.max_adapter_bytes", config.registry().max_adapter_bytes(), 1,

@@ -16,7 +16,7 @@ namespace {
 using config::v1::WorkerConfig;
 
 constexpr char kUsageHead[] =
-    R"(skein-worker: loads one RWKV-7 or hybrid model and serves it over gRPC.
+    R"(skein-worker: loads one RWKV-7 or hybrid model at a time and serves it over gRPC.
 
 Usage: skein-worker --model PATH [flags]
 
@@ -44,17 +44,22 @@ Set SetText(std::function<void(const std::string&)> store) {
 
 FlagGroup ModelFlags(WorkerConfig& config) {
   auto& model = *config.mutable_model();
-  return {"Model",
-          {{"model", "PATH", "a model folder, a .safetensors or a .pth file",
-            SetText([&](const std::string& v) { model.set_path(v); })},
-           {"name", "NAME", "the name that requests use (default: the folder's or file's)",
-            SetText([&](const std::string& v) { model.set_name(v); })},
-           {"tokenizer", "PATH",
-            "tokenizer.json or a World vocabulary (default: looked for beside\nthe model; without "
-            "one only token prompts are served)",
-            SetText([&](const std::string& v) { model.set_tokenizer(v); })},
-           {"chat-format", "NAME", "such as chatml, qwen or world (default: recognised)",
-            SetText([&](const std::string& v) { model.set_chat_format(v); })}}};
+  return {
+      "Model",
+      {{"model", "PATH", "a model folder, a .safetensors or a .pth file",
+        SetText([&](const std::string& v) { model.set_path(v); })},
+       {"name", "NAME", "the name that requests use (default: the folder's or file's)",
+        SetText([&](const std::string& v) { model.set_name(v); })},
+       {"tokenizer", "PATH",
+        "tokenizer.json or a World vocabulary (default: looked for beside\nthe model; without "
+        "one only token prompts are served)",
+        SetText([&](const std::string& v) { model.set_tokenizer(v); })},
+       {"chat-format", "NAME", "such as chatml, qwen or world (default: recognised)",
+        SetText([&](const std::string& v) { model.set_chat_format(v); })},
+       {"model-root", "DIR",
+        "directory that models loaded later may come from (LoadModel); may\nbe given again, and "
+        "without --model (default: none)",
+        SetText([&](const std::string& v) { config.add_model_root(v); })}}};
 }
 
 FlagGroup ServingFlags(WorkerConfig& config) {
@@ -176,6 +181,7 @@ absl::StatusOr<WorkerCommandLine> ParseWorkerCommandLine(const std::vector<std::
   }
   // Merging would add the entries of both.
   if (!from_flags.registry().root().empty()) line.config.mutable_registry()->clear_root();
+  if (!from_flags.model_root().empty()) line.config.clear_model_root();
   line.config.MergeFrom(from_flags);
   return line;
 }

@@ -2,7 +2,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "common/base/check.h"
 #include "worker/adapters/adapter_name.h"
 
 namespace skein {
@@ -23,15 +22,6 @@ absl::Status CheckpointTensors::Read(absl::string_view name, int64_t begin, int6
     return absl::NotFoundError(absl::StrCat("the model has no tensor \"", name, "\""));
   }
   return ModelFiles::CopyFloat(FirstDimensionRange(*found->second, begin, count), out);
-}
-
-TensorEntry FirstDimensionRange(const TensorEntry& entry, int64_t begin, int64_t count) {
-  SKEIN_CHECK(!entry.shape.empty() && begin >= 0 && count >= 0 && begin + count <= entry.shape[0]);
-  TensorEntry range = entry;
-  range.shape[0] = count;
-  range.data += begin * entry.strides[0] * DTypeBytes(entry.dtype);
-  range.contiguous = IsRowMajor(range.shape, range.strides);
-  return range;
 }
 
 }  // namespace skein

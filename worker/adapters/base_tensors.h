@@ -38,7 +38,4 @@ class CheckpointTensors : public BaseTensors {
   absl::btree_map<std::string, const TensorEntry*> tensors_;
 };
 
-// The part of a tensor that holds indices [begin, begin + count) of its first dimension.
-TensorEntry FirstDimensionRange(const TensorEntry& entry, int64_t begin, int64_t count);
-
 }  // namespace skein

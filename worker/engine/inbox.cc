@@ -50,9 +50,8 @@ absl::Status Inbox::CheckRoom(int64_t prompt_tokens) {
 // A prompt of more than all tokens that may wait is taken when nothing else waits.
 absl::Status Inbox::CheckRoomLocked(int64_t prompt_tokens) {
   if (failed_) return WithReason(absl::UnavailableError("the model has failed"), "failed");
-  if (draining_ || stopped_) {
-    return WithReason(absl::UnavailableError("the worker is draining"), "draining");
-  }
+  if (draining_) return refusal_;
+  if (stopped_) return WithReason(absl::UnavailableError("the worker stopped"), "draining");
   // Clients that come and go while a step takes long must not fill the memory.
   if (std::ssize(given_up_) >= int64_t{2} * max_queue_ ||
       given_up_tokens_ >= 2 * max_queue_tokens_) {
@@ -112,12 +111,26 @@ void Inbox::Cancel(uint64_t id) {
   commands_.PushUrgent({.kind = Command::Kind::kCancel, .id = id, .request = nullptr});
 }
 
-void Inbox::Drain() {
+void Inbox::Drain(absl::Status refusal) {
   {
     const std::lock_guard<std::mutex> lock(mu_);
     draining_ = true;
+    refusal_ = std::move(refusal);
   }
   commands_.PushUrgent({.kind = Command::Kind::kWake, .id = 0, .request = nullptr});
+}
+
+void Inbox::Resume() {
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    draining_ = false;
+  }
+  commands_.PushUrgent({.kind = Command::Kind::kWake, .id = 0, .request = nullptr});
+}
+
+void Inbox::EndAll(absl::Status status) {
+  commands_.PushUrgent(
+      {.kind = Command::Kind::kEndAll, .id = 0, .request = nullptr, .status = std::move(status)});
 }
 
 void Inbox::Stop() {

@@ -19,10 +19,11 @@
 namespace skein {
 
 struct Command {
-  enum class Kind { kSubmit, kCancel, kWake, kStop };
+  enum class Kind { kSubmit, kCancel, kEndAll, kWake, kStop };
   Kind kind = Kind::kWake;
   uint64_t id = 0;                         // kCancel
   std::unique_ptr<ActiveRequest> request;  // kSubmit
+  absl::Status status = {};                // kEndAll
 };
 
 // Thread-safe. Counts what was accepted and has not ended, so that the queue stays bounded, by
@@ -38,7 +39,11 @@ class Inbox {
   absl::Status CheckRoom(int64_t prompt_tokens);
   // The request's place in the queue is free when this returns.
   void Cancel(uint64_t id);
-  void Drain();
+  // Until Resume, new requests get `refusal`.
+  void Drain(absl::Status refusal);
+  void Resume();
+  // Ends with `status` what was accepted before.
+  void EndAll(absl::Status status);
   void Stop();
   bool WaitIdle(absl::Duration timeout);
   LoadSnapshot Load() const;
@@ -87,6 +92,7 @@ class Inbox {
   int unended_ = 0;
   absl::Time last_step_;  // by Steady; ended then, or before it was nothing to do
   bool draining_ = false;
+  absl::Status refusal_;  // while draining
   bool failed_ = false;
   bool stopped_ = false;
   LoadSnapshot load_;

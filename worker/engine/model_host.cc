@@ -1,23 +1,12 @@
 #include "worker/engine/model_host.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <limits>
 #include <utility>
 
-#include <unistd.h>
-
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 #include "common/base/check.h"
-#include "common/base/log.h"
-#include "common/base/status_macros.h"
-#include "worker/engine/load_progress.h"
-#include "worker/engine/memory_plan.h"
 #include "worker/engine/refusal_reason.h"
-#include "worker/models/registry.h"
-#include "worker/weights/model_files.h"
 
 namespace skein {
 namespace {
@@ -25,50 +14,17 @@ namespace {
 constexpr absl::Duration kIdlePoll = absl::Milliseconds(50);
 constexpr absl::Duration kLongestWait =
     absl::Hours(24 * 365);  // wait_for adds it to now, which must not overflow
-// Part of every fingerprint: to be raised when the same weights and tokens give other numbers than
-// before.
-constexpr absl::string_view kCpuArithmetic = "cpu-1";
-constexpr absl::string_view kCudaArithmetic = "cuda-1";
-
-constexpr uint64_t kFnvPrime = 0x100000001b3;
-constexpr uint64_t kFnvOffset = 0xcbf29ce484222325;
-
-// 64-bit FNV-1a; the length goes in too, so that neighbouring parts cannot flow into each other.
-uint64_t HashBytes(uint64_t hash, absl::string_view bytes) {
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * kFnvPrime;
-  return (hash ^ bytes.size()) * kFnvPrime;
-}
-
-absl::StatusOr<std::unique_ptr<Device>> OpenDevice(const ModelHost::Options& options) {
-  if (options.use_cuda) return OpenGpu(options.gpu);
-  return Device::Cpu(options.num_threads);
-}
-
-// What decides about the last bits besides weights and tokens. Kernels and the cut of their sums
-// follow the GPU.
-std::string Arithmetic(const ModelHost::Options& options, const Device& device) {
-  if (!options.use_cuda) return std::string(kCpuArithmetic);
-  return absl::StrCat(kCudaArithmetic, " ", device.name(), " ", DTypeName(options.state_dtype),
-                      options.gpu.cuda.batch_invariant ? " batch-invariant" : "");
-}
-
-std::string Fingerprint(const ModelDescription& model, const ModelText& text,
-                        absl::string_view arithmetic) {
-  uint64_t hash = HashBytes(kFnvOffset, arithmetic);
-  if (text.tokenizer != nullptr) {
-    for (int64_t id = 0; id < text.tokenizer->vocab_size(); ++id) {
-      hash = HashBytes(hash, text.tokenizer->TokenBytes(static_cast<int32_t>(id)));
-    }
-  }
-  return absl::StrFormat("%016x-%016x", model.fingerprint, hash);
-}
 
 bool EdgeExists(ModelState from, ModelState to) {
   switch (from) {
+    case ModelState::kEmpty:
+      return to == ModelState::kLoading || to == ModelState::kGone;
     case ModelState::kLoading:
-      return to == ModelState::kReady || to == ModelState::kGone;
+      return to == ModelState::kReady || to == ModelState::kEmpty || to == ModelState::kGone;
     case ModelState::kReady:
-      return to == ModelState::kDraining;
+      return to == ModelState::kUnloading || to == ModelState::kDraining;
+    case ModelState::kUnloading:
+      return to == ModelState::kLoading || to == ModelState::kEmpty || to == ModelState::kDraining;
     case ModelState::kDraining:
       return to == ModelState::kGone;
     case ModelState::kGone:
@@ -81,10 +37,14 @@ bool EdgeExists(ModelState from, ModelState to) {
 
 absl::string_view ModelStateName(ModelState state) {
   switch (state) {
+    case ModelState::kEmpty:
+      return "empty";
     case ModelState::kLoading:
       return "loading";
     case ModelState::kReady:
       return "ready";
+    case ModelState::kUnloading:
+      return "unloading";
     case ModelState::kDraining:
       return "draining";
     case ModelState::kGone:
@@ -94,18 +54,22 @@ absl::string_view ModelStateName(ModelState state) {
 }
 
 ModelHost::ModelHost(Options options)
-    : options_(std::move(options)), last_load_progress_(options_.clock->Steady()) {
-  if (options_.metrics != nullptr) metrics_.emplace(*options_.metrics, options_.name);
+    : options_(std::move(options)),
+      loader_(options_.loader),
+      last_load_progress_(options_.loader.clock->Steady()) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  SetModelLocked(options_.model.name, "");
+  if (!options_.model.name.empty()) TransitionToLocked(ModelState::kLoading);
 }
 
 ModelHost::~ModelHost() {
-  std::shared_ptr<ServedModel> served;
+  Served served;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     stopping_ = true;
     changed_.notify_all();
   }
-  if (loader_.joinable()) loader_.join();
+  if (loader_thread_.joinable()) loader_thread_.join();
   if (drainer_.joinable()) drainer_.join();
   {
     const std::lock_guard<std::mutex> lock(mu_);
@@ -115,181 +79,90 @@ ModelHost::~ModelHost() {
   served.reset();
 }
 
-void ModelHost::StartLoading() {
-  SKEIN_CHECK(!loader_.joinable());
-  NoteLoadProgress();
-  loader_ = std::thread([this] {
-    const absl::Status status = Load();
-    if (status.ok()) return;
-    {
-      const std::lock_guard<std::mutex> lock(mu_);
-      if (status_.state == ModelState::kGone) return;  // drained while it loaded
-      TransitionToLocked(ModelState::kGone);
+absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view name) const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (served_ != nullptr && (name.empty() || name == status_.model)) return served_;
+  return WhyNobodyLocked(name);
+}
+
+absl::Status ModelHost::WhyNobodyLocked(absl::string_view name) const {
+  const std::string& model = status_.model;
+  if (status_.state == ModelState::kEmpty) {
+    return absl::NotFoundError(absl::StrCat(
+        name.empty() ? "" : absl::StrCat("model \"", name, "\": not served here, "),
+        "no model is loaded", last_failure_.empty() ? "" : absl::StrCat(" (", last_failure_, ")")));
+  }
+  if (!name.empty() && name != model && name != other_model_) {
+    return absl::NotFoundError(
+        absl::StrCat("model \"", name, "\": not served here, expected ", model));
+  }
+  const bool loading = status_.state == ModelState::kLoading;
+  if (status_.state == ModelState::kUnloading || (loading && !name.empty() && name != model)) {
+    const std::string& successor = loading ? model : other_model_;
+    return WithReason(
+        absl::UnavailableError(absl::StrCat(
+            "model ", loading ? other_model_ : model, ": is being ",
+            successor.empty() ? std::string("unloaded") : absl::StrCat("replaced by ", successor))),
+        successor.empty() ? "draining" : "loading");
+  }
+  return WithReason(
+      absl::UnavailableError(absl::StrCat("model ", model, ": is ", ModelStateName(status_.state))),
+      loading ? "loading" : "draining");
+}
+
+std::string ModelHost::name() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return status_.model;
+}
+
+std::shared_ptr<WorkerMetrics> ModelHost::Metrics() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  return metrics_;
+}
+
+void ModelHost::CountRefused(const absl::Status& status) {
+  const std::shared_ptr<WorkerMetrics> metrics = Metrics();
+  if (metrics == nullptr) return;
+  metrics->CountRequest(status);
+  if (const std::string reason = ReasonOf(status); !reason.empty()) metrics->CountRejected(reason);
+}
+
+void ModelHost::CountStateLoad(const absl::Status& status) {
+  if (const auto metrics = Metrics(); metrics != nullptr) metrics->CountStateLoad(status);
+}
+
+void ModelHost::CountAdapterLoad(const absl::Status& status) {
+  if (const auto metrics = Metrics(); metrics != nullptr) metrics->CountAdapterLoad(status);
+}
+
+void ModelHost::ReportEntriesInUse() {
+  Served served;
+  std::shared_ptr<WorkerMetrics> metrics;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    served = served_;
+    metrics = metrics_;
+  }
+  if (served == nullptr || metrics == nullptr) return;
+  metrics->states_in_use.Set(served->registry->NumStatesInUse());
+  metrics->adapters_in_use.Set(served->registry->NumAdaptersInUse());
+}
+
+absl::Duration ModelHost::StalledFor() const {
+  Served served;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    if (status_.state == ModelState::kLoading) {
+      return options_.loader.clock->Steady() - last_load_progress_;
     }
-    ReportFailure(status);
-  });
-}
-
-absl::Status ModelHost::Load() {
-  const absl::Time start = options_.clock->Now();
-  ASSIGN_OR_RETURN(LoadedModel loaded, options_.load ? options_.load() : LoadFiles());
-  const ModelDescription description = loaded.model->description();
-  const std::string device_name = loaded.device->name();
-  RETURN_IF_ERROR(Adopt(std::move(loaded)));
-  LogInfo(
-      "model ready",
-      {{"model", options_.name},
-       {"device", device_name},
-       {"architecture", description.architecture},
-       {"weights", description.weight_format},
-       {"parameters", absl::StrCat(description.num_parameters)},
-       {"mb", absl::StrCat(description.weight_bytes / 1000000)},
-       {"seconds", absl::StrFormat("%.1f", absl::ToDoubleSeconds(options_.clock->Now() - start))}});
-  return absl::OkStatus();
-}
-
-absl::StatusOr<LoadedModel> ModelHost::LoadFiles() {
-  LoadedModel loaded;
-  ASSIGN_OR_RETURN(std::unique_ptr<ModelFiles> files, ModelFiles::Open(options_.path));
-  ASSIGN_OR_RETURN(loaded.text,
-                   LoadModelText(options_.path, options_.tokenizer, options_.chat_format));
-  ASSIGN_OR_RETURN(loaded.device, OpenDevice(options_));
-  LoadProgress progress(options_.name, stderr, isatty(STDERR_FILENO) != 0, *options_.clock);
-  ModelLoadOptions load;
-  load.max_rows = options_.limits.max_rows_per_step;
-  load.state_dtype = options_.state_dtype;
-  load.rope_theta = options_.rope_theta;
-  load.rms_norm_eps = options_.rms_norm_eps;
-  load.admit = [&](const ModelMemory& memory) { return Admit(memory, *loaded.device); };
-  load.progress = [&](int64_t done, int64_t total) {
-    progress.Update(done, total);
-    NoteLoadProgress();
-  };
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(*files, load, loaded.device->stream());
-  progress.Finish();
-  RETURN_IF_ERROR(model.status());
-  loaded.model = *std::move(model);
-  loaded.files = std::move(files);
-  return loaded;
+    served = outgoing_ != nullptr ? outgoing_ : served_;
+  }
+  return served == nullptr ? absl::ZeroDuration() : served->loop->StalledFor();
 }
 
 void ModelHost::NoteLoadProgress() {
   const std::lock_guard<std::mutex> lock(mu_);
-  last_load_progress_ = options_.clock->Steady();
-}
-
-absl::Status ModelHost::Admit(const ModelMemory& memory, const Device& device) const {
-  int64_t available = static_cast<int64_t>(
-      std::min<size_t>(device.free_bytes(), std::numeric_limits<int64_t>::max()));
-  if (options_.device_memory > 0) available = std::min(available, options_.device_memory);
-  ASSIGN_OR_RETURN(const MemoryPlan plan, PlanMemory(memory, options_.limits, available));
-  if (!options_.use_cuda) return absl::OkStatus();
-  LogInfo("memory plan", {{"model", options_.name},
-                          {"device", device.name()},
-                          {"needs", plan.ToString()},
-                          {"max_sequences_that_fit", absl::StrCat(plan.max_sequences)}});
-  return absl::OkStatus();
-}
-
-absl::Status ModelHost::Adopt(LoadedModel loaded) {
-  ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, MakeServed(std::move(loaded)));
-  if (options_.prepare) RETURN_IF_ERROR(options_.prepare(*served));
-  const LoadSnapshot load = served->loop->Load();
-  const std::lock_guard<std::mutex> lock(mu_);
-  if (status_.state != ModelState::kLoading) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "model ", options_.name, ": is ", ModelStateName(status_.state), ", cannot become ready"));
-  }
-  served_ = std::move(served);
-  status_.load = load;
-  TransitionToLocked(ModelState::kReady);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::MakeServed(LoadedModel loaded) {
-  auto served = std::make_shared<ServedModel>();
-  ModelText text = std::move(loaded.text);
-  served->device = std::move(loaded.device);
-  served->files = std::move(loaded.files);
-  served->registry = std::make_unique<Registry>(Registry::Options{
-      .max_mix_states = options_.max_mix_states,
-      // So that it does not begin anew with each process.
-      .first_revision = static_cast<uint64_t>(absl::ToUnixMillis(options_.clock->Now())),
-      .on_change = [this](const auto& registry) { OnRegistryChange(registry); }});
-  StepLoop::Options loop;
-  loop.limits = options_.limits;
-  loop.clock = options_.clock;
-  loop.metrics = metrics_ ? &*metrics_ : nullptr;
-  loop.on_progress = [this] { NoteLoadProgress(); };
-  loop.on_load_change = [this](const LoadSnapshot& load) { OnLoadChange(load); };
-  ASSIGN_OR_RETURN(served->loop, StepLoop::Create(std::move(loaded.model), text.tokenizer,
-                                                  served->device->stream(), std::move(loop)));
-  ModelProfile& profile = served->profile;
-  profile.name = options_.name;
-  profile.description = served->loop->model();
-  profile.fingerprint =
-      Fingerprint(profile.description, text, Arithmetic(options_, *served->device));
-  profile.text = std::move(text);
-  profile.default_stop = options_.default_stop;
-  profile.max_total_tokens = served->loop->max_tokens_per_sequence();
-  profile.max_prompt_tokens = options_.max_prompt_tokens;
-  profile.max_tokens = options_.max_tokens;
-  profile.max_sequences = options_.limits.max_sequences;
-  profile.state_bytes_per_sequence = served->loop->state_bytes_per_sequence();
-  profile.kv_bytes_per_token = served->loop->kv_bytes_per_token();
-  profile.loaded = options_.clock->Now();
-  return served;
-}
-
-absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view name) const {
-  if (!name.empty() && name != options_.name) {
-    return absl::NotFoundError(
-        absl::StrCat("model \"", name, "\": not served here, expected ", options_.name));
-  }
-  const std::lock_guard<std::mutex> lock(mu_);
-  if (served_ != nullptr) return served_;
-  return WithReason(absl::UnavailableError(absl::StrCat("model ", options_.name, ": is ",
-                                                        ModelStateName(status_.state))),
-                    status_.state == ModelState::kLoading ? "loading" : "draining");
-}
-
-void ModelHost::CountRefused(const absl::Status& status) {
-  if (!metrics_) return;
-  metrics_->CountRequest(status);
-  if (const std::string reason = ReasonOf(status); !reason.empty()) {
-    metrics_->CountRejected(reason);
-  }
-}
-
-void ModelHost::CountStateLoad(const absl::Status& status) {
-  if (metrics_) metrics_->CountStateLoad(status);
-}
-
-void ModelHost::CountAdapterLoad(const absl::Status& status) {
-  if (metrics_) metrics_->CountAdapterLoad(status);
-}
-
-void ModelHost::ReportEntriesInUse() {
-  std::shared_ptr<ServedModel> served;
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    served = served_;
-  }
-  if (served == nullptr || !metrics_) return;
-  metrics_->states_in_use.Set(served->registry->NumStatesInUse());
-  metrics_->adapters_in_use.Set(served->registry->NumAdaptersInUse());
-}
-
-absl::Duration ModelHost::StalledFor() const {
-  std::shared_ptr<ServedModel> served;
-  {
-    const std::lock_guard<std::mutex> lock(mu_);
-    if (status_.state == ModelState::kLoading) {
-      return options_.clock->Steady() - last_load_progress_;
-    }
-    served = served_;
-  }
-  return served == nullptr ? absl::ZeroDuration() : served->loop->StalledFor();
+  last_load_progress_ = options_.loader.clock->Steady();
 }
 
 HostStatus ModelHost::status() const {
@@ -310,10 +183,12 @@ void ModelHost::Unsubscribe(int64_t id) {
   listeners_.erase(id);
 }
 
-void ModelHost::OnLoadChange(const LoadSnapshot& load) {
+// Before a model is ready, and once it has gone, the status is not about it.
+void ModelHost::OnLoadChange(uint64_t model, const LoadSnapshot& load) {
   bool just_failed = false;
   {
     const std::lock_guard<std::mutex> lock(mu_);
+    if (model != number_) return;
     just_failed = load.failed && !status_.load.failed;
     status_.load = load;
     if (just_failed && status_.state == ModelState::kReady) {
@@ -325,30 +200,78 @@ void ModelHost::OnLoadChange(const LoadSnapshot& load) {
   if (just_failed) ReportFailure(absl::InternalError("the model failed while it served"));
 }
 
-void ModelHost::OnRegistryChange(const std::shared_ptr<const RegistrySnapshot>& registry) {
-  if (metrics_) {
-    const auto count = [&](EntryKind kind) {
-      return static_cast<double>(
-          std::count_if(registry->entries.begin(), registry->entries.end(),
-                        [kind](const auto& item) { return item.second->kind == kind; }));
-    };
-    metrics_->registered_states.Set(count(EntryKind::kState));
-    metrics_->registered_mixtures.Set(count(EntryKind::kMixture));
-    metrics_->registered_adapters.Set(count(EntryKind::kAdapter));
-  }
+void ModelHost::OnRegistryChange(uint64_t model,
+                                 const std::shared_ptr<const RegistrySnapshot>& registry) {
   const std::lock_guard<std::mutex> lock(mu_);
+  if (model != number_) return;
   status_.registry = registry;
+  CountEntriesLocked(*registry);
   NotifyLocked();
+}
+
+void ModelHost::CountEntriesLocked(const RegistrySnapshot& registry) {
+  if (metrics_ == nullptr) return;
+  const auto count = [&](EntryKind kind) {
+    return static_cast<double>(
+        std::count_if(registry.entries.begin(), registry.entries.end(),
+                      [kind](const auto& item) { return item.second->kind == kind; }));
+  };
+  metrics_->registered_states.Set(count(EntryKind::kState));
+  metrics_->registered_mixtures.Set(count(EntryKind::kMixture));
+  metrics_->registered_adapters.Set(count(EntryKind::kAdapter));
 }
 
 void ModelHost::ReportFailure(const absl::Status& status) const {
   if (options_.on_failure) options_.on_failure(status);
 }
 
+// The status is that of a model without load or entries from here on. `metrics`: those that the
+// model has already; there must not be two of one name.
+void ModelHost::SetModelLocked(const std::string& name, const std::string& other,
+                               std::shared_ptr<WorkerMetrics> metrics) {
+  if (status_.model == name) metrics = metrics_;
+  status_.model = name;
+  status_.load = {};
+  status_.registry = nullptr;
+  other_model_ = other;
+  number_ = 0;
+  if (metrics == nullptr && options_.metrics != nullptr) {
+    metrics = std::make_shared<WorkerMetrics>(*options_.metrics, name);
+  }
+  metrics_ = std::move(metrics);
+}
+
+absl::Status ModelHost::BecomeReady(const Served& served) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  if (status_.state != ModelState::kLoading) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model ", status_.model, ": is ", ModelStateName(status_.state), ", cannot become ready"));
+  }
+  served_ = served;
+  number_ = served->number;
+  other_model_.clear();
+  last_failure_.clear();
+  status_.load = served->loop->Load();
+  status_.registry = served->registry->snapshot();
+  CountEntriesLocked(*status_.registry);
+  TransitionToLocked(ModelState::kReady);
+  return absl::OkStatus();
+}
+
 void ModelHost::Drain() {
   const std::lock_guard<std::mutex> lock(mu_);
-  if (status_.state == ModelState::kLoading) TransitionToLocked(ModelState::kGone);
-  if (status_.state == ModelState::kReady) StartDrainLocked();
+  switch (status_.state) {
+    case ModelState::kEmpty:
+    case ModelState::kLoading:
+      return TransitionToLocked(ModelState::kGone);
+    case ModelState::kReady:
+      return StartDrainLocked();
+    case ModelState::kUnloading:
+      return TransitionToLocked(ModelState::kDraining);  // the loader's thread sees it to its end
+    case ModelState::kDraining:
+    case ModelState::kGone:
+      return;
+  }
 }
 
 void ModelHost::StartDrainLocked() {
@@ -358,7 +281,7 @@ void ModelHost::StartDrainLocked() {
 }
 
 void ModelHost::FinishDrain() {
-  std::shared_ptr<ServedModel> served;
+  Served served;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     served = served_;
@@ -381,6 +304,7 @@ bool ModelHost::WaitGone(absl::Duration timeout) {
 void ModelHost::TransitionToLocked(ModelState state) {
   SKEIN_CHECK(EdgeExists(status_.state, state));
   status_.state = state;
+  if (state != ModelState::kLoading && state != ModelState::kUnloading) change_ = 0;
   NotifyLocked();
   changed_.notify_all();
 }

@@ -20,6 +20,7 @@
 #include "worker/engine/outbox.h"
 #include "worker/engine/planner.h"
 #include "worker/engine/prefill_pace.h"
+#include "worker/engine/refusal_reason.h"
 #include "worker/engine/request_checks.h"
 #include "worker/engine/sequence_set.h"
 #include "worker/engine/service_pace.h"
@@ -54,6 +55,7 @@ class StepLoop::Impl {
   Impl(Parts parts, Options options)
       : parts_(std::move(parts)),
         options_(std::move(options)),
+        shape_(ShapeOf(parts_)),
         vocabulary_(VocabularyMask(parts_.tokenizer.get(), description().vocab_size)),
         inbox_(options_.limits.max_queue, options_.limits.max_queue_tokens, *options_.clock),
         sequences_(parts_.states.get(), parts_.pages.get(), parts_.tokenizer.get()),
@@ -66,13 +68,20 @@ class StepLoop::Impl {
         committer_(&sequences_, &outbox_, parts_.tokenizer.get(), options_.clock,
                    options_.metrics) {
     inbox_.Publish(CurrentLoad());
-    if (options_.metrics != nullptr) ReportCapacity();
+    ReportCapacity();
     thread_ = std::thread([this] { Run(); });
   }
 
-  ~Impl() {
+  ~Impl() { Close(); }
+
+  void Close() {
+    if (!thread_.joinable()) return;
     inbox_.Stop();
     thread_.join();
+    parts_.runner.reset();
+    parts_.pages.reset();
+    parts_.states.reset();
+    parts_.model.reset();
   }
 
   absl::StatusOr<uint64_t> Submit(GenerationRequest request) {
@@ -87,23 +96,43 @@ class StepLoop::Impl {
 
   Inbox& inbox() { return inbox_; }
   const Stream& stream() const { return parts_.stream; }
-  const ModelDescription& description() const { return parts_.model->description(); }
-  const Model& model() const { return *parts_.model; }
+  const ModelDescription& description() const { return shape_.description; }
+  const StateLayout& state_layout() const { return shape_.state_layout; }
+  int64_t kv_bytes_per_token() const { return shape_.kv_bytes_per_token; }
+  const Model* model() const { return parts_.model.get(); }  // null once closed
   // Of one sequence with so many branches, if it had all pages to itself.
   int64_t max_tokens(int branches) const {
-    const PagePool& pages = *parts_.pages;
-    return pages.layout().num_planes == 0
-               ? std::numeric_limits<int64_t>::max()
-               : pages.num_pages() / branches * pages.layout().page_tokens;
+    return shape_.page_tokens == 0 ? std::numeric_limits<int64_t>::max()
+                                   : shape_.num_pages / branches * shape_.page_tokens;
+  }
+
+  void ReportCapacity() {
+    if (options_.metrics == nullptr) return;
+    options_.metrics->state_slots.Set(shape_.num_slots);
+    options_.metrics->state_bytes.Set(static_cast<double>(shape_.record_bytes) * shape_.num_slots);
+    options_.metrics->kv_pages.Set(static_cast<double>(shape_.num_pages));
   }
 
  private:
-  void ReportCapacity() {
-    const StatePool& states = *parts_.states;
-    options_.metrics->state_slots.Set(states.num_slots());
-    options_.metrics->state_bytes.Set(static_cast<double>(states.record_bytes()) *
-                                      states.num_slots());
-    options_.metrics->kv_pages.Set(static_cast<double>(parts_.pages->num_pages()));
+  // What is asked of the model and its pools after they are gone, too.
+  struct Shape {
+    ModelDescription description;
+    StateLayout state_layout;
+    int64_t kv_bytes_per_token = 0;
+    int64_t record_bytes = 0;
+    int num_slots = 0;
+    int64_t num_pages = 0;
+    int64_t page_tokens = 0;  // 0 without attention layers
+  };
+  static Shape ShapeOf(const Parts& parts) {
+    const PagePool& pages = *parts.pages;
+    return {.description = parts.model->description(),
+            .state_layout = parts.model->state_layout(),
+            .kv_bytes_per_token = parts.model->kv_layout().bytes_per_token(),
+            .record_bytes = parts.states->record_bytes(),
+            .num_slots = parts.states->num_slots(),
+            .num_pages = pages.num_pages(),
+            .page_tokens = pages.layout().num_planes == 0 ? 0 : pages.layout().page_tokens};
   }
 
   void Run() {
@@ -143,6 +172,9 @@ class StepLoop::Impl {
           break;
         case Command::Kind::kCancel:
           Cancel(command.id);
+          break;
+        case Command::Kind::kEndAll:
+          MarkAll(command.status);
           break;
         case Command::Kind::kWake:
           break;
@@ -244,10 +276,14 @@ class StepLoop::Impl {
   }
 
   void EndAll(const absl::Status& status) {
+    MarkAll(status);
+    Settle();
+  }
+
+  void MarkAll(const absl::Status& status) {
     for (const auto& [id, request] : requests_) {
       if (!request->ended) request->ended = status;
     }
-    Settle();
   }
 
   // Frees what has ended, then says so: a client that has heard the end finds its memory free.
@@ -325,9 +361,11 @@ class StepLoop::Impl {
     options_.metrics->adapter_rows.Increment(static_cast<double>(plan.adapter_rows));
   }
 
+  Parts parts_;  // constant from construction until Close
+
   // Constant after construction.
-  const Parts parts_;
   const Options options_;
+  const Shape shape_;
   const std::vector<uint32_t> vocabulary_;
 
   Inbox inbox_;  // shared with all threads
@@ -389,21 +427,29 @@ absl::StatusOr<uint64_t> StepLoop::Submit(GenerationRequest request) {
   return impl_->Submit(std::move(request));
 }
 void StepLoop::Cancel(uint64_t id) { impl_->inbox().Cancel(id); }
-void StepLoop::Drain() { impl_->inbox().Drain(); }
+void StepLoop::Drain() {
+  Drain(WithReason(absl::UnavailableError("the worker is draining"), "draining"));
+}
+void StepLoop::Drain(absl::Status refusal) { impl_->inbox().Drain(std::move(refusal)); }
+void StepLoop::Resume() {
+  impl_->ReportCapacity();
+  impl_->inbox().Resume();
+}
+void StepLoop::EndAll(absl::Status status) { impl_->inbox().EndAll(std::move(status)); }
+void StepLoop::Close() { impl_->Close(); }
 bool StepLoop::WaitIdle(absl::Duration timeout) { return impl_->inbox().WaitIdle(timeout); }
 LoadSnapshot StepLoop::Load() const { return impl_->inbox().Load(); }
 absl::Status StepLoop::CheckRoom() const { return impl_->inbox().CheckRoom(/*prompt_tokens=*/1); }
 absl::Duration StepLoop::StalledFor() const { return impl_->inbox().StalledFor(); }
 absl::StatusOr<std::shared_ptr<const BoundAdapter>> StepLoop::Bind(
     std::shared_ptr<const Adapter> adapter) const {
-  return impl_->model().Bind(std::move(adapter), impl_->stream());
+  if (impl_->model() == nullptr) return absl::UnavailableError("the model is not served any more");
+  return impl_->model()->Bind(std::move(adapter), impl_->stream());
 }
 const ModelDescription& StepLoop::model() const { return impl_->description(); }
-const StateLayout& StepLoop::state_layout() const { return impl_->model().state_layout(); }
-int64_t StepLoop::state_bytes_per_sequence() const { return impl_->model().state_layout().bytes; }
-int64_t StepLoop::kv_bytes_per_token() const {
-  return impl_->model().kv_layout().bytes_per_token();
-}
+const StateLayout& StepLoop::state_layout() const { return impl_->state_layout(); }
+int64_t StepLoop::state_bytes_per_sequence() const { return impl_->state_layout().bytes; }
+int64_t StepLoop::kv_bytes_per_token() const { return impl_->kv_bytes_per_token(); }
 int64_t StepLoop::max_tokens_per_sequence() const { return impl_->max_tokens(/*branches=*/1); }
 
 }  // namespace skein

@@ -67,8 +67,7 @@ class StepLoop {
   static absl::StatusOr<std::unique_ptr<StepLoop>> Create(
       std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
       const Stream& stream, Options options);
-  // Ends every request with Unavailable and joins the thread.
-  ~StepLoop();
+  ~StepLoop();  // Close
   StepLoop(const StepLoop&) = delete;
   StepLoop& operator=(const StepLoop&) = delete;
 
@@ -85,16 +84,25 @@ class StepLoop {
   // Frees the request's place in the queue at once, its sequences before the next step, and ends it
   // with Cancelled. No effect if it has ended.
   void Cancel(uint64_t id);
-  // From now on Submit answers Unavailable; what was accepted runs on.
+  // From now on Submit answers Unavailable, or `refusal`; what was accepted runs on.
   void Drain();
+  void Drain(absl::Status refusal);
+  // Ends the draining. Not once the loop was closed.
+  void Resume();
+  // Ends with `status` what was accepted before.
+  void EndAll(absl::Status status);
   // True once nothing runs or waits, false when `timeout` passed first.
   bool WaitIdle(absl::Duration timeout);
+  // Ends every request with Unavailable, joins the thread, and frees the model and its pools,
+  // though somebody may still hold the loop: from then on it refuses and cancels nothing. Not
+  // beside Bind.
+  void Close();
 
   LoadSnapshot Load() const;
   // How long there has been work and no step has come back.
   absl::Duration StalledFor() const;
   // The adapter in the places of this loop's model, for the conditioning of requests. Errors as
-  // Model::Bind has them.
+  // Model::Bind has them; Unavailable once the loop was closed.
   absl::StatusOr<std::shared_ptr<const BoundAdapter>> Bind(
       std::shared_ptr<const Adapter> adapter) const;
   const ModelDescription& model() const;

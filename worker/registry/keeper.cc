@@ -46,10 +46,10 @@ absl::Status LoadInto(const RegistryTarget& target, const std::string& path, v1:
 }
 
 // The state of a file that a client named.
-absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const RegistryRoots& roots,
+absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const FileRoots& roots,
                                            const v1::LoadStateRequest& request) {
   ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
-  ASSIGN_OR_RETURN(RegistryRoots::File file, roots.Find(request.path()));
+  ASSIGN_OR_RETURN(FileRoots::File file, roots.Find(request.path()));
   RETURN_IF_ERROR(LoadInto(target, file.path, request.layout(), entry));
   entry.path = std::move(file.shown);
   return entry;
@@ -74,10 +74,10 @@ absl::Status LoadInto(const RegistryTarget& target, const std::string& path,
   return absl::OkStatus();
 }
 
-absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const RegistryRoots& roots,
+absl::StatusOr<RegistryEntry> LoadFromRoot(const RegistryTarget& target, const FileRoots& roots,
                                            const v1::LoadAdapterRequest& request) {
   ASSIGN_OR_RETURN(RegistryEntry entry, AdapterEntry(request));
-  ASSIGN_OR_RETURN(RegistryRoots::File file, roots.Find(request.path()));
+  ASSIGN_OR_RETURN(FileRoots::File file, roots.Find(request.path()));
   RETURN_IF_ERROR(LoadInto(target, file.path, request, entry));
   entry.path = std::move(file.shown);
   return entry;
@@ -131,14 +131,18 @@ void LogNotRestored(absl::string_view name, const absl::Status& status) {
            {{"name", std::string(name)}, {"error", std::string(status.message())}});
 }
 
+ManifestRules RulesOf(const RegistryKeeper::Options& options) {
+  return {options.model, options.other_models, options.max_mix_states};
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RegistryKeeper>> RegistryKeeper::Create(Options options) {
-  ASSIGN_OR_RETURN(RegistryRoots roots, RegistryRoots::Create(options.roots));
+  ASSIGN_OR_RETURN(FileRoots roots,
+                   FileRoots::Create(options.roots, {"registry.root", "--registry-root"}));
   v1::RegistryManifest manifest, kept;
   if (!options.manifest.empty()) {
-    ASSIGN_OR_RETURN(manifest,
-                     ReadManifest(options.manifest, options.model, options.max_mix_states));
+    ASSIGN_OR_RETURN(manifest, ReadManifest(options.manifest, RulesOf(options)));
   }
   if (!options.kept.empty()) {
     const fs::path folder = fs::absolute(options.kept).parent_path();
@@ -147,13 +151,13 @@ absl::StatusOr<std::unique_ptr<RegistryKeeper>> RegistryKeeper::Create(Options o
       return absl::NotFoundError(
           absl::StrCat("registry.kept: ", folder.string(), ": no such directory"));
     }
-    ASSIGN_OR_RETURN(kept, ReadKept(options.kept));
+    ASSIGN_OR_RETURN(kept, ReadKept(options.kept, options.model));
   }
   return std::unique_ptr<RegistryKeeper>(new RegistryKeeper(std::move(options), std::move(roots),
                                                             std::move(manifest), std::move(kept)));
 }
 
-RegistryKeeper::RegistryKeeper(Options options, RegistryRoots roots, v1::RegistryManifest manifest,
+RegistryKeeper::RegistryKeeper(Options options, FileRoots roots, v1::RegistryManifest manifest,
                                v1::RegistryManifest kept)
     : options_(std::move(options)),
       roots_(std::move(roots)),
@@ -162,8 +166,7 @@ RegistryKeeper::RegistryKeeper(Options options, RegistryRoots roots, v1::Registr
 
 absl::Status RegistryKeeper::Restore(const RegistryTarget& target) {
   if (has_manifest()) {  // again: a model may take long to load
-    ASSIGN_OR_RETURN(manifest_,
-                     ReadManifest(options_.manifest, options_.model, options_.max_mix_states));
+    ASSIGN_OR_RETURN(manifest_, ReadManifest(options_.manifest, RulesOf(options_)));
   }
   EntryMap entries;
   RETURN_IF_ERROR(LoadManifest(target, manifest_, entries));
@@ -173,7 +176,7 @@ absl::Status RegistryKeeper::Restore(const RegistryTarget& target) {
 
 absl::Status RegistryKeeper::Reload(const RegistryTarget& target) {
   ASSIGN_OR_RETURN(v1::RegistryManifest manifest,
-                   ReadManifest(options_.manifest, options_.model, options_.max_mix_states));
+                   ReadManifest(options_.manifest, RulesOf(options_)));
   EntryMap entries = target.registry.snapshot()->entries;
   std::erase_if(entries, [](const auto& item) { return item.second->from_manifest; });
   RETURN_IF_ERROR(LoadManifest(target, manifest, entries));
@@ -190,6 +193,7 @@ absl::Status RegistryKeeper::LoadManifest(const RegistryTarget& target,
   const fs::path folder = fs::path(options_.manifest).parent_path();
   const std::shared_ptr<const RegistrySnapshot> before = target.registry.snapshot();
   for (const v1::LoadStateRequest& request : manifest.state()) {
+    if (request.model() != target.model) continue;
     ASSIGN_OR_RETURN(RegistryEntry entry, StateEntry(request));
     entry.from_manifest = true;
     entry.path = request.path();
@@ -204,6 +208,7 @@ absl::Status RegistryKeeper::LoadManifest(const RegistryTarget& target,
     Put(entries, std::move(entry));
   }
   for (const v1::DefineMixtureRequest& request : manifest.mixture()) {
+    if (request.model() != target.model) continue;
     ASSIGN_OR_RETURN(RegistryEntry entry, MixtureEntry(request, options_.max_mix_states));
     entry.from_manifest = true;
     Put(entries, std::move(entry));
@@ -217,6 +222,7 @@ absl::Status RegistryKeeper::LoadManifestAdapters(const RegistryTarget& target,
   const fs::path folder = fs::path(options_.manifest).parent_path();
   const std::shared_ptr<const RegistrySnapshot> before = target.registry.snapshot();
   for (const v1::LoadAdapterRequest& request : manifest.adapter()) {
+    if (request.model() != target.model) continue;
     ASSIGN_OR_RETURN(RegistryEntry entry, AdapterEntry(request));
     entry.from_manifest = true;
     entry.path = request.path();
@@ -237,7 +243,7 @@ absl::Status RegistryKeeper::LoadManifestAdapters(const RegistryTarget& target,
 void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) const {
   const EntryMap held = entries;
   for (const v1::LoadStateRequest& request : kept_.state()) {
-    if (held.contains(request.name())) continue;
+    if (request.model() != target.model || held.contains(request.name())) continue;
     absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
     if (entry.ok()) {
       Put(entries, *std::move(entry));
@@ -246,7 +252,7 @@ void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) c
     }
   }
   for (const v1::LoadAdapterRequest& request : kept_.adapter()) {
-    if (held.contains(request.name())) continue;
+    if (request.model() != target.model || held.contains(request.name())) continue;
     absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
     if (entry.ok()) {
       Put(entries, *std::move(entry));
@@ -255,7 +261,7 @@ void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) c
     }
   }
   for (const v1::DefineMixtureRequest& request : kept_.mixture()) {
-    if (held.contains(request.name())) continue;
+    if (request.model() != target.model || held.contains(request.name())) continue;
     const absl::Status status = AddMixture(request, options_.max_mix_states, entries);
     if (!status.ok()) LogNotRestored(request.name(), status);
   }
@@ -266,12 +272,12 @@ absl::StatusOr<EntryRef> RegistryKeeper::LoadState(const RegistryTarget& target,
   EntryMap entries = target.registry.snapshot()->entries;
   RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kState));
   ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
-  WarnIfManifestHolds(entry);
+  WarnIfManifestHolds(target.model, entry);
   v1::RegistryManifest kept = kept_;
-  Forget(kept, entry.name);
+  Forget(kept, target.model, entry.name);
   v1::LoadStateRequest& again = *kept.add_state();
   again = request;
-  again.clear_model();
+  again.set_model(target.model);
   EntryRef registered = Put(entries, std::move(entry));
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
   return registered;
@@ -282,12 +288,12 @@ absl::StatusOr<EntryRef> RegistryKeeper::LoadAdapter(const RegistryTarget& targe
   EntryMap entries = target.registry.snapshot()->entries;
   RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kAdapter));
   ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
-  WarnIfManifestHolds(entry);
+  WarnIfManifestHolds(target.model, entry);
   v1::RegistryManifest kept = kept_;
-  Forget(kept, entry.name);
+  Forget(kept, target.model, entry.name);
   v1::LoadAdapterRequest& again = *kept.add_adapter();
   again = request;
-  again.clear_model();
+  again.set_model(target.model);
   EntryRef registered = Put(entries, std::move(entry));
   RETURN_IF_ERROR(CheckAdapterBytes(entries));
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
@@ -300,12 +306,12 @@ absl::StatusOr<EntryRef> RegistryKeeper::DefineMixture(const RegistryTarget& tar
   EntryMap entries = target.registry.snapshot()->entries;
   RETURN_IF_ERROR(CheckKind(entries, entry.name, EntryKind::kMixture));
   RETURN_IF_ERROR(target.registry.Resolve(entry.mix).status());
-  WarnIfManifestHolds(entry);
+  WarnIfManifestHolds(target.model, entry);
   v1::RegistryManifest kept = kept_;
-  Forget(kept, entry.name);
+  Forget(kept, target.model, entry.name);
   v1::DefineMixtureRequest& again = *kept.add_mixture();
   again = request;
-  again.clear_model();
+  again.set_model(target.model);
   EntryRef registered = Put(entries, std::move(entry));
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
   return registered;
@@ -322,7 +328,7 @@ absl::Status RegistryKeeper::Remove(const RegistryTarget& target,
   }
   entries.erase(it);
   v1::RegistryManifest kept = kept_;
-  Forget(kept, request.name());
+  Forget(kept, target.model, request.name());
   return InContext(Commit(target.registry, std::move(entries), std::move(kept), manifest_),
                    absl::StrCat("\"", request.name(), "\" cannot be removed"));
 }
@@ -333,7 +339,7 @@ absl::Status RegistryKeeper::Commit(Registry& registry, EntryMap entries, v1::Re
   if (!options_.kept.empty()) {
     v1::RegistryManifest written = kept;
     ForgetAll(written, manifest);
-    RETURN_IF_ERROR(WriteKept(options_.kept, written));
+    RETURN_IF_ERROR(WriteKept(options_.kept, options_.model, std::move(written)));
   }
   kept_ = std::move(kept);
   return registry.Publish(std::move(entries));
@@ -350,8 +356,8 @@ absl::Status RegistryKeeper::CheckAdapterBytes(const EntryMap& entries) const {
                    options_.max_adapter_bytes, " (registry.max_adapter_bytes)"));
 }
 
-void RegistryKeeper::WarnIfManifestHolds(RegistryEntry& entry) const {
-  if (!Holds(manifest_, entry.name)) return;
+void RegistryKeeper::WarnIfManifestHolds(const std::string& model, RegistryEntry& entry) const {
+  if (!Holds(manifest_, model, entry.name)) return;
   entry.warnings.push_back(
       "the worker's manifest has this name: its entry comes back at the next start or reload");
 }

@@ -25,6 +25,7 @@ struct LoadedAdapter {
 
 // The registry of a loaded model, and how files for that model are read.
 struct RegistryTarget {
+  std::string model;
   Registry& registry;
   std::function<absl::StatusOr<TunedState>(const std::string& path, TunedStateLayout layout)> load;
   std::function<absl::StatusOr<LoadedAdapter>(const std::string& path,
@@ -32,14 +33,16 @@ struct RegistryTarget {
       load_adapter;
 };
 
-// The manifest wins for the names it holds: a client may replace or remove such an entry, and the
-// next Restore or Reload brings it back. Everything else that clients register is kept in a file,
-// written before it takes effect. Every change is whole or none. Reads files: not for the step
-// loop's or gRPC's threads. One call at a time, the first of them Restore.
+// Entries belong to one model each. The manifest wins for the names it holds: a client may replace
+// or remove such an entry, and the next Restore or Reload brings it back. Everything else that
+// clients register is kept in a file, written before it takes effect. Every change is whole or
+// none. Reads files: not for the step loop's or gRPC's threads. One call at a time, the first for
+// each model that is served Restore.
 class RegistryKeeper {
  public:
   struct Options {
-    std::string model;               // whose name requests may give
+    std::string model;               // that entries are for which do not say
+    bool other_models = false;       // entries may be for models that are not served now
     std::vector<std::string> roots;  // directories that clients' files may come from
     std::string manifest;            // a file; empty: none
     std::string kept;                // a file; empty: what clients register ends with the process
@@ -52,14 +55,14 @@ class RegistryKeeper {
   // the file or directory.
   static absl::StatusOr<std::unique_ptr<RegistryKeeper>> Create(Options options);
 
-  // Into an empty registry: the manifest, of which everything must load, then what was kept. What
-  // does not load of this is logged and kept for another start.
+  // Into an empty registry what is there for its model: of the manifest, from which everything must
+  // load, then of what was kept. What does not load of this is logged and kept for another time.
   absl::Status Restore(const RegistryTarget& target);
   // Reads the manifest again. After an error everything is as it was.
   absl::Status Reload(const RegistryTarget& target);
   bool has_manifest() const { return !options_.manifest.empty(); }
 
-  // Errors as RegistryRoots::Find and LoadTunedState have them; InvalidArgument for a bad name or
+  // Errors as FileRoots::Find and LoadTunedState have them; InvalidArgument for a bad name or
   // bad defaults; AlreadyExists for a name of another kind; Unavailable if it cannot be kept.
   absl::StatusOr<EntryRef> LoadState(const RegistryTarget& target,
                                      const v1::LoadStateRequest& request);
@@ -74,7 +77,7 @@ class RegistryKeeper {
   absl::Status Remove(const RegistryTarget& target, const v1::RemoveRequest& request);
 
  private:
-  RegistryKeeper(Options options, RegistryRoots roots, v1::RegistryManifest manifest,
+  RegistryKeeper(Options options, FileRoots roots, v1::RegistryManifest manifest,
                  v1::RegistryManifest kept);
   absl::Status LoadManifest(const RegistryTarget& target, const v1::RegistryManifest& manifest,
                             EntryMap& entries) const;
@@ -84,10 +87,11 @@ class RegistryKeeper {
   absl::Status Commit(Registry& registry, EntryMap entries, v1::RegistryManifest kept,
                       const v1::RegistryManifest& manifest);
   absl::Status CheckAdapterBytes(const EntryMap& entries) const;
-  void WarnIfManifestHolds(RegistryEntry& entry) const;
+  void WarnIfManifestHolds(const std::string& model, RegistryEntry& entry) const;
 
   const Options options_;
-  const RegistryRoots roots_;
+  const FileRoots roots_;
+  // Of all models, with the model in every entry.
   v1::RegistryManifest manifest_;
   v1::RegistryManifest kept_;  // by clients; the file leaves out names of the manifest
 };

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <set>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -24,14 +26,40 @@ namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status CheckName(const std::string& name, const std::string& model, absl::string_view served,
-                       std::set<std::string>& names) {
-  RETURN_IF_ERROR(CheckEntryName(name));
-  if (!model.empty() && model != served) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", name, "\": is for model \"", model, "\", this worker serves ", served));
+// Calls `change` with each entry, whatever it is of.
+template <typename Manifest, typename Change>
+void ForEach(Manifest& manifest, const Change& change) {
+  if constexpr (std::is_const_v<Manifest>) {
+    for (const auto& state : manifest.state()) change(state);
+    for (const auto& mixture : manifest.mixture()) change(mixture);
+    for (const auto& adapter : manifest.adapter()) change(adapter);
+  } else {
+    for (auto& state : *manifest.mutable_state()) change(state);
+    for (auto& mixture : *manifest.mutable_mixture()) change(mixture);
+    for (auto& adapter : *manifest.mutable_adapter()) change(adapter);
   }
-  if (names.insert(name).second) return absl::OkStatus();
+}
+
+void FillModel(v1::RegistryManifest& manifest, absl::string_view model) {
+  ForEach(manifest, [model](auto& entry) {
+    if (entry.model().empty()) entry.set_model(std::string(model));
+  });
+}
+
+using Names = std::set<std::pair<std::string, std::string>>;  // of models and entries
+
+absl::Status CheckName(const std::string& name, const std::string& model,
+                       const ManifestRules& rules, Names& names) {
+  RETURN_IF_ERROR(CheckEntryName(name));
+  if (model.empty() && rules.other_models) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\": no model, expected one: this worker starts without any"));
+  }
+  if (model != rules.model && !rules.other_models) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", name, "\": is for model \"", model,
+                                                   "\", this worker serves ", rules.model));
+  }
+  if (names.emplace(model, name).second) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("\"", name, "\": is there twice"));
 }
 
@@ -42,7 +70,7 @@ absl::Status CheckMixture(const v1::DefineMixtureRequest& mixture,
   for (const v1::StateWeight& part : mixture.mix().states()) {
     bool found = part.name().empty();
     for (const v1::LoadStateRequest& state : manifest.state()) {
-      found = found || state.name() == part.name();
+      found = found || (state.name() == part.name() && state.model() == mixture.model());
     }
     if (!found) {
       return absl::InvalidArgumentError(
@@ -57,26 +85,25 @@ absl::Status InContext(const absl::Status& status, absl::string_view context) {
   return absl::Status(status.code(), absl::StrCat(context, ": ", status.message()));
 }
 
-absl::Status Check(const v1::RegistryManifest& manifest, absl::string_view model,
-                   int max_mix_states) {
-  std::set<std::string> names;
+absl::Status Check(const v1::RegistryManifest& manifest, const ManifestRules& rules) {
+  Names names;
   for (const v1::LoadStateRequest& state : manifest.state()) {
-    RETURN_IF_ERROR(InContext(CheckName(state.name(), state.model(), model, names), "state"));
+    RETURN_IF_ERROR(InContext(CheckName(state.name(), state.model(), rules, names), "state"));
     RETURN_IF_ERROR(InContext(ConvertDefaults(state.defaults()).status(), state.name()));
     if (state.path().empty()) {
       return absl::InvalidArgumentError(absl::StrCat("state \"", state.name(), "\": no path"));
     }
   }
   for (const v1::LoadAdapterRequest& adapter : manifest.adapter()) {
-    RETURN_IF_ERROR(InContext(CheckName(adapter.name(), adapter.model(), model, names), "adapter"));
+    RETURN_IF_ERROR(InContext(CheckName(adapter.name(), adapter.model(), rules, names), "adapter"));
     RETURN_IF_ERROR(InContext(ConvertAdapterOptions(adapter).status(), adapter.name()));
     if (adapter.path().empty()) {
       return absl::InvalidArgumentError(absl::StrCat("adapter \"", adapter.name(), "\": no path"));
     }
   }
   for (const v1::DefineMixtureRequest& mixture : manifest.mixture()) {
-    RETURN_IF_ERROR(InContext(CheckName(mixture.name(), mixture.model(), model, names), "mixture"));
-    RETURN_IF_ERROR(InContext(CheckMixture(mixture, manifest, max_mix_states),
+    RETURN_IF_ERROR(InContext(CheckName(mixture.name(), mixture.model(), rules, names), "mixture"));
+    RETURN_IF_ERROR(InContext(CheckMixture(mixture, manifest, rules.max_mix_states),
                               absl::StrCat("mixture \"", mixture.name(), "\"")));
   }
   return absl::OkStatus();
@@ -106,20 +133,27 @@ absl::Status WriteNew(const std::string& path, absl::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<v1::RegistryManifest> ReadManifest(const std::string& path, absl::string_view model,
-                                                  int max_mix_states) {
+absl::StatusOr<v1::RegistryManifest> ReadManifest(const std::string& path,
+                                                  const ManifestRules& rules) {
   ASSIGN_OR_RETURN(v1::RegistryManifest manifest, ReadTextProto<v1::RegistryManifest>(path));
-  RETURN_IF_ERROR(InContext(Check(manifest, model, max_mix_states), path));
+  FillModel(manifest, rules.model);
+  RETURN_IF_ERROR(InContext(Check(manifest, rules), path));
   return manifest;
 }
 
-absl::StatusOr<v1::RegistryManifest> ReadKept(const std::string& path) {
+absl::StatusOr<v1::RegistryManifest> ReadKept(const std::string& path, absl::string_view model) {
   std::error_code error;
   if (!fs::exists(path, error) && !error) return v1::RegistryManifest();
-  return ReadTextProto<v1::RegistryManifest>(path);
+  ASSIGN_OR_RETURN(v1::RegistryManifest kept, ReadTextProto<v1::RegistryManifest>(path));
+  FillModel(kept, model);
+  return kept;
 }
 
-absl::Status WriteKept(const std::string& path, const v1::RegistryManifest& kept) {
+absl::Status WriteKept(const std::string& path, absl::string_view model,
+                       v1::RegistryManifest kept) {
+  ForEach(kept, [model](auto& entry) {
+    if (entry.model() == model) entry.clear_model();
+  });
   std::string text =
       "# Written by skein-worker: what was registered over gRPC, for its next start.\n";
   std::string entries;
@@ -135,17 +169,18 @@ absl::Status WriteKept(const std::string& path, const v1::RegistryManifest& kept
   return fsync(directory) == 0 ? absl::OkStatus() : FailedFor(path, "replaced");
 }
 
-bool Holds(const v1::RegistryManifest& manifest, absl::string_view name) {
-  const auto has_name = [name](const auto& item) { return item.name() == name; };
-  return std::any_of(manifest.state().begin(), manifest.state().end(), has_name) ||
-         std::any_of(manifest.mixture().begin(), manifest.mixture().end(), has_name) ||
-         std::any_of(manifest.adapter().begin(), manifest.adapter().end(), has_name);
+bool Holds(const v1::RegistryManifest& manifest, absl::string_view model, absl::string_view name) {
+  bool found = false;
+  ForEach(manifest, [&](const auto& entry) {
+    found = found || (entry.name() == name && entry.model() == model);
+  });
+  return found;
 }
 
-void Forget(v1::RegistryManifest& manifest, absl::string_view name) {
-  const auto erase = [name](auto& items) {
+void Forget(v1::RegistryManifest& manifest, absl::string_view model, absl::string_view name) {
+  const auto erase = [model, name](auto& items) {
     for (int i = items.size() - 1; i >= 0; --i) {
-      if (items[i].name() == name) items.DeleteSubrange(i, 1);
+      if (items[i].name() == name && items[i].model() == model) items.DeleteSubrange(i, 1);
     }
   };
   erase(*manifest.mutable_state());
@@ -154,9 +189,7 @@ void Forget(v1::RegistryManifest& manifest, absl::string_view name) {
 }
 
 void ForgetAll(v1::RegistryManifest& manifest, const v1::RegistryManifest& held) {
-  for (const auto& state : held.state()) Forget(manifest, state.name());
-  for (const auto& mixture : held.mixture()) Forget(manifest, mixture.name());
-  for (const auto& adapter : held.adapter()) Forget(manifest, adapter.name());
+  ForEach(held, [&](const auto& entry) { Forget(manifest, entry.model(), entry.name()); });
 }
 
 }  // namespace skein

@@ -33,7 +33,7 @@ absl::Status CheckText(absl::string_view path) {
   const fs::path parts{std::string(path)};
   if (std::find(parts.begin(), parts.end(), "..") == parts.end()) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(Quoted(path), ", expected one without \"..\" below a registry root"));
+      absl::StrCat(Quoted(path), ", expected one without \"..\" below an allowed directory"));
 }
 
 // What is left of `path` below `root`, both canonical; nothing if it is not below.
@@ -47,24 +47,25 @@ std::optional<fs::path> Below(const fs::path& root, const fs::path& path) {
 
 }  // namespace
 
-absl::StatusOr<RegistryRoots> RegistryRoots::Create(const std::vector<std::string>& roots) {
+absl::StatusOr<FileRoots> FileRoots::Create(const std::vector<std::string>& roots,
+                                            const Setting& setting) {
   std::vector<std::string> canonical;
   for (const std::string& root : roots) {
     std::error_code error;
     const fs::path path = fs::canonical(root, error);
     if (error || !fs::is_directory(path, error)) {
-      return absl::NotFoundError(absl::StrCat("registry.root: ", root, ": no such directory"));
+      return absl::NotFoundError(absl::StrCat(setting.field, ": ", root, ": no such directory"));
     }
     canonical.push_back(path.string());
   }
-  return RegistryRoots(std::move(canonical));
+  return FileRoots(std::move(canonical), setting);
 }
 
-absl::StatusOr<RegistryRoots::File> RegistryRoots::Find(absl::string_view path) const {
+absl::StatusOr<FileRoots::File> FileRoots::Find(absl::string_view path) const {
   if (roots_.empty()) {
     return absl::FailedPreconditionError(
-        "path: this worker has no directory that files may come from (registry.root, "
-        "--registry-root)");
+        absl::StrCat("path: this worker has no directory that files may come from (",
+                     setting_.field, ", ", setting_.flag, ")"));
   }
   RETURN_IF_ERROR(CheckText(path));
   const fs::path wanted{std::string(path)};

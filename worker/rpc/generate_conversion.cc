@@ -68,6 +68,8 @@ absl::StatusOr<SamplingParams> ConvertSampling(const v1::Sampling& from, const M
                                                uint64_t random_seed) {
   const int64_t vocab_size = model.description.vocab_size;
   SamplingParams to;
+  to.temperature = model.defaults.temperature.value_or(to.temperature);
+  to.top_p = model.defaults.top_p.value_or(to.top_p);
   ConvertScalars(from, defaults, to);
   to.seed = from.has_seed() ? from.seed() : random_seed;
   ASSIGN_OR_RETURN(to.order, ConvertOrder(from.order(), model));

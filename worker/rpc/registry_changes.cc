@@ -18,7 +18,7 @@ constexpr size_t kMaxWaiting = 256;
 }  // namespace
 
 RegistryTarget TargetOf(ModelHost& host, ServedModel& model) {
-  return {*model.registry,
+  return {model.profile.name, *model.registry,
           [&host, &model](const std::string& path, TunedStateLayout layout) {
             absl::StatusOr<TunedState> state =
                 LoadTunedState(path, layout, model.loop->model(), model.loop->state_layout(),
@@ -54,18 +54,20 @@ void RegistryChanges::Post(std::string model, Change change, Done done) {
 
 absl::Status RegistryChanges::Make(const std::string& model, const Change& change) {
   ASSIGN_OR_RETURN(const std::shared_ptr<ServedModel> served, host_.Find(model));
-  return change(keeper_, TargetOf(host_, *served));
+  return served->Change([&] { return change(keeper_, TargetOf(host_, *served)); });
 }
 
 void RegistryChanges::Reload() {
-  if (!keeper_.has_manifest()) {
-    LogInfo("there is no manifest to be read", {{"model", host_.name()}});
+  const std::string model = host_.name();
+  if (!keeper_.has_manifest() || model.empty()) {
+    LogInfo(
+        model.empty() ? "there is no model for the manifest" : "there is no manifest to be read",
+        {{"model", model}});
     return;
   }
   Post(
-      host_.name(),
-      [](RegistryKeeper& keeper, const RegistryTarget& to) { return keeper.Reload(to); },
-      [name = host_.name()](const absl::Status& status) {
+      model, [](RegistryKeeper& keeper, const RegistryTarget& to) { return keeper.Reload(to); },
+      [name = model](const absl::Status& status) {
         if (status.ok()) {
           LogInfo("manifest read", {{"model", name}});
         } else {

@@ -84,13 +84,13 @@ v1::ModelInfo ConvertModelInfo(const ModelProfile& from) {
   if (from.text.chat != nullptr) to.set_chat_format(std::string(from.text.chat->name));
   to.set_fingerprint(from.fingerprint);
   to.set_loaded_unix_s(absl::ToUnixSeconds(from.loaded));
-  to.set_state_dtype("fp32");
+  to.set_state_dtype(from.state_dtype == DType::kF16 ? "fp16" : "fp32");
   to.set_vocab_size(static_cast<uint32_t>(from.description.vocab_size));
   to.set_has_tokenizer(from.text.tokenizer != nullptr);
   return to;
 }
 
-v1::WorkerLoad ConvertLoad(const std::string& model, const HostStatus& from) {
+v1::WorkerLoad ConvertLoad(const HostStatus& from) {
   v1::WorkerLoad to;
   to.set_running(from.load.running);
   to.set_waiting(from.load.waiting);
@@ -99,7 +99,7 @@ v1::WorkerLoad ConvertLoad(const std::string& model, const HostStatus& from) {
   to.set_waiting_tokens(from.load.waiting_tokens);
   to.set_steps(from.load.steps);
   to.set_draining(from.state == ModelState::kDraining || from.state == ModelState::kGone);
-  if (from.state == ModelState::kReady) to.add_ready_models(model);
+  if (from.state == ModelState::kReady) to.add_ready_models(from.model);
   if (from.registry == nullptr) return to;
   to.set_registry_revision(from.registry->revision);
   for (const auto& [name, entry] : from.registry->entries) {

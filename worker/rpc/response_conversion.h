@@ -15,6 +15,6 @@ v1::Started ConvertStarted(const StartInfo& from, const Tokenizer* tokenizer);
 v1::GenerateResponse ConvertChunk(OutputChunk from, const Tokenizer* tokenizer);
 v1::Usage ConvertUsage(const RequestUsage& from);
 v1::ModelInfo ConvertModelInfo(const ModelProfile& from);
-v1::WorkerLoad ConvertLoad(const std::string& model, const HostStatus& from);
+v1::WorkerLoad ConvertLoad(const HostStatus& from);
 
 }  // namespace skein

@@ -35,16 +35,16 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> BuildAndStart(
 
 }  // namespace
 
-RpcServer::RpcServer(ModelHost& host, RegistryKeeper& keeper, bool access_log)
+RpcServer::RpcServer(ModelHost& host, RegistryKeeper& keeper, const Options& options)
     : host_(host),
-      inference_(host, access_log),
-      worker_(host),
+      inference_(host, options.access_log),
+      worker_(host, options.models),
       changes_(host, keeper),
       registry_(host, changes_) {}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(ModelHost& host, RegistryKeeper& keeper,
                                                             const Options& options) {
-  std::unique_ptr<RpcServer> server(new RpcServer(host, keeper, options.access_log));
+  std::unique_ptr<RpcServer> server(new RpcServer(host, keeper, options));
   grpc::ServerBuilder builder;
   SetServerOptions({.reflection = options.reflection}, builder);
   builder.RegisterService(&server->inference_);
@@ -93,12 +93,15 @@ void RpcServer::SetHealth(const std::string& service, bool serving) {
 }
 
 void RpcServer::OnHostStatus(const HostStatus& status) {
-  if (last_state_ == status.state) return;
+  if (last_state_ == status.state && last_model_ == status.model) return;
+  const bool first = !last_state_.has_value();
   last_state_ = status.state;
   const bool serving = status.state == ModelState::kReady;
+  if (last_model_ != status.model && !last_model_.empty()) SetHealth(last_model_, false);
+  last_model_ = status.model;
   SetHealth("", serving);
-  SetHealth(host_.name(), serving);
-  if (serving) SetHealth(kStartupService, true);
+  if (!status.model.empty()) SetHealth(status.model, serving);
+  if (serving || (first && status.state == ModelState::kEmpty)) SetHealth(kStartupService, true);
 }
 
 }  // namespace skein

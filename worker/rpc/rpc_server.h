@@ -14,6 +14,7 @@
 #include "skein/config/v1/tls.pb.h"
 #include "worker/engine/model_host.h"
 #include "worker/rpc/inference_service.h"
+#include "worker/rpc/model_requests.h"
 #include "worker/rpc/refusing_services.h"
 #include "worker/rpc/registry_changes.h"
 #include "worker/rpc/registry_service.h"
@@ -22,8 +23,9 @@
 namespace skein {
 
 // Serves from Start to Stop. Health checks ask three questions by their service's name: "" and the
-// model's name are SERVING exactly while the model is ready, "startup" once it has been ready for
-// the first time, "liveness" until SetAlive says otherwise. A listener for health checks alone can
+// model's name are SERVING exactly while the model is ready, "startup" once a model has been ready
+// for the first time, or at once if there is none to begin with, "liveness" until SetAlive says
+// otherwise. A listener for health checks alone can
 // be had beside it, without TLS: what asks from outside of the process often speaks none.
 class RpcServer {
  public:
@@ -33,6 +35,7 @@ class RpcServer {
     config::v1::ServerTls tls = {};  // without a certificate: plain
     std::string health_listen = {};  // the same for health checks alone; empty: no such listener
     bool access_log = true;          // a log line for each Generate and Score call
+    ModelRequestRules models = {};   // of LoadModel and UnloadModel
   };
 
   // `host` and `keeper` must outlive the server. InvalidArgument for a bad address, Unavailable if
@@ -58,7 +61,7 @@ class RpcServer {
   void Stop(absl::Duration grace);
 
  private:
-  RpcServer(ModelHost& host, RegistryKeeper& keeper, bool access_log);
+  RpcServer(ModelHost& host, RegistryKeeper& keeper, const Options& options);
   absl::Status StartHealth(const std::string& listen);
   void SetHealth(const std::string& service, bool serving);
   void OnHostStatus(const HostStatus& status);
@@ -74,8 +77,9 @@ class RpcServer {
   std::string health_address_;
   grpc::CallbackGenericService no_service_;      // of the listener for health checks: all else
   std::unique_ptr<grpc::Server> health_server_;  // null without such a listener
-  std::optional<ModelState>
-      last_state_;  // by the host's listener only, which has one call at a time
+  // By the host's listener only, which has one call at a time.
+  std::optional<ModelState> last_state_;
+  std::string last_model_;
   int64_t subscription_ = 0;
 };
 

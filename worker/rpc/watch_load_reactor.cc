@@ -25,7 +25,7 @@ WatchLoadReactor::WatchLoadReactor(ModelHost& host, uint32_t heartbeat_ms)
 
 void WatchLoadReactor::OnChange(const HostStatus& status) {
   const std::lock_guard<std::mutex> lock(mu_);
-  latest_ = ConvertLoad(host_.name(), status);
+  latest_ = ConvertLoad(status);
   latest_.set_heartbeat_ms(heartbeat_ms_);
   changed_ = true;
   FlushLocked();

@@ -40,7 +40,7 @@ namespace skein {
 namespace {
 
 using config::v1::WorkerConfig;
-using ModelLoader = std::function<absl::StatusOr<LoadedModel>()>;
+using LoadFunction = std::function<absl::StatusOr<LoadedModel>()>;
 
 constexpr absl::Duration kSignalPoll = absl::Milliseconds(50);
 constexpr absl::Duration kWatchdogPoll = absl::Milliseconds(250);
@@ -50,17 +50,27 @@ constexpr absl::Duration kHopeless = absl::Seconds(5);
 // For last messages that are on their way to slow readers.
 constexpr absl::Duration kStopGrace = absl::Milliseconds(250);
 
-ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metrics) {
+DType StateType(const WorkerConfig& config) {
+  return config.engine().state_dtype() == "fp16" ? DType::kF16 : DType::kF32;
+}
+
+ModelSource SourceOf(const WorkerConfig& config) {
   const config::v1::ModelConfig& model = config.model();
+  ModelSource source;
+  source.name = model.name();
+  source.path = model.path();
+  source.tokenizer = model.tokenizer();
+  source.chat_format = model.chat_format();
+  if (model.has_rope_theta()) source.rope_theta = model.rope_theta();
+  if (model.has_rms_norm_eps()) source.rms_norm_eps = model.rms_norm_eps();
+  if (!model.stop().empty()) source.default_stop.emplace(model.stop().begin(), model.stop().end());
+  source.state_dtype = StateType(config);
+  return source;
+}
+
+ModelLoader::Options LoaderOptions(const WorkerConfig& config) {
   const config::v1::EngineConfig& engine = config.engine();
-  ModelHost::Options options;
-  options.name = model.name();
-  options.path = model.path();
-  options.tokenizer = model.tokenizer();
-  options.chat_format = model.chat_format();
-  if (model.has_rope_theta()) options.rope_theta = model.rope_theta();
-  if (model.has_rms_norm_eps()) options.rms_norm_eps = model.rms_norm_eps();
-  if (!model.stop().empty()) options.default_stop.emplace(model.stop().begin(), model.stop().end());
+  ModelLoader::Options options;
   options.limits.max_sequences = static_cast<int>(engine.max_sequences());
   options.limits.max_queue = static_cast<int>(engine.max_queue());
   options.limits.max_queue_tokens = engine.max_queue_tokens();
@@ -78,9 +88,18 @@ ModelHost::Options HostOptions(const WorkerConfig& config, MetricsRegistry& metr
   options.gpu.cuda.batch_invariant = engine.batch_invariant();
   options.gpu.cache_directory = engine.cache_dir();
   options.gpu.autotune = !engine.no_autotune();
-  options.state_dtype = engine.state_dtype() == "fp16" ? DType::kF16 : DType::kF32;
-  options.metrics = &metrics;
   return options;
+}
+
+absl::StatusOr<ModelRequestRules> RequestRules(const WorkerConfig& config) {
+  ModelRequestRules rules;
+  ASSIGN_OR_RETURN(rules.models,
+                   FileRoots::Create({config.model_root().begin(), config.model_root().end()},
+                                     {"model_root", "--model-root"}));
+  rules.use_cuda = config.engine().device() == "cuda";
+  rules.state_dtype = StateType(config);
+  rules.grace = absl::Seconds(config.drain_timeout_s());
+  return rules;
 }
 
 // Null without an address.
@@ -175,6 +194,7 @@ void DrainUntilGone(ModelHost& host, Watchdog& watchdog, const sigset_t& signals
 absl::StatusOr<std::unique_ptr<RegistryKeeper>> MakeKeeper(const WorkerConfig& config) {
   RegistryKeeper::Options options;
   options.model = config.model().name();
+  options.other_models = !config.model_root().empty();
   options.roots = {config.registry().root().begin(), config.registry().root().end()};
   options.manifest = config.registry().manifest();
   options.kept = config.registry().kept();
@@ -196,7 +216,7 @@ void ServeUntilTold(ModelHost& host, RpcServer& server, Watchdog& watchdog,
 }
 
 // Fails before anything is loaded if an address cannot be had.
-absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t& signals,
+absl::Status Serve(const WorkerConfig& config, LoadFunction load, const sigset_t& signals,
                    std::atomic<bool>& failed) {
   MetricsRegistry metrics;
   AddSources(config, metrics);
@@ -205,10 +225,14 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
   ASSIGN_OR_RETURN(const std::unique_ptr<CertificateMonitor> certificates,
                    WatchCertificates(config, metrics));
   ASSIGN_OR_RETURN(const std::unique_ptr<RegistryKeeper> keeper, MakeKeeper(config));
-  ModelHost::Options options = HostOptions(config, metrics);
-  options.load = std::move(load);
-  options.on_failure = [&failed, name = options.name](const absl::Status& status) {
-    LogError("model failed", {{"model", name}, {"error", std::string(status.message())}});
+  ASSIGN_OR_RETURN(ModelRequestRules rules, RequestRules(config));
+  ModelHost::Options options;
+  options.model = SourceOf(config);
+  options.model.load = std::move(load);
+  options.loader = LoaderOptions(config);
+  options.metrics = &metrics;
+  options.on_failure = [&failed](const absl::Status& status) {
+    LogError("model failed", {{"error", std::string(status.message())}});
     failed = true;
     kill(getpid(), SIGTERM);  // wakes the main thread
   };
@@ -222,12 +246,17 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
                                      .reflection = config.reflection(),
                                      .tls = config.tls(),
                                      .health_listen = config.health_listen(),
-                                     .access_log = config.access_log()}));
+                                     .access_log = config.access_log(),
+                                     .models = std::move(rules)}));
   if (!server->health_address().empty()) {
     LogInfo("health listening", {{"address", server->health_address()}});
   }
   LogInfo("listening", {{"address", server->address()}, {"model", host.name()}});
-  host.StartLoading();
+  if (host.name().empty()) {
+    LogInfo("no model yet");
+  } else {
+    host.StartLoading();
+  }
   Watchdog watchdog(host, absl::Seconds(config.engine().stall_s()),
                     [&server](bool alive) { server->SetAlive(alive); });
   ServeUntilTold(host, *server, watchdog, signals);
@@ -238,7 +267,7 @@ absl::Status Serve(const WorkerConfig& config, ModelLoader load, const sigset_t&
 
 }  // namespace
 
-int RunWorker(const WorkerConfig& config, ModelLoader load) {
+int RunWorker(const WorkerConfig& config, LoadFunction load) {
   PrepareProcess();
   const sigset_t signals = BlockSignals();
   gpr_set_log_function(LogFromGrpc);

@@ -6,16 +6,12 @@
 
 #include "worker/rpc/call_info.h"
 #include "worker/rpc/drain_reactor.h"
-#include "worker/rpc/refusal.h"
+#include "worker/rpc/load_model_reactor.h"
 #include "worker/rpc/response_conversion.h"
+#include "worker/rpc/unload_model_reactor.h"
 #include "worker/rpc/watch_load_reactor.h"
 
 namespace skein {
-namespace {
-
-constexpr char kOneModel[] = "a worker serves the one model that it was started with";
-
-}  // namespace
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::ListModels(grpc::CallbackServerContext* context,
                                                         const v1::ListModelsRequest*,
@@ -41,14 +37,14 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Drain(grpc::CallbackServerContext* 
 }
 
 grpc::ServerWriteReactor<v1::LoadProgress>* WorkerServiceImpl::LoadModel(
-    grpc::CallbackServerContext*, const v1::LoadModelRequest*) {
-  return RefuseStream<v1::LoadProgress>(kOneModel);
+    grpc::CallbackServerContext* context, const v1::LoadModelRequest* request) {
+  return LoadModelReactor::Begin(host_, BeginCall(*context), rules_, *request);
 }
 
 grpc::ServerUnaryReactor* WorkerServiceImpl::UnloadModel(grpc::CallbackServerContext* context,
-                                                         const v1::UnloadModelRequest*,
+                                                         const v1::UnloadModelRequest* request,
                                                          v1::UnloadModelResponse*) {
-  return RefuseUnary(*context, kOneModel);
+  return UnloadModelReactor::Begin(host_, BeginCall(*context), rules_, *request);
 }
 
 }  // namespace skein

@@ -1,15 +1,19 @@
 // skein.v1.WorkerService over one ModelHost.
 #pragma once
 
+#include <utility>
+
 #include "skein/v1/workers.grpc.pb.h"
 #include "worker/engine/model_host.h"
+#include "worker/rpc/model_requests.h"
 
 namespace skein {
 
 // Thread-safe. `host` must outlive the server.
 class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
-  explicit WorkerServiceImpl(ModelHost& host) : host_(host) {}
+  WorkerServiceImpl(ModelHost& host, ModelRequestRules rules)
+      : host_(host), rules_(std::move(rules)) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest* request,
@@ -19,7 +23,6 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
   grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context,
                                   const v1::DrainRequest* request,
                                   v1::DrainResponse* response) override;
-  // UNIMPLEMENTED: a worker serves the model that it was started with.
   grpc::ServerWriteReactor<v1::LoadProgress>* LoadModel(
       grpc::CallbackServerContext* context, const v1::LoadModelRequest* request) override;
   grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* context,
@@ -28,6 +31,7 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
 
  private:
   ModelHost& host_;
+  const ModelRequestRules rules_;
 };
 
 }  // namespace skein

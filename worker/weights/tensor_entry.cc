@@ -150,6 +150,15 @@ TensorEntry Transposed(const TensorEntry& entry) {
   return result;
 }
 
+TensorEntry FirstDimensionRange(const TensorEntry& entry, int64_t begin, int64_t count) {
+  SKEIN_CHECK(!entry.shape.empty() && begin >= 0 && count >= 0 && begin + count <= entry.shape[0]);
+  TensorEntry range = entry;
+  range.shape[0] = count;
+  range.data += begin * entry.strides[0] * DTypeBytes(entry.dtype);
+  range.contiguous = IsRowMajor(range.shape, range.strides);
+  return range;
+}
+
 void CopyElements(const TensorEntry& entry, void* out) {
   const int64_t count = NumElements(entry.shape);
   if (count == 0) return;

@@ -43,6 +43,9 @@ bool IsRowMajor(const Shape& shape, const Shape& strides);
 // The same tensor with its last two dimensions exchanged. Rank 2 or more.
 TensorEntry Transposed(const TensorEntry& entry);
 
+// The part of a tensor that holds indices [begin, begin + count) of its first dimension.
+TensorEntry FirstDimensionRange(const TensorEntry& entry, int64_t begin, int64_t count);
+
 // Copies the elements row-major, in the entry's own dtype, to `out` (NumElements * DTypeBytes
 // bytes).
 void CopyElements(const TensorEntry& entry, void* out);

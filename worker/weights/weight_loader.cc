@@ -13,6 +13,7 @@
 #include "common/base/check.h"
 #include "common/base/status_macros.h"
 #include "worker/weights/content_hash.h"
+#include "worker/weights/converted_tensor.h"
 #include "worker/weights/mapped_file.h"
 #include "worker/weights/weight_upload.h"
 
@@ -154,12 +155,11 @@ void WeightLoader::Resolve(Decl& decl, std::vector<std::string>& differences) co
       differences.push_back(absl::StrCat(name, ": type ", DTypeName(entry->dtype),
                                          ", expected F32, BF16, F16 or F64"));
     } else {
-      decl.entry = Reshaped(*entry, expected);
-      if (decl.options.transposed != decl.options.input_major) {
-        decl.entry = Transposed(decl.entry);
-      }
+      decl.source = Reshaped(*entry, expected);
+      decl.entry = InMemory(decl, decl.source);
       const bool keeps_type = decl.matrix != nullptr && entry->dtype != DType::kF64;
       decl.dtype = keeps_type ? entry->dtype : DType::kF32;
+      if (decl.matrix != nullptr && matrix_type_.has_value()) decl.dtype = *matrix_type_;
     }
     return;
   }
@@ -200,12 +200,37 @@ absl::StatusOr<int64_t> WeightLoader::PlanBytes() {
   return arena_bytes;
 }
 
+TensorEntry WeightLoader::InMemory(const Decl& decl, const TensorEntry& source) const {
+  return decl.options.transposed != decl.options.input_major ? Transposed(source) : source;
+}
+
 absl::Status WeightLoader::LoadOne(Decl& decl, Arena& arena, WeightUpload& upload,
                                    Meter& meter) const {
   ASSIGN_OR_RETURN(void* const to, arena.Allocate(static_cast<size_t>(decl.bytes())));
-  const TensorEntry& entry = decl.entry;
-  const int64_t size = decl.bytes();
   meter.AddName(decl.names.front(), decl.dtype, decl.shape);
+  if (decl.entry.dtype == decl.dtype || decl.dtype == DType::kF32) {
+    RETURN_IF_ERROR(Upload(decl.entry, decl, to, upload, meter));
+  } else {
+    const absl::StatusOr<std::vector<std::byte>> made = ConvertTensor(decl.source, decl.dtype);
+    if (!made.ok()) {
+      return absl::Status(made.status().code(),
+                          absl::StrCat(decl.found, ": ", std::string(made.status().message())));
+    }
+    const TensorEntry converted = EntryAt(decl.source, decl.dtype, made->data());
+    RETURN_IF_ERROR(Upload(InMemory(decl, converted), decl, to, upload, meter));
+  }
+  if (decl.matrix != nullptr) {
+    *decl.matrix =
+        WeightMatrix{to, decl.dtype, decl.shape[0], decl.shape[1], decl.options.input_major};
+  } else {
+    *decl.floats = TensorView<const float>(static_cast<const float*>(to), decl.shape);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WeightLoader::Upload(const TensorEntry& entry, const Decl& decl, void* to,
+                                  WeightUpload& upload, Meter& meter) const {
+  const int64_t size = decl.bytes();
   if (entry.dtype == decl.dtype && entry.contiguous) {
     RETURN_IF_ERROR(upload.Pieces(to, size, [&](std::byte* out, int64_t begin, int64_t end) {
       if (begin % kPrefetchBytes == 0) {
@@ -227,12 +252,6 @@ absl::Status WeightLoader::LoadOne(Decl& decl, Arena& arena, WeightUpload& uploa
         meter.Add(bytes + at, std::min(kPieceBytes, size - at));
       }
     }));
-  }
-  if (decl.matrix != nullptr) {
-    *decl.matrix =
-        WeightMatrix{to, decl.dtype, decl.shape[0], decl.shape[1], decl.options.input_major};
-  } else {
-    *decl.floats = TensorView<const float>(static_cast<const float*>(to), decl.shape);
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,9 +52,11 @@ class WeightLoader {
   using Names = std::vector<std::string>;
   using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
 
-  // Weights go where `stream` computes.
-  explicit WeightLoader(const ModelFiles& files, const Stream& stream = Stream())
-      : files_(files), stream_(stream) {}
+  // Weights go where `stream` computes. `matrix_type`, if set, is what matrices become: kF32, kBF16
+  // or kF16.
+  explicit WeightLoader(const ModelFiles& files, const Stream& stream = Stream(),
+                        std::optional<DType> matrix_type = std::nullopt)
+      : files_(files), stream_(stream), matrix_type_(matrix_type) {}
 
   // Takes from `files` what is there, in place of what the views show, and leaves all other views
   // as they are. The names that the model declares go through `rename` first.
@@ -64,7 +67,8 @@ class WeightLoader {
     return loader;
   }
 
-  // Keeps fp32, bf16 and fp16 as they are; fp64 becomes fp32. Other types are an error.
+  // Keeps fp32, bf16 and fp16 as they are, but for `matrix_type`; fp64 becomes fp32. Other types
+  // are an error.
   void Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
               const TensorOptions& options = {});
   // Becomes fp32, whatever floating-point type the file has.
@@ -80,10 +84,11 @@ class WeightLoader {
 
   // Fills the views with slices of `arena`, which must outlive them. `progress` may be empty; it is
   // called on this thread about every 16 MiB and at the end. ResourceExhausted if the arena is
-  // smaller than planned.
+  // smaller than planned; DataLoss for a value that `matrix_type` cannot hold.
   absl::Status Load(Arena& arena, const Progress& progress);
 
-  // Hash of names, shapes and values of all loaded tensors, as stored. Valid after Load.
+  // Hash of names, shapes and values of all loaded tensors, as they are in memory. Valid after
+  // Load.
   uint64_t fingerprint() const { return fingerprint_; }
   // Elements of all tensors that are used. Valid after PlanBytes.
   int64_t num_parameters() const { return num_parameters_; }
@@ -99,6 +104,7 @@ class WeightLoader {
 
     // Set by PlanBytes.
     std::string found = {};     // the name that was taken; empty for an absent optional tensor
+    TensorEntry source = {};    // as the file has it
     TensorEntry entry = {};     // seen as [rows, cols]
     DType dtype = DType::kF32;  // in memory
 
@@ -107,12 +113,16 @@ class WeightLoader {
 
   void Resolve(Decl& decl, std::vector<std::string>& differences) const;
   void FindLeftovers(std::vector<std::string>& differences) const;
+  TensorEntry InMemory(const Decl& decl, const TensorEntry& source) const;
   absl::Status LoadOne(Decl& decl, Arena& arena, WeightUpload& upload, Meter& meter) const;
+  absl::Status Upload(const TensorEntry& entry, const Decl& decl, void* to, WeightUpload& upload,
+                      Meter& meter) const;
 
   void Declare(Decl decl);
 
   const ModelFiles& files_;
   const Stream stream_;
+  const std::optional<DType> matrix_type_;
   Rename rename_;  // empty: all views are filled
   std::vector<Decl> decls_;
   std::vector<std::string> ignored_;

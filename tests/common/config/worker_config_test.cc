@@ -97,6 +97,14 @@ TEST(WorkerConfigTest, TheNameIsThatOfTheFolderOrFile) {
   }
 }
 
+TEST(WorkerConfigTest, AWorkerThatMayLoadModelsNeedsNoneAtFirst) {
+  EXPECT_TRUE(Validate(Config("model_root: '/models'"), false).ok());
+  EXPECT_TRUE(Validate(Config("model_root: '/models' model { path: 'm' }"), false).ok());
+  EXPECT_THAT(
+      std::string(Validate(Config("model_root: '/models' model { name: 'm' }"), false).message()),
+      StartsWith("model.path: missing"));
+}
+
 TEST(WorkerConfigTest, ErrorsStartWithTheField) {
   struct Case {
     const char* text;

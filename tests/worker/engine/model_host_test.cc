@@ -26,9 +26,10 @@ using ::testing::HasSubstr;
 
 ModelHost::Options SmallOptions() {
   ModelHost::Options options;
-  options.name = "fake";
-  options.limits = {.max_sequences = 4, .max_queue = 16, .page_tokens = 4, .kv_bytes = 1 << 20};
-  options.num_threads = 1;
+  options.model.name = "fake";
+  options.loader.limits = {
+      .max_sequences = 4, .max_queue = 16, .page_tokens = 4, .kv_bytes = 1 << 20};
+  options.loader.num_threads = 1;
   return options;
 }
 
@@ -134,7 +135,7 @@ TEST(ModelHostTest, ListenersHearOfDrainingBeforeNewWorkIsRefused) {
 TEST(ModelHostTest, ALoadWithoutProgressIsAStall) {
   FakeClock clock;
   ModelHost::Options options = SmallOptions();
-  options.clock = &clock;
+  options.loader.clock = &clock;
   ModelHost host(std::move(options));
   clock.Advance(absl::Seconds(7));
   clock.Set(absl::Hours(1));
@@ -186,7 +187,7 @@ TEST(ModelHostTest, AFailedLoadIsReported) {
   absl::Status failure;  // written by the loading thread, which the destructor joins
   {
     ModelHost::Options options = SmallOptions();
-    options.path = "/nowhere/model";
+    options.model.path = "/nowhere/model";
     options.on_failure = [&](const absl::Status& status) { failure = status; };
     ModelHost host(std::move(options));
     host.StartLoading();
@@ -228,13 +229,13 @@ TEST(ModelHostTest, TheFingerprintChangesWithTheTokenizer) {
 
 TEST(ModelHostTest, TheFingerprintChangesWithWhatComputesTheModel) {
   ModelHost::Options cuda = SmallOptions();
-  cuda.use_cuda = true;
+  cuda.loader.use_cuda = true;
   ModelHost::Options rounded = cuda;
-  rounded.state_dtype = DType::kF16;
+  rounded.model.state_dtype = DType::kF16;
   ModelHost::Options invariant = cuda;
-  invariant.gpu.cuda.batch_invariant = true;
+  invariant.loader.gpu.cuda.batch_invariant = true;
   ModelHost::Options threads = SmallOptions();
-  threads.num_threads = 2;
+  threads.loader.num_threads = 2;
   std::vector<std::string> fingerprints;
   for (const ModelHost::Options& options : {SmallOptions(), threads, cuda, rounded, invariant}) {
     ModelHost host(options);
@@ -268,8 +269,8 @@ TEST(ModelHostTest, ThreadsMayComeAndGoWhileItServes) {
 
 TEST(ModelHostTest, TheDemoModelLoads) {
   ModelHost::Options options = SmallOptions();
-  options.name = "demo";
-  options.path = SourcePath("deploy/demo-model");
+  options.model.name = "demo";
+  options.model.path = SourcePath("deploy/demo-model");
   std::atomic<bool> failed{false};
   options.on_failure = [&](const absl::Status& status) {
     ADD_FAILURE() << status;

@@ -58,6 +58,7 @@ class KeeperTest : public ::testing::Test {
   absl::Status Start() {
     registry_ = std::make_unique<Registry>();
     auto keeper = RegistryKeeper::Create({.model = "demo",
+                                          .other_models = other_models_,
                                           .roots = {folder_ / "root"},
                                           .manifest = manifest_,
                                           .kept = folder_ / "kept.txtpb",
@@ -71,7 +72,7 @@ class KeeperTest : public ::testing::Test {
     folder_.Write("manifest/m.txtpb", text);
     manifest_ = folder_ / "manifest/m.txtpb";
   }
-  RegistryTarget target() { return {*registry_, LoadText, LoadAdapterText}; }
+  RegistryTarget target() { return {model_, *registry_, LoadText, LoadAdapterText}; }
   absl::Status LoadAdapter(const std::string& text) {
     v1::LoadAdapterRequest request;
     EXPECT_TRUE(ParseTextProto(text, "test", request).ok());
@@ -108,8 +109,17 @@ class KeeperTest : public ::testing::Test {
     return all;
   }
 
+  // Another model takes the place of the one that is served.
+  absl::Status Switch(const std::string& model) {
+    model_ = model;
+    registry_ = std::make_unique<Registry>();
+    return keeper_->Restore(target());
+  }
+
   TestFolder folder_;
   std::string manifest_;
+  std::string model_ = "demo";
+  bool other_models_ = false;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<RegistryKeeper> keeper_;
 };
@@ -280,6 +290,35 @@ TEST_F(KeeperTest, ABrokenManifestIsAnErrorAndAtAReloadChangesNothing) {
     EXPECT_FALSE(status.ok());
     EXPECT_THAT(std::string(status.message()), HasSubstr(manifest_));
   }
+}
+
+TEST_F(KeeperTest, EveryModelHasEntriesOfItsOwn) {
+  other_models_ = true;
+  WriteManifest(R"(
+    state { name: "x" path: "../root/a" }
+    state { name: "x" path: "../root/b" model: "other" }
+    state { name: "y" path: "../root/missing" model: "third" })");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Load("z", "c").ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("x", "content of a"), Pair("z", "content of c")));
+
+  ASSERT_TRUE(Switch("other").ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("x", "content of b")));
+  ASSERT_TRUE(Load("z", "a").ok());  // the request names the model, which the worker has checked
+  ASSERT_TRUE(Load("w", "a").ok());
+  EXPECT_EQ(Switch("third").code(), absl::StatusCode::kNotFound);
+
+  ASSERT_TRUE(Switch("demo").ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("x", "content of a"), Pair("z", "content of c")));
+  ASSERT_TRUE(Remove("z").ok());
+
+  ASSERT_TRUE(Start().ok());  // from the files
+  EXPECT_THAT(Entries(), ElementsAre(Pair("x", "content of a")));
+  ASSERT_TRUE(Switch("other").ok());
+  EXPECT_THAT(Entries(), ElementsAre(Pair("w", "content of a"), Pair("x", "content of b"),
+                                     Pair("z", "content of a")));
+  ASSERT_TRUE(keeper_->Reload(target()).ok());
+  EXPECT_EQ(Entries().size(), 3u);
 }
 
 }  // namespace

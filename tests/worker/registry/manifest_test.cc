@@ -12,6 +12,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+const ManifestRules kRules = {.model = "demo"};
+
 TEST(ManifestTest, StatesMixturesAndAdaptersAreRead) {
   TestFolder folder;
   folder.Write("m.txtpb", R"(
@@ -19,12 +21,12 @@ TEST(ManifestTest, StatesMixturesAndAdaptersAreRead) {
     state { name: "b" path: "b.pth" model: "demo" }
     mixture { name: "m" mix { states { name: "a" weight: 0.5 } states { weight: 0.5 } } }
     adapter { name: "l" path: "l.pth" alpha: 16 mole_rule: 1 })");
-  const auto manifest = ReadManifest(folder / "m.txtpb", "demo", 8);
+  const auto manifest = ReadManifest(folder / "m.txtpb", kRules);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->state_size(), 2);
-  EXPECT_TRUE(Holds(*manifest, "m"));
-  EXPECT_TRUE(Holds(*manifest, "l"));
-  EXPECT_FALSE(Holds(*manifest, "c"));
+  EXPECT_TRUE(Holds(*manifest, "demo", "m"));
+  EXPECT_TRUE(Holds(*manifest, "demo", "l"));
+  EXPECT_FALSE(Holds(*manifest, "demo", "c"));
 }
 
 TEST(ManifestTest, MistakesAreNamedWithTheFile) {
@@ -51,35 +53,69 @@ TEST(ManifestTest, MistakesAreNamedWithTheFile) {
         Case{"mixture { name: 'm' mix { states { weight: 0 } } }", "all weights are 0"},
         Case{"mixture { name: 'm' }", "0 states, expected 1 to 8"}}) {
     folder.Write("m.txtpb", c.text);
-    const absl::Status status = ReadManifest(folder / "m.txtpb", "demo", 8).status();
+    const absl::Status status = ReadManifest(folder / "m.txtpb", kRules).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(folder / "m.txtpb"));
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
   }
-  EXPECT_EQ(ReadManifest(folder / "none", "demo", 8).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadManifest(folder / "none", kRules).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ManifestTest, EntriesMayBeForOtherModelsWhereTheyCanBeLoaded) {
+  TestFolder folder;
+  const std::string path = folder / "m.txtpb";
+  folder.Write("m.txtpb", R"(
+    state { name: "a" path: "a.pth" }
+    state { name: "a" path: "b.pth" model: "other" }
+    mixture { name: "m" model: "other" mix { states { name: "a" weight: 1 } } })");
+  const auto manifest = ReadManifest(path, {.model = "demo", .other_models = true});
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  EXPECT_TRUE(Holds(*manifest, "demo", "a"));
+  EXPECT_TRUE(Holds(*manifest, "other", "a"));
+  EXPECT_TRUE(Holds(*manifest, "other", "m"));
+  EXPECT_FALSE(Holds(*manifest, "demo", "m"));
+  EXPECT_THAT(
+      std::string(ReadManifest(path, {.model = "", .other_models = true}).status().message()),
+      HasSubstr("\"a\": no model, expected one"));
+  folder.Write("m.txtpb", R"(
+    state { name: "a" path: "a.pth" }
+    mixture { name: "m" model: "other" mix { states { name: "a" weight: 1 } } })");
+  EXPECT_THAT(
+      std::string(ReadManifest(path, {.model = "demo", .other_models = true}).status().message()),
+      HasSubstr("mixture \"m\": no state \"a\" in the same file"));
 }
 
 TEST(ManifestTest, WhatIsKeptComesBack) {
   TestFolder folder;
   const std::string path = folder / "kept.txtpb";
-  EXPECT_EQ(ReadKept(path)->state_size(), 0);
+  EXPECT_EQ(ReadKept(path, "demo")->state_size(), 0);
   v1::RegistryManifest kept;
   kept.add_state()->set_name("日本\n\"語");
   kept.add_mixture()->set_name("m");
   kept.add_adapter()->set_name("l");
-  ASSERT_TRUE(WriteKept(path, kept).ok());
-  auto back = ReadKept(path);
+  for (auto* model :
+       {kept.mutable_state(0)->mutable_model(), kept.mutable_mixture(0)->mutable_model()}) {
+    *model = "demo";
+  }
+  kept.mutable_adapter(0)->set_model("other");
+  ASSERT_TRUE(WriteKept(path, "demo", kept).ok());
+  auto back = ReadKept(path, "demo");
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(back->SerializeAsString(), kept.SerializeAsString());
-  Forget(*back, "m");
-  Forget(*back, "unknown");
+  EXPECT_EQ(back->state(0).name(), kept.state(0).name());
+  EXPECT_EQ(back->state(0).model(), "demo");
+  EXPECT_EQ(back->adapter(0).model(), "other");
+  Forget(*back, "demo", "m");
+  Forget(*back, "demo", "l");
+  Forget(*back, "demo", "unknown");
   EXPECT_EQ(back->mixture_size(), 0);
   EXPECT_EQ(back->state_size(), 1);
+  EXPECT_EQ(back->adapter_size(), 1);
   ForgetAll(*back, kept);
   EXPECT_EQ(back->state_size() + back->adapter_size(), 0);
   folder.Write("kept.txtpb", "state {");
-  EXPECT_EQ(ReadKept(path).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(WriteKept(folder / "no/such/folder", kept).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReadKept(path, "demo").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(WriteKept(folder / "no/such/folder", "demo", kept).code(),
+            absl::StatusCode::kUnavailable);
 }
 
 }  // namespace

@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+constexpr FileRoots::Setting kSetting = {"the.root", "--the-root"};
+
 class RootsTest : public ::testing::Test {
  protected:
   RootsTest() {
@@ -30,7 +32,7 @@ class RootsTest : public ::testing::Test {
     fs::create_directory_symlink(folder_ / "secret", folder_ / "one/out");
     fs::create_directory_symlink(folder_ / "one", folder_ / "alias");
   }
-  RegistryRoots Roots() { return *RegistryRoots::Create({folder_ / "alias", folder_ / "two/"}); }
+  FileRoots Roots() { return *FileRoots::Create({folder_ / "alias", folder_ / "two/"}, kSetting); }
 
   TestFolder folder_;
 };
@@ -39,7 +41,7 @@ TEST_F(RootsTest, PathsAreRelativeToTheFirstRootThatHasThemOrAbsoluteInOne) {
   struct Case {
     std::string path, found, shown;
   };
-  const RegistryRoots roots = Roots();
+  const FileRoots roots = Roots();
   for (const Case& c :
        {Case{"a.pth", "one/a.pth", "a.pth"}, Case{"c.pth", "two/c.pth", "c.pth"},
         Case{"./deep//b.pth", "one/deep/b.pth", "deep/b.pth"},
@@ -57,7 +59,7 @@ TEST_F(RootsTest, NothingOutsideIsReachedAndNothingIsToldOfIt) {
     std::string path;
     absl::StatusCode code;
   };
-  const RegistryRoots roots = Roots();
+  const FileRoots roots = Roots();
   for (const Case& c : {Case{"", absl::StatusCode::kInvalidArgument},
                         Case{std::string(5000, 'a'), absl::StatusCode::kInvalidArgument},
                         Case{std::string("a.pth\0b", 7), absl::StatusCode::kInvalidArgument},
@@ -81,9 +83,12 @@ TEST_F(RootsTest, NothingOutsideIsReachedAndNothingIsToldOfIt) {
 }
 
 TEST_F(RootsTest, WithoutRootsThereAreNoFiles) {
-  EXPECT_EQ(RegistryRoots().Find("a.pth").status().code(), absl::StatusCode::kFailedPrecondition);
+  const absl::Status status = FileRoots::Create({}, kSetting)->Find("a.pth").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("(the.root, --the-root)"));
   for (const char* none : {"none", "one/a.pth"}) {
-    EXPECT_EQ(RegistryRoots::Create({folder_ / none}).status().code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(FileRoots::Create({folder_ / none}, kSetting).status().code(),
+              absl::StatusCode::kNotFound);
   }
 }
 

@@ -34,8 +34,8 @@ class DemoChatTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ModelHost::Options options;
-    options.name = "demo";
-    options.path = SourcePath("deploy/demo-model");
+    options.model.name = "demo";
+    options.model.path = SourcePath("deploy/demo-model");
     host_ = std::make_unique<ModelHost>(std::move(options));
     keeper_ = *RegistryKeeper::Create({});
     auto server = RpcServer::Start(*host_, *keeper_, {"127.0.0.1:0", false});

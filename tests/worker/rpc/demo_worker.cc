@@ -28,8 +28,8 @@ DemoWorker::DemoWorker() {
   keeper_ =
       *RegistryKeeper::Create({.model = "demo", .roots = {folder}, .manifest = "", .kept = ""});
   ModelHost::Options options;
-  options.name = "demo";
-  options.path = folder;
+  options.model.name = "demo";
+  options.model.path = folder;
   host_ = std::make_unique<ModelHost>(std::move(options));
   server_ = *RpcServer::Start(*host_, *keeper_, {"127.0.0.1:0", false});
   host_->StartLoading();

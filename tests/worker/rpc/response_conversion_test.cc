@@ -44,18 +44,21 @@ TEST(ResponseConversionTest, UsageCountsTokensOnceAndSaysHowManyRowsEachTakes) {
 
 TEST(ResponseConversionTest, OnlyAReadyModelIsListedAsReady) {
   HostStatus status;
+  status.model = "m";
   status.load.free_state_slots = 4;
   struct Case {
     ModelState state;
     const char* message;
   };
-  for (const Case& c : {Case{ModelState::kLoading, "free_state_slots: 4"},
+  for (const Case& c : {Case{ModelState::kEmpty, "free_state_slots: 4"},
+                        Case{ModelState::kLoading, "free_state_slots: 4"},
+                        Case{ModelState::kUnloading, "free_state_slots: 4"},
                         Case{ModelState::kReady, "free_state_slots: 4 ready_models: \"m\""},
                         Case{ModelState::kDraining, "free_state_slots: 4 draining: true"},
                         Case{ModelState::kGone, "free_state_slots: 4 draining: true"}}) {
     SCOPED_TRACE(c.message);
     status.state = c.state;
-    EXPECT_EQ(ConvertLoad("m", status).ShortDebugString(), c.message);
+    EXPECT_EQ(ConvertLoad(status).ShortDebugString(), c.message);
   }
 }
 

@@ -12,12 +12,12 @@ namespace {
 
 ModelHost::Options HostOptions(const TestWorker::Options& options, MetricsRegistry& metrics) {
   ModelHost::Options host;
-  host.name = "alphabet";
-  host.limits.max_sequences = options.max_sequences;
-  host.limits.max_queue = options.max_queue;
-  host.max_prompt_tokens = 1000;
-  host.max_tokens = options.max_tokens;
-  host.num_threads = 1;
+  host.model.name = "alphabet";
+  host.loader.limits.max_sequences = options.max_sequences;
+  host.loader.limits.max_queue = options.max_queue;
+  host.loader.max_prompt_tokens = 1000;
+  host.loader.max_tokens = options.max_tokens;
+  host.loader.num_threads = 1;
   host.metrics = &metrics;
   return host;
 }
@@ -39,9 +39,13 @@ TestWorker::TestWorker(const Options& options)
       pace_(std::make_shared<PacedModel::Pace>()),
       keeper_(MakeKeeper(options)),
       host_(HostOptions(options, metrics_)) {
-  absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(
-      host_, *keeper_,
-      {"127.0.0.1:0", options.reflection, {}, options.health_listener ? "127.0.0.1:0" : ""});
+  RpcServer::Options serving;
+  serving.listen = "127.0.0.1:0";
+  serving.reflection = options.reflection;
+  if (options.health_listener) serving.health_listen = "127.0.0.1:0";
+  serving.models.models = *FileRoots::Create(options.model_roots, {"model_root", "--model-root"});
+  serving.models.grace = options.grace;
+  absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(host_, *keeper_, serving);
   SKEIN_CHECK(server.ok());
   server_ = *std::move(server);
   channel_ = NewChannel();

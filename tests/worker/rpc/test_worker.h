@@ -32,6 +32,8 @@ class TestWorker {
     bool health_listener = false;
     bool chat = true;
     std::vector<std::string> roots = {};  // of the registry
+    std::vector<std::string> model_roots = {};
+    absl::Duration grace = absl::Seconds(20);
   };
   TestWorker() : TestWorker(Options()) {}
   explicit TestWorker(const Options& options);

@@ -195,20 +195,16 @@ TEST(WorkerServiceTest, WhatIsNotThereIsUnimplementedWithAReason) {
   unary(states.get(), &States::Fork, v1::ForkStateRequest(), v1::StateInfo());
   unary(states.get(), &States::Drop, v1::StateRef(), v1::DropStateResponse());
   unary(states.get(), &States::List, v1::ListStatesRequest(), v1::ListStatesResponse());
-  unary(&worker.worker(), &v1::WorkerService::Stub::UnloadModel, v1::UnloadModelRequest(),
-        v1::UnloadModelResponse());
   grpc::ClientContext exporting;
   statuses.push_back(states->Export(&exporting, {})->Finish());
   grpc::ClientContext importing;
   v1::StateInfo info;
   statuses.push_back(states->Import(&importing, &info)->Finish());
-  grpc::ClientContext loading;
-  statuses.push_back(worker.worker().LoadModel(&loading, {})->Finish());
   for (const grpc::Status& status : statuses) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_FALSE(status.error_message().empty());
   }
-  EXPECT_EQ(statuses.size(), 7u);
+  EXPECT_EQ(statuses.size(), 5u);
 }
 
 }  // namespace

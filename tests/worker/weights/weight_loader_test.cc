@@ -97,6 +97,44 @@ TEST_F(WeightLoaderTest, KeepsMatrixTypesAndWidensVectors) {
   EXPECT_EQ(right.num_parameters(), 36);
 }
 
+TEST_F(WeightLoaderTest, MatricesBecomeTheTypeThatIsAskedFor) {
+  const std::vector<float> six = {1, -2, 3, 0.1f, 5, 1.0f + 0x1p-9f};
+  const auto files = Files({MakeTestTensor("m32", DType::kF32, {2, 3}, six),
+                            MakeTestTensor("turned", DType::kF32, {3, 2}, six),
+                            MakeTestTensor("v", DType::kF32, {6}, six)});
+  for (const DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
+    SCOPED_TRACE(std::string(DTypeName(type)));
+    WeightLoader loader(*files, Stream(), type);
+    WeightMatrix m32, turned;
+    TensorView<const float> v;
+    loader.Matrix({"m32"}, 2, 3, &m32);
+    loader.Matrix({"turned"}, 2, 3, &turned, {.transposed = true});
+    loader.Vector({"v"}, {6}, &v);
+    ASSERT_TRUE(Load(loader).ok());
+    const auto rounded = [type](float value) {
+      if (type == DType::kF32) return value;
+      return type == DType::kF16 ? Fp16ToFloat(FloatToFp16(value))
+                                 : Bf16ToFloat(FloatToBf16(value));
+    };
+    EXPECT_EQ(m32.dtype, type);
+    for (int i = 0; i < 6; ++i) {
+      EXPECT_EQ(Values(m32)[i], rounded(six[i]));
+      EXPECT_EQ(Values(turned)[3 * (i % 2) + i / 2], rounded(six[i]));
+    }
+    EXPECT_EQ(Values(v), six);  // vectors stay fp32
+  }
+}
+
+TEST_F(WeightLoaderTest, AValueThatATypeCannotHoldIsAnError) {
+  const auto files = Files({MakeTestTensor("m", DType::kF32, {1, 2}, {1, 1e6f})});
+  WeightLoader loader(*files, Stream(), DType::kF16);
+  WeightMatrix m;
+  loader.Matrix({"m"}, 1, 2, &m);
+  const absl::Status status = Load(loader);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(std::string(status.message()), "m: value 1e+06 is beyond what F16 can hold");
+}
+
 TEST_F(WeightLoaderTest, TransposesWhatTheFileHoldsTheOtherWayRound) {
   const auto files = Files({MakeTestTensor("w1", DType::kBF16, {3, 2}, {1, 2, 3, 4, 5, 6}),
                             MakeTestTensor("lead", DType::kF32, {1, 2, 2}, {1, 2, 3, 4}),
