@@ -19,7 +19,8 @@ inline constexpr int kStride = kWarp * 4;  // logits that a warp takes at once
 inline constexpr int kMaxBlocks = 8;       // of a cluster
 
 // Sizes that let three blocks with 16384 logits each share a multiprocessor.
-inline constexpr int kBins = 1536;    // of a histogram
+inline constexpr int kUpperBins = 4 * kThreads;          // of a histogram: four of each thread
+inline constexpr int kBins = kUpperBins + 2 * kThreads;  // and two more of each
 inline constexpr int kListed = 448;   // logits of a block among which a threshold is looked for
 inline constexpr int kMerged = 1024;  // the same, of all blocks
 inline constexpr int kFineBins = 128;
@@ -60,11 +61,26 @@ struct BinWindow {
   uint32_t before, through;  // logits in bins before `first`, and in those up to `last`
 };
 
+// The first bin through which a target is reached.
+struct Crossing {
+  int bin;
+  uint32_t before, through;  // logits in bins before it, and with it
+};
+inline constexpr int kNumCrossings = 4;
+
 // The fine bin in which a threshold lies. Counts and masses before it are of the whole row.
 struct FineBin {
   int bin;
   uint32_t size, count_before;
   uint64_t mass, mass_before;
+};
+
+// Where a draw falls.
+struct Aim {
+  uint64_t total;   // weight of all that was kept
+  double target;    // the running sum exceeds it where the drawn token is added
+  int chunk;        // of this block, in which that is; -1: in another block
+  uint64_t before;  // sum before the chunk
 };
 
 template <typename T>
@@ -110,12 +126,13 @@ struct alignas(16) Shared {
   uint32_t num_listed;                           // may exceed kListed
   uint32_t kept_low[kWarps], kept_high[kWarps];  // of listed logits, halves, by chunk
   uint64_t kept_merged[kWarps];                  // of merged logits, by who added them up
-  uint64_t scan_mass[kWarps];
-  uint32_t scan_count[kWarps];
+  uint64_t scan_mass[2 * kWarps];
+  uint32_t scan_count[2 * kWarps];
   uint64_t last_bin_mass;
   uint64_t best[2][kWarps];
-  BinWindow windows[2];
+  Crossing crossings[kNumCrossings];
   FineBin found;
+  Aim aim;
   uint32_t num_picked;
   uint32_t lowest_key, highest_key, threshold_key;
 };
@@ -297,6 +314,20 @@ __device__ __forceinline__ void ForMyFours(const Row<kCluster>& r, F f) {
   for (int i = begin + Lane() * 4; i < begin + r.params.chunk; i += kStride) {
     const float4 four = *reinterpret_cast<const float4*>(r.slice + i);
     f({four.x, four.y, four.z, four.w}, i);
+  }
+}
+
+// Calls f(logits) for all that are the calling thread's, eight at once. Minus infinity fills up the
+// last eight.
+template <bool kCluster, typename F>
+__device__ __forceinline__ void ForMyEights(const Row<kCluster>& r, F f) {
+  const int begin = WarpIndex() * r.params.chunk, end = begin + r.params.chunk;
+#pragma unroll 1
+  for (int i = begin + Lane() * 4; i < end; i += 2 * kStride) {
+    const float4 a = *reinterpret_cast<const float4*>(r.slice + i);
+    float4 b = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    if (i + kStride < end) b = *reinterpret_cast<const float4*>(r.slice + i + kStride);
+    f({a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w});
   }
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/sample/block.cuh"
-#include "kernels/sample/four_weights.cuh"
+#include "kernels/sample/weights.cuh"
 
 namespace skein::sampling {
 
@@ -29,12 +29,20 @@ struct Sums {
 // the kept weight too; or both apart, and how many lie above.
 enum class Wanted { kKept, kMass, kBoth };
 
-// Adds one of the logits inside the window to the block's list.
-__device__ inline void AddToList(Shared& shared, float logit) {
-  const uint32_t at = atomicAdd(&shared.num_listed, 1u);
-  if (at >= kListed) return;
-  shared.listed[at] = logit;
-  shared.listed_warp[at] = static_cast<uint8_t>(WarpIndex());
+// Adds those of the logits whose bits are set to the block's list.
+template <int kNum>
+__device__ __forceinline__ void AddToList(Shared& shared, const float (&logits)[kNum],
+                                          uint32_t inside) {
+  uint32_t at = atomicAdd(&shared.num_listed, static_cast<uint32_t>(__popc(inside)));
+#pragma unroll
+  for (int j = 0; j < kNum; ++j) {
+    if ((inside >> j & 1) == 0) continue;
+    if (at < kListed) {
+      shared.listed[at] = logits[j];
+      shared.listed_warp[at] = static_cast<uint8_t>(WarpIndex());
+    }
+    ++at;
+  }
 }
 
 // `floor`: logits below it are not kept.
@@ -44,12 +52,12 @@ __device__ void SumSlice(const Row<kCluster>& r, const Rates& rates, const Windo
   Shared& shared = r.shared;
   uint64_t above = 0, inside = 0, total = 0, kept = 0;
   uint32_t above_count = 0;
-  ForMyFours(r, [&](const float(&logits)[4], int) {
+  ForMyEights(r, [&](const float(&logits)[8]) {
     if constexpr (kWanted != Wanted::kKept) {
-      const FourWeights weights(logits, rates.max, rates.filter);
+      const Weights<8> weights(logits, rates.max, rates.filter);
       bool any_inside = false;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < 8; ++j) {
         const bool is_above = logits[j] > window.high;
         any_inside |= !is_above && logits[j] >= window.low;
         weights.AddTo(total, j);
@@ -57,36 +65,45 @@ __device__ void SumSlice(const Row<kCluster>& r, const Rates& rates, const Windo
         if (kWanted == Wanted::kBoth) above_count += is_above ? 1 : 0;
       }
       if (any_inside) {
+        uint32_t which = 0;
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          if (logits[j] > window.high || logits[j] < window.low) continue;
-          inside += weights.Of(j);
-          AddToList(shared, logits[j]);
+        for (int j = 0; j < 8; ++j) {
+          const bool is_inside = logits[j] <= window.high && logits[j] >= window.low;
+          weights.AddIf(is_inside, inside, j);
+          which |= is_inside ? 1u << j : 0;
         }
+        AddToList(shared, logits, which);
       }
     }
     if constexpr (kWanted != Wanted::kMass) {
-      bool counts[4], any_counts = false;
+      bool counts[8], any_counts = false;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
+      for (int j = 0; j < 8; ++j) {
         any_counts |= counts[j] = logits[j] > window.high && logits[j] >= floor;
       }
       if (!any_counts) return;
-      const FourWeights weights(logits, rates.max, rates.kept);
+      const Weights<8> weights(logits, rates.max, rates.kept);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) weights.AddIf(counts[j], kept, j);
+      for (int j = 0; j < 8; ++j) weights.AddIf(counts[j], kept, j);
     }
   });
   const auto publish = [&](Partial which, uint64_t sum) {
-    sum = SumOf::Warp(sum);
     if (Lane() == 0) shared.partial[which][WarpIndex()] = sum;
   };
-  publish(kKept, kWanted == Wanted::kMass ? above : kept);
-  if (kWanted == Wanted::kKept) return;
+  if (kWanted == Wanted::kKept) {
+    publish(kKept, SumOf::Warp(kept));
+    return;
+  }
+  above = SumOf::Warp(above);
   publish(kAboveMass, above);
-  publish(kWindowMass, inside);
-  publish(kTotalMass, total);
-  publish(kAboveCount, above_count);
+  publish(kKept, kWanted == Wanted::kMass ? above : SumOf::Warp(kept));
+  publish(kWindowMass, SumOf::Warp(inside));
+  publish(kTotalMass, SumOf::Warp(total));
+  if (kWanted == Wanted::kBoth) {
+    publish(kAboveCount, SumOf::Warp(above_count));
+  } else {
+    publish(kAboveCount, 0);
+  }
 }
 
 // Adds up the sums of the block's warps and hands them to all blocks; each warp does another one.
@@ -127,7 +144,9 @@ __device__ Sums Collect(const Row<kCluster>& r, const Rates& rates, const Window
   const Shared& shared = r.shared;
   Sums sums = {};
   sums.listed = true;
-  for (int block = 0; block < r.team.size; ++block) {
+#pragma unroll
+  for (int block = 0; block < kMaxBlocks; ++block) {
+    if (block >= r.team.size) continue;
     sums.above_mass += shared.sums[kAboveMass][block];
     sums.window_mass += shared.sums[kWindowMass][block];
     sums.total_mass += shared.sums[kTotalMass][block];
@@ -145,7 +164,10 @@ template <bool kCluster, typename F>
 __device__ __forceinline__ void ForMyListed(const Row<kCluster>& r, F f) {
   const int block = WarpIndex() % r.team.size, part = WarpIndex() / r.team.size;
   int before = 0;
-  for (int b = 0; b < block; ++b) before += static_cast<int>(r.shared.num_listed_of[b]);
+#pragma unroll
+  for (int b = 0; b < kMaxBlocks - 1; ++b) {
+    before += b < block ? static_cast<int>(r.shared.num_listed_of[b]) : 0;
+  }
   const int count = static_cast<int>(r.shared.num_listed_of[block]);
   for (int i = part * kWarp + Lane(); i < count; i += kThreads / r.team.size) {
     f(before + i, block, i);

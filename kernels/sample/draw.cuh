@@ -21,13 +21,15 @@ __device__ void KeepListed(const Row<kCluster>& r, const Rates& rates, float cut
     return logit >= cut ? Weight(logit, rates.max, rates.kept) : 0;
   };
   uint64_t kept = 0;
-  ForMyListed(r, [&](int i, int, int) { kept += weight_of(shared.merged.logits[i]); });
+  ForMyListed(r, [&](int i, int block, int there) {
+    const uint64_t weight = weight_of(shared.merged.logits[i]);
+    kept += weight;
+    if (block != r.team.rank || weight == 0) return;
+    const int warp = shared.listed_warp[there];
+    AddHalves(&shared.kept_low[warp], &shared.kept_high[warp], weight);
+  });
   kept = SumOf::Warp(kept);
   if (Lane() == 0) shared.kept_merged[WarpIndex()] = kept;
-  for (uint32_t i = threadIdx.x; i < shared.num_listed; i += kThreads) {
-    const int warp = shared.listed_warp[i];
-    AddHalves(&shared.kept_low[warp], &shared.kept_high[warp], weight_of(shared.listed[i]));
-  }
 }
 
 // Index in the slice, in one thread: of the first logit at which the running sum of kept weights
@@ -70,30 +72,25 @@ __device__ int FindInChunk(const Row<kCluster>& r, const Rates& rates, float cut
   return -1;
 }
 
-// From the logits of at least `cut`. `listed`: listed ones are not yet among the kept sums.
+// By one warp. `listed`: listed logits are not yet among the kept sums.
 template <bool kCluster>
-__device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, bool listed) {
-  Shared& shared = r.shared;
+__device__ Aim TakeAim(const Row<kCluster>& r, bool listed) {
+  const Shared& shared = r.shared;
   const SampleRow& row = r.row();
-  if (listed) {
-    KeepListed(r, rates, cut);
-    __syncthreads();
-  }
-  Drawn drawn;
-  uint64_t before = 0, mine = 0;  // in earlier blocks, in this one
-  for (int block = 0; block < r.team.size; ++block) {
-    uint64_t kept = shared.sums[kKept][block];
-    for (int warp = block; listed && warp < kWarps; warp += r.team.size) {
-      kept += shared.kept_merged[warp];
+  // A block per lane.
+  uint64_t of_block = Lane() < r.team.size ? shared.sums[kKept][Lane()] : 0;
+  if (listed && Lane() < r.team.size) {
+    for (int warp = Lane(); warp < kWarps; warp += r.team.size) {
+      of_block += shared.kept_merged[warp];
     }
-    if (block < r.team.rank) before += kept;
-    if (block == r.team.rank) mine = kept;
-    drawn.total += kept;
   }
-  const double target =
-      DrawUniform(row.seed, row.step, row.choice) * static_cast<double>(drawn.total);
+  const uint64_t through_block = WarpScan(of_block);
+  const uint64_t mine = __shfl_sync(~0u, of_block, r.team.rank);
+  const uint64_t before = __shfl_sync(~0u, through_block, r.team.rank) - mine;
+  const uint64_t total = __shfl_sync(~0u, through_block, kWarp - 1);
+  const double target = DrawUniform(row.seed, row.step, row.choice) * static_cast<double>(total);
   const auto exceeds = [&](uint64_t sum) { return static_cast<double>(sum) > target; };
-  if (exceeds(before) || !exceeds(before + mine)) return drawn;
+  if (exceeds(before) || !exceeds(before + mine)) return {total, target, -1, 0};
   // A chunk per lane; lanes behind them have nothing.
   uint64_t of_chunk = 0;
   if (Lane() < kWarps) {
@@ -104,8 +101,26 @@ __device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, boo
   }
   const uint64_t through = before + WarpScan(of_chunk);
   const int chunk = __ffs(static_cast<int>(__ballot_sync(~0u, exceeds(through)))) - 1;
-  before = __shfl_sync(~0u, through - of_chunk, chunk);
-  drawn.at = FindInChunk(r, rates, cut, chunk, before, target);
+  return {total, target, chunk, __shfl_sync(~0u, through - of_chunk, chunk)};
+}
+
+// From the logits of at least `cut`. `listed`: as above.
+template <bool kCluster>
+__device__ Drawn Draw(const Row<kCluster>& r, const Rates& rates, float cut, bool listed) {
+  Shared& shared = r.shared;
+  if (listed) {
+    KeepListed(r, rates, cut);
+    __syncthreads();
+  }
+  if (WarpIndex() == 0) {
+    const Aim aim = TakeAim(r, listed);
+    if (Lane() == 0) shared.aim = aim;
+  }
+  __syncthreads();
+  const Aim aim = shared.aim;
+  Drawn drawn = {-1, aim.total};
+  if (aim.chunk < 0) return drawn;
+  drawn.at = FindInChunk(r, rates, cut, aim.chunk, aim.before, aim.target);
   return drawn;
 }
 

@@ -50,6 +50,7 @@ struct Result {
   bool mine;  // this thread has the token
   int token;
   float logprob;
+  bool arrived = false;  // at the barrier that ends the row
 };
 
 template <bool kCluster>
@@ -117,8 +118,11 @@ __device__ Result SampleFromKept(const Row<kCluster>& r, float max, bool counted
   const Rates rates = {max, WeightRate(z_scale), WeightRate(scale)};
   bool listed;
   const float cut = Filter(r, rates, z_scale, counted, &listed);
+  // Nothing of other blocks is read any more, so that none has to wait for the draw.
+  const bool arrives = !row.processed || row.num_top == 0;
+  if (arrives) r.team.Arrive();
   const Drawn drawn = Draw(r, rates, cut, listed);
-  Result result = {SampleOutcome::kOk, drawn.at >= 0, r.begin + drawn.at, 0};
+  Result result = {SampleOutcome::kOk, drawn.at >= 0, r.begin + drawn.at, 0, arrives};
   if (!row.processed) return result;
   const double log_total = log(static_cast<double>(drawn.total) * kWeightUnit);
   const auto logprob_of = [&](float logit) {
@@ -161,6 +165,7 @@ __device__ Result SampleRowOf(const Row<kCluster>& r) {
   // Counted while they arrive, where nothing changes them and nothing else needs the memory.
   const bool counted = filters && !HasEdits(r) && (row.num_top == 0 || !wants_raw);
   float max = counted ? LoadSlice<true>(r) : LoadSlice<false>(r);
+  r.team.Wait();  // until the other blocks have begun
   RawLogprobs raw = {};
   if (wants_raw && !TakeRaw(r, max, &raw)) return Finish(r, SampleOutcome::kNotFinite);
   if (row.given_token >= 0) {
@@ -183,12 +188,16 @@ __device__ Result SampleRowOf(const Row<kCluster>& r) {
   return result;
 }
 
-// The block's part of one row, after LoadRow and ClearSearch in all blocks of the cluster.
+// The block's part of one row, after LoadRow, ClearSearch and an Arrive. Returns whether it has
+// arrived at the barrier that ends the row.
 template <bool kCluster>
-__device__ void SampleOne(const Params& p, int index, float* slice, Shared& shared) {
+__device__ bool SampleOne(const Params& p, int index, float* slice, Shared& shared) {
   const SampleRow& row = shared.row;
-  if (row.padding) return;
   Row<kCluster> r = {p, index, Team<kCluster>(), shared, slice, 0};
+  if (row.padding) {
+    r.team.Wait();
+    return false;
+  }
   r.begin = r.team.rank * r.slice_size();
   const Result result = SampleRowOf(r);
   if (result.mine) {
@@ -198,6 +207,7 @@ __device__ void SampleOne(const Params& p, int index, float* slice, Shared& shar
       if (row.logprob || row.given_token >= 0) p.logprobs[index] = result.logprob;
     }
   }
+  return result.arrived;
 }
 
 // A cluster per row.
@@ -210,11 +220,12 @@ __global__ void __launch_bounds__(kThreads, 3) SampleClusterKernel(const Params 
   LoadRow(p, index, shared);
   ClearSearch(shared);
   team.Arrive();
+  __syncthreads();
   cuda::DependencyWait();
-  team.Wait();
-  SampleOne<true>(p, index, slice, shared);
+  const bool arrived = SampleOne<true>(p, index, slice, shared);
   cuda::ReleaseDependents();
-  team.Sync();  // no block's shared memory goes while another may read it
+  if (!arrived) team.Arrive();
+  team.Wait();  // no block's shared memory goes while another may read it
 }
 
 // A block takes row after row.

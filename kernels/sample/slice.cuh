@@ -1,8 +1,8 @@
 // Steps 1 to 5 of docs/sampling.md on a slice: it is read, edited, and its largest logit found.
 #pragma once
 
-#include "kernels/sample/four_weights.cuh"
 #include "kernels/sample/histogram.cuh"
+#include "kernels/sample/weights.cuh"
 
 namespace skein::sampling {
 
@@ -82,10 +82,23 @@ __device__ float LoadSlice(const Row<kCluster>& r) {
   const bool aligned = r.params.vocab % 4 == 0 && reinterpret_cast<uintptr_t>(logits) % 16 == 0;
   const int first = WarpIndex() * r.params.chunk + Lane() * 4;
   const int fours = r.params.chunk / kStride, groups = (fours + kGroup - 1) / kGroup;
+  // Groups of the warp that are copied whole.
+  const int in_vocab = (r.params.vocab - r.begin - WarpIndex() * r.params.chunk) / kStride;
+  const int whole = kCluster && aligned ? min(fours, in_vocab) / kGroup : 0;
+  const float* from = logits + r.begin + first;
   float max = -INFINITY;
+#pragma unroll 1
   for (int group = 0; group < groups + kAhead; ++group) {
-    for (int j = group * kGroup; j < min((group + 1) * kGroup, fours); ++j) {
-      LoadFour(r, logits, aligned, first + j * kStride);
+    const int next = first + group * kGroup * kStride;
+    if (group < whole) {
+#pragma unroll
+      for (int k = 0; k < kGroup; ++k) {
+        CopyFour(r.slice + next + k * kStride, from + (next - first) + k * kStride);
+      }
+    } else {
+      for (int j = group * kGroup; j < min((group + 1) * kGroup, fours); ++j) {
+        LoadFour(r, logits, aligned, first + j * kStride);
+      }
     }
     CommitCopies();
     if (group < kAhead) continue;
@@ -178,10 +191,10 @@ __device__ void EditSlice(const Row<kCluster>& r) {
 template <bool kCluster>
 __device__ uint64_t RowWeight(const Row<kCluster>& r, float max, float rate) {
   uint64_t sum = 0;
-  ForMyFours(r, [&](const float(&logits)[4], int) {
-    const FourWeights weights(logits, max, rate);
+  ForMyEights(r, [&](const float(&logits)[8]) {
+    const Weights<8> weights(logits, max, rate);
 #pragma unroll
-    for (int j = 0; j < 4; ++j) weights.AddTo(sum, j);
+    for (int j = 0; j < 8; ++j) weights.AddTo(sum, j);
   });
   Publish<SumOf>(r, r.shared.raw_weight, sum);
   r.team.Sync();

@@ -1,5 +1,5 @@
-// Weights (weight.h) of four logits at once, for sums over whole rows: one multiply-add of 64 bits
-// adds a weight up.
+// Weights (weight.h) of several logits at once, for sums over whole rows: one multiply-add of 64
+// bits adds a weight up.
 #pragma once
 
 #include <cstdint>
@@ -8,29 +8,30 @@
 
 namespace skein::sampling {
 
-struct FourWeights {
+template <int kNum>
+struct Weights {
   // A weight is mantissa * power.
-  uint32_t mantissa[4], power[4];
+  uint32_t mantissa[kNum], power[kNum];
 
-  __device__ __forceinline__ FourWeights(const float (&logits)[4], float max, float rate) {
+  __device__ __forceinline__ Weights(const float (&logits)[kNum], float max, float rate) {
     namespace w = weight_internal;
     constexpr int kFill = 31 - kExact;
     constexpr float kRounder = w::kRounder + kFill;  // the low bits hold n + kFill
-    uint32_t places[4];
+    uint32_t places[kNum], all = 0;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    for (int j = 0; j < kNum; ++j) {
       const float distance = max - logits[j];
       const float shifted = w::Fma(distance, rate, kRounder);
       mantissa[j] = w::PowerBits(w::Fma(distance, rate, kRounder - shifted)) & kMantissa;
-      places[j] = w::Bits(shifted);
+      all |= places[j] = w::Bits(shifted);
       // Shifted by the low five bits: 2^(kExact - n).
       power[j] = __funnelshift_r(uint32_t{1} << 31, 0, places[j]);
     }
     // Whatever exceeds kRounder + kExact has another bit set.
     constexpr uint32_t kBeyond = ~(w::kRounderBits | 31);
-    if (((places[0] | places[1] | places[2] | places[3]) & kBeyond) == 0) return;
+    if ((all & kBeyond) == 0) return;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
+    for (int j = 0; j < kNum; ++j) {
       const uint32_t n = places[j] - (w::kRounderBits + kFill);
       if (n <= kExact) continue;
       mantissa[j] >>= min(n - kExact, 31u);
