@@ -1,5 +1,7 @@
 #include "worker/layers/step_factors.h"
 
+#include <iterator>
+
 #include "worker/memory/initial_state.h"
 
 namespace skein {
@@ -8,8 +10,9 @@ std::span<const float* const> StepFactors::At(const ModelBatch& batch, int64_t l
   if (batch.factors.empty()) return {};
   factors_.assign(batch.num_sequences(), nullptr);
   for (const SequenceFactors& one : batch.factors) {
-    const std::vector<float>& values = one.factors->layers[layer];
-    if (!values.empty()) factors_[one.sequence] = values.data();
+    const std::vector<std::vector<float>>& layers = one.factors->layers;
+    const bool any = layer < std::ssize(layers) && !layers[layer].empty();
+    if (any) factors_[one.sequence] = layers[layer].data();
   }
   return factors_;
 }

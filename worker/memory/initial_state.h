@@ -11,7 +11,8 @@ namespace skein {
 
 // Factors of the WKV output of a sequence, for as long as it runs.
 struct WkvFactors {
-  std::vector<std::vector<float>> layers;  // [H N] each; empty: 1
+  // [H N] each; empty, or beyond the end where layers without a recurrence come last: 1.
+  std::vector<std::vector<float>> layers;
 };
 
 // A record of the model's StateLayout where the model computes. Never changed once made; shared by
