@@ -30,11 +30,10 @@ class RwkvInferE2eTest : public testing::Test {
  protected:
   RwkvInferE2eTest() : root_(fs::path(testing::TempDir()) / absl::StrCat("infer", getpid())) {
     const fs::path demo = SourcePath("deploy/demo-model");
-    fs::create_directories(root_ / "states");
-    for (const char* name : {"pirate", "formal"}) {
-      const std::string file = absl::StrCat(name, ".safetensors");
-      fs::copy_file(demo / "states" / file, root_ / "states" / file,
-                    fs::copy_options::overwrite_existing);
+    for (const char* file :
+         {"states/pirate.safetensors", "states/formal.safetensors", "adapters/words.safetensors"}) {
+      fs::create_directories((root_ / file).parent_path());
+      fs::copy_file(demo / file, root_ / file, fs::copy_options::overwrite_existing);
     }
   }
   ~RwkvInferE2eTest() override { fs::remove_all(root_); }
@@ -117,6 +116,42 @@ TEST_F(RwkvInferE2eTest, StatesAndMixturesAreLoadedChosenWeighedAndRemoved) {
   Manage("/removestatemodel", R"({"dummy":"dummy"})");
   EXPECT_EQ(Get("/models"), R"([{"object":"models","id":"demo"}])");
   EXPECT_THAT(Chat("demo MRSS"), HasSubstr("model_not_found"));
+}
+
+TEST_F(RwkvInferE2eTest, ModelsAreLoadedReplacedAndRemoved) {
+  fs::create_directories(root_ / "models");
+  for (const char* name : {"model.safetensors", "config.json", "generation_config.json",
+                           "tokenizer.json", "tokenizer_config.json"}) {
+    fs::create_directories(root_ / "models" / "RWKV-x079-demo");
+    fs::copy_file(fs::path(SourcePath("deploy/demo-model")) / name,
+                  root_ / "models" / "RWKV-x079-demo" / name, fs::copy_options::overwrite_existing);
+  }
+  ASSERT_NO_FATAL_FAILURE(Start({"--model-root", root_.string()}));
+  Manage("/loadmodel",
+         R"({"model_filename":"models/RWKV-x079-demo","model_viewname":"RWKV x079 demo",)"
+         R"("model_strategy":"fp16","endtoken":"\\n\\n","default_temperature":"0",)"
+         R"("default_top_p":"0.3"})");
+  EXPECT_EQ(Get("/models"), R"([{"object":"models","id":"RWKV x079 demo"}])");
+  EXPECT_EQ(Chat("RWKV x079 demo"), kPlain);
+  // Greedy because the model was loaded so.
+  const ClientResponse greedy =
+      Post("/completions", R"({"model":"RWKV x079 demo","prompt":"Once","max_tokens":5,"n":3})");
+  ASSERT_EQ(greedy.status, 200) << greedy.body;
+  const json::value choices = json::parse(greedy.body).at("choices");
+  EXPECT_EQ(choices.at(0).at("text"), choices.at(2).at("text"));
+  Manage("/loadstatemodel", R"({"state_filename":"states/pirate.safetensors",)"
+                            R"("state_viewname":"Persona"})");
+  EXPECT_EQ(Chat("RWKV x079 demo Persona"), kPirate);
+  const ClientResponse unknown =
+      Post("/loadmodel", R"({"model_filename":"models/none.pth","model_viewname":"x"})");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("model_filename: "));
+  EXPECT_EQ(Chat("RWKV x079 demo Persona"), kPirate);
+  Manage("/loadmodel", R"({"model_filename":"models/RWKV-x079-demo"})");
+  EXPECT_EQ(Get("/models"), R"([{"object":"models","id":"default model"}])");
+  Manage("/removemodel", R"({"dummy":"dummy"})");
+  EXPECT_EQ(Get("/models"), "[]");
+  EXPECT_EQ(Get("/healthcheck"), R"({"message":"ok","status_code":200})");
 }
 
 TEST_F(RwkvInferE2eTest, ErrorsAreTheUsers) {

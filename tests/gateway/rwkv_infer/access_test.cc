@@ -39,6 +39,24 @@ TEST_F(InferAccessTest, ALoopbackAddressNeedsNoKey) {
   EXPECT_EQ(Post("/loadmodel", kLoad).status, 200);
 }
 
+TEST_F(InferAccessTest, EveryRouteOfAnotherAddressAsksForAKeyWithItsRole) {
+  context_.config.set_rwkv_infer_listen("0.0.0.0:9000");
+  for (const Route& route : RwkvInferRoutes()) {
+    SCOPED_TRACE(route.path);
+    headers_.clear();
+    const bool open = route.role == Role::kOpen;
+    EXPECT_EQ(Start(route.method, route.path, "{}")->response().status, open ? 200 : 401);
+    headers_ = {{"authorization", "Bearer alpha"}};
+    if (route.role == Role::kAdmin) {
+      EXPECT_EQ(Start(route.method, route.path, "{}")->response().status, 403);
+    }
+    headers_ = {{"authorization", "Bearer gamma"}};
+    if (route.role == Role::kInference) {
+      EXPECT_EQ(Start(route.method, route.path, "{}")->response().status, 403);
+    }
+  }
+}
+
 TEST_F(InferAccessTest, AnyOtherAddressNeedsKeysWithTheRole) {
   context_.config.set_rwkv_infer_listen("0.0.0.0:9000");
   EXPECT_EQ(Get("/healthcheck").body, R"({"message":"ok","status_code":200})");

@@ -76,6 +76,7 @@ TEST(ResponseConversionTest, AModelIsDescribed) {
   EXPECT_EQ(ConvertModelInfo(profile).max_prompt_tokens(), 59u);
   EXPECT_EQ(info.loaded_unix_s(), 1000);
   EXPECT_TRUE(info.has_tokenizer());
+  EXPECT_FALSE(info.has_defaults());
   EXPECT_FALSE(ConvertModelInfo(ProfileWithoutTokenizer()).has_tokenizer());
 }
 
