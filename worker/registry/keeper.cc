@@ -111,12 +111,25 @@ absl::Status AddMixture(const v1::DefineMixtureRequest& request, int max_mix_sta
   return absl::OkStatus();
 }
 
-absl::Status CheckKind(const EntryMap& entries, const std::string& name, EntryKind kind) {
-  const auto it = entries.find(name);
-  if (it == entries.end() || it->second->kind == kind) return absl::OkStatus();
+absl::Status CheckKind(const Registry& registry, const std::string& name, EntryKind kind) {
+  const std::shared_ptr<const RegistrySnapshot> now = registry.snapshot();
+  const auto it = now->entries.find(name);
+  if (it == now->entries.end() || it->second->kind == kind) return absl::OkStatus();
   return absl::AlreadyExistsError(absl::StrCat("name: \"", name, "\" is a ",
                                                EntryKindName(it->second->kind),
                                                ", expected another, or remove it first"));
+}
+
+// What is kept of a client's request.
+v1::LoadStateRequest& AddTo(v1::RegistryManifest& kept, const v1::LoadStateRequest& request) {
+  return *kept.add_state() = request;
+}
+v1::LoadAdapterRequest& AddTo(v1::RegistryManifest& kept, const v1::LoadAdapterRequest& request) {
+  return *kept.add_adapter() = request;
+}
+v1::DefineMixtureRequest& AddTo(v1::RegistryManifest& kept,
+                                const v1::DefineMixtureRequest& request) {
+  return *kept.add_mixture() = request;
 }
 
 bool IsOfKind(const RegistryEntry& entry, v1::EntryKind kind) {
@@ -242,24 +255,19 @@ absl::Status RegistryKeeper::LoadManifestAdapters(const RegistryTarget& target,
 
 void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) const {
   const EntryMap held = entries;
-  for (const v1::LoadStateRequest& request : kept_.state()) {
-    if (request.model() != target.model || held.contains(request.name())) continue;
-    absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
-    if (entry.ok()) {
-      Put(entries, *std::move(entry));
-    } else {
-      LogNotRestored(request.name(), entry.status());
+  const auto load = [&](const auto& requests) {
+    for (const auto& request : requests) {
+      if (request.model() != target.model || held.contains(request.name())) continue;
+      absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
+      if (entry.ok()) {
+        Put(entries, *std::move(entry));
+      } else {
+        LogNotRestored(request.name(), entry.status());
+      }
     }
-  }
-  for (const v1::LoadAdapterRequest& request : kept_.adapter()) {
-    if (request.model() != target.model || held.contains(request.name())) continue;
-    absl::StatusOr<RegistryEntry> entry = LoadFromRoot(target, roots_, request);
-    if (entry.ok()) {
-      Put(entries, *std::move(entry));
-    } else {
-      LogNotRestored(request.name(), entry.status());
-    }
-  }
+  };
+  load(kept_.state());
+  load(kept_.adapter());
   for (const v1::DefineMixtureRequest& request : kept_.mixture()) {
     if (request.model() != target.model || held.contains(request.name())) continue;
     const absl::Status status = AddMixture(request, options_.max_mix_states, entries);
@@ -269,50 +277,36 @@ void RegistryKeeper::LoadKept(const RegistryTarget& target, EntryMap& entries) c
 
 absl::StatusOr<EntryRef> RegistryKeeper::LoadState(const RegistryTarget& target,
                                                    const v1::LoadStateRequest& request) {
-  EntryMap entries = target.registry.snapshot()->entries;
-  RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kState));
+  RETURN_IF_ERROR(CheckKind(target.registry, request.name(), EntryKind::kState));
   ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
-  WarnIfManifestHolds(target.model, entry);
-  v1::RegistryManifest kept = kept_;
-  Forget(kept, target.model, entry.name);
-  v1::LoadStateRequest& again = *kept.add_state();
-  again = request;
-  again.set_model(target.model);
-  EntryRef registered = Put(entries, std::move(entry));
-  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
-  return registered;
+  return Register(target, std::move(entry), request);
 }
 
 absl::StatusOr<EntryRef> RegistryKeeper::LoadAdapter(const RegistryTarget& target,
                                                      const v1::LoadAdapterRequest& request) {
-  EntryMap entries = target.registry.snapshot()->entries;
-  RETURN_IF_ERROR(CheckKind(entries, request.name(), EntryKind::kAdapter));
+  RETURN_IF_ERROR(CheckKind(target.registry, request.name(), EntryKind::kAdapter));
   ASSIGN_OR_RETURN(RegistryEntry entry, LoadFromRoot(target, roots_, request));
-  WarnIfManifestHolds(target.model, entry);
-  v1::RegistryManifest kept = kept_;
-  Forget(kept, target.model, entry.name);
-  v1::LoadAdapterRequest& again = *kept.add_adapter();
-  again = request;
-  again.set_model(target.model);
-  EntryRef registered = Put(entries, std::move(entry));
-  RETURN_IF_ERROR(CheckAdapterBytes(entries));
-  RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
-  return registered;
+  return Register(target, std::move(entry), request);
 }
 
 absl::StatusOr<EntryRef> RegistryKeeper::DefineMixture(const RegistryTarget& target,
                                                        const v1::DefineMixtureRequest& request) {
   ASSIGN_OR_RETURN(RegistryEntry entry, MixtureEntry(request, options_.max_mix_states));
-  EntryMap entries = target.registry.snapshot()->entries;
-  RETURN_IF_ERROR(CheckKind(entries, entry.name, EntryKind::kMixture));
+  RETURN_IF_ERROR(CheckKind(target.registry, entry.name, EntryKind::kMixture));
   RETURN_IF_ERROR(target.registry.Resolve(entry.mix).status());
+  return Register(target, std::move(entry), request);
+}
+
+template <typename Request>
+absl::StatusOr<EntryRef> RegistryKeeper::Register(const RegistryTarget& target, RegistryEntry entry,
+                                                  const Request& request) {
   WarnIfManifestHolds(target.model, entry);
   v1::RegistryManifest kept = kept_;
   Forget(kept, target.model, entry.name);
-  v1::DefineMixtureRequest& again = *kept.add_mixture();
-  again = request;
-  again.set_model(target.model);
+  AddTo(kept, request).set_model(target.model);
+  EntryMap entries = target.registry.snapshot()->entries;
   EntryRef registered = Put(entries, std::move(entry));
+  if (registered->kind == EntryKind::kAdapter) RETURN_IF_ERROR(CheckAdapterBytes(entries));
   RETURN_IF_ERROR(Commit(target.registry, std::move(entries), std::move(kept), manifest_));
   return registered;
 }

@@ -84,6 +84,10 @@ class RegistryKeeper {
   absl::Status LoadManifestAdapters(const RegistryTarget& target,
                                     const v1::RegistryManifest& manifest, EntryMap& entries) const;
   void LoadKept(const RegistryTarget& target, EntryMap& entries) const;
+  // Puts the entry in, and keeps `request` for another start.
+  template <typename Request>
+  absl::StatusOr<EntryRef> Register(const RegistryTarget& target, RegistryEntry entry,
+                                    const Request& request);
   absl::Status Commit(Registry& registry, EntryMap entries, v1::RegistryManifest kept,
                       const v1::RegistryManifest& manifest);
   absl::Status CheckAdapterBytes(const EntryMap& entries) const;
