@@ -13,6 +13,7 @@
 
 #include "common/config/text_proto.h"
 #include "tests/worker/registry/test_states.h"
+#include "tests/worker/weights/checkpoint_writer.h"
 
 namespace skein {
 namespace {
@@ -59,9 +60,9 @@ class KeeperTest : public ::testing::Test {
     registry_ = std::make_unique<Registry>();
     auto keeper = RegistryKeeper::Create({.model = "demo",
                                           .other_models = other_models_,
-                                          .roots = {folder_ / "root"},
+                                          .roots = {folder_.File("root")},
                                           .manifest = manifest_,
-                                          .kept = folder_ / "kept.txtpb",
+                                          .kept = folder_.File("kept.txtpb"),
                                           .max_mix_states = 4,
                                           .max_adapter_bytes = 30});
     if (!keeper.ok()) return keeper.status();
@@ -70,7 +71,7 @@ class KeeperTest : public ::testing::Test {
   }
   void WriteManifest(const std::string& text) {
     folder_.Write("manifest/m.txtpb", text);
-    manifest_ = folder_ / "manifest/m.txtpb";
+    manifest_ = folder_.File("manifest/m.txtpb");
   }
   RegistryTarget target() { return {model_, *registry_, LoadText, LoadAdapterText}; }
   absl::Status LoadAdapter(const std::string& text) {
@@ -116,7 +117,7 @@ class KeeperTest : public ::testing::Test {
     return keeper_->Restore(target());
   }
 
-  TestFolder folder_;
+  TempFolder folder_;
   std::string manifest_;
   std::string model_ = "demo";
   bool other_models_ = false;
@@ -148,11 +149,11 @@ TEST_F(KeeperTest, WhatCannotBeRestoredIsNotForgotten) {
   ASSERT_TRUE(Load("x", "a").ok());
   ASSERT_TRUE(Load("y", "b").ok());
   ASSERT_TRUE(Define(kMixtureOfX).ok());
-  std::filesystem::rename(folder_ / "root/a", folder_ / "a");
+  std::filesystem::rename(folder_.File("root/a"), folder_.File("a"));
   ASSERT_TRUE(Start().ok());
   EXPECT_THAT(Entries(), ElementsAre(Pair("y", "content of b")));
   ASSERT_TRUE(Load("z", "c").ok());
-  std::filesystem::rename(folder_ / "a", folder_ / "root/a");
+  std::filesystem::rename(folder_.File("a"), folder_.File("root/a"));
   ASSERT_TRUE(Start().ok());
   EXPECT_THAT(Entries(), ElementsAre(Pair("m", "mixture"), Pair("x", "content of a"),
                                      Pair("y", "content of b"), Pair("z", "content of c")));
@@ -179,7 +180,7 @@ TEST_F(KeeperTest, AChangeThatFailsChangesNothing) {
   const absl::Status needed = Remove("x");
   EXPECT_EQ(needed.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(needed.message()), HasSubstr("mixture \"m\": needs the state \"x\""));
-  std::filesystem::create_directory(folder_ / "kept.txtpb.new");  // the file cannot be written
+  std::filesystem::create_directory(folder_.File("kept.txtpb.new"));  // the file cannot be written
   EXPECT_EQ(Load("y", "b").code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(registry_->snapshot(), before);
 }
@@ -283,7 +284,7 @@ TEST_F(KeeperTest, ABrokenManifestIsAnErrorAndAtAReloadChangesNothing) {
     EXPECT_FALSE(keeper_->Reload(target()).ok());
     EXPECT_EQ(registry_->snapshot(), before);
   }
-  std::filesystem::remove(folder_ / "kept.txtpb");
+  std::filesystem::remove(folder_.File("kept.txtpb"));
   for (const char* broken : {"state {", "state { name: 'x' path: '../root/damaged' }"}) {
     WriteManifest(broken);
     const absl::Status status = Start();

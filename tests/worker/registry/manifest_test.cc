@@ -5,7 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "tests/worker/registry/test_states.h"
+#include "tests/worker/weights/checkpoint_writer.h"
 
 namespace skein {
 namespace {
@@ -15,13 +15,13 @@ using ::testing::HasSubstr;
 const ManifestRules kRules = {.model = "demo"};
 
 TEST(ManifestTest, StatesMixturesAndAdaptersAreRead) {
-  TestFolder folder;
+  TempFolder folder;
   folder.Write("m.txtpb", R"(
     state { name: "a" path: "a.pth" layout: STATE_LAYOUT_KEY_VALUE defaults { temperature: 0.5 } }
     state { name: "b" path: "b.pth" model: "demo" }
     mixture { name: "m" mix { states { name: "a" weight: 0.5 } states { weight: 0.5 } } }
     adapter { name: "l" path: "l.pth" alpha: 16 mole_rule: 1 })");
-  const auto manifest = ReadManifest(folder / "m.txtpb", kRules);
+  const auto manifest = ReadManifest(folder.File("m.txtpb"), kRules);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->state_size(), 2);
   EXPECT_TRUE(Holds(*manifest, "demo", "m"));
@@ -34,7 +34,7 @@ TEST(ManifestTest, MistakesAreNamedWithTheFile) {
     const char* text;
     const char* message;
   };
-  TestFolder folder;
+  TempFolder folder;
   for (const Case& c :
        {Case{"state { nam: 'a' }", ":1:"}, Case{"state { name: 'a' }", "state \"a\": no path"},
         Case{"state { name: '../a' path: 'p' }", "state: name: \"../a\""},
@@ -53,17 +53,17 @@ TEST(ManifestTest, MistakesAreNamedWithTheFile) {
         Case{"mixture { name: 'm' mix { states { weight: 0 } } }", "all weights are 0"},
         Case{"mixture { name: 'm' }", "0 states, expected 1 to 8"}}) {
     folder.Write("m.txtpb", c.text);
-    const absl::Status status = ReadManifest(folder / "m.txtpb", kRules).status();
+    const absl::Status status = ReadManifest(folder.File("m.txtpb"), kRules).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.text;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(folder / "m.txtpb"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(folder.File("m.txtpb")));
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
   }
-  EXPECT_EQ(ReadManifest(folder / "none", kRules).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadManifest(folder.File("none"), kRules).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(ManifestTest, EntriesMayBeForOtherModelsWhereTheyCanBeLoaded) {
-  TestFolder folder;
-  const std::string path = folder / "m.txtpb";
+  TempFolder folder;
+  const std::string path = folder.File("m.txtpb");
   folder.Write("m.txtpb", R"(
     state { name: "a" path: "a.pth" }
     state { name: "a" path: "b.pth" model: "other" }
@@ -86,8 +86,8 @@ TEST(ManifestTest, EntriesMayBeForOtherModelsWhereTheyCanBeLoaded) {
 }
 
 TEST(ManifestTest, WhatIsKeptComesBack) {
-  TestFolder folder;
-  const std::string path = folder / "kept.txtpb";
+  TempFolder folder;
+  const std::string path = folder.File("kept.txtpb");
   EXPECT_EQ(ReadKept(path, "demo")->state_size(), 0);
   v1::RegistryManifest kept;
   kept.add_state()->set_name("日本\n\"語");
@@ -114,7 +114,7 @@ TEST(ManifestTest, WhatIsKeptComesBack) {
   EXPECT_EQ(back->state_size() + back->adapter_size(), 0);
   folder.Write("kept.txtpb", "state {");
   EXPECT_EQ(ReadKept(path, "demo").status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(WriteKept(folder / "no/such/folder", "demo", kept).code(),
+  EXPECT_EQ(WriteKept(folder.File("no/such/folder"), "demo", kept).code(),
             absl::StatusCode::kUnavailable);
 }
 

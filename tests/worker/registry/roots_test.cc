@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "tests/worker/registry/test_states.h"
+#include "tests/worker/weights/checkpoint_writer.h"
 
 namespace skein {
 namespace {
@@ -27,14 +27,16 @@ class RootsTest : public ::testing::Test {
     folder_.Write("two/c.pth", "c");
     folder_.Write("one-too/d.pth", "a neighbour");
     folder_.Write("secret/key.pth", "s");
-    fs::create_symlink(folder_ / "one/a.pth", folder_ / "one/inside.pth");
-    fs::create_symlink(folder_ / "secret/key.pth", folder_ / "one/out.pth");
-    fs::create_directory_symlink(folder_ / "secret", folder_ / "one/out");
-    fs::create_directory_symlink(folder_ / "one", folder_ / "alias");
+    fs::create_symlink(folder_.File("one/a.pth"), folder_.File("one/inside.pth"));
+    fs::create_symlink(folder_.File("secret/key.pth"), folder_.File("one/out.pth"));
+    fs::create_directory_symlink(folder_.File("secret"), folder_.File("one/out"));
+    fs::create_directory_symlink(folder_.File("one"), folder_.File("alias"));
   }
-  FileRoots Roots() { return *FileRoots::Create({folder_ / "alias", folder_ / "two/"}, kSetting); }
+  FileRoots Roots() {
+    return *FileRoots::Create({folder_.File("alias"), folder_.File("two/")}, kSetting);
+  }
 
-  TestFolder folder_;
+  TempFolder folder_;
 };
 
 TEST_F(RootsTest, PathsAreRelativeToTheFirstRootThatHasThemOrAbsoluteInOne) {
@@ -42,14 +44,14 @@ TEST_F(RootsTest, PathsAreRelativeToTheFirstRootThatHasThemOrAbsoluteInOne) {
     std::string path, found, shown;
   };
   const FileRoots roots = Roots();
-  for (const Case& c :
-       {Case{"a.pth", "one/a.pth", "a.pth"}, Case{"c.pth", "two/c.pth", "c.pth"},
-        Case{"./deep//b.pth", "one/deep/b.pth", "deep/b.pth"},
-        Case{"inside.pth", "one/a.pth", "a.pth"}, Case{folder_ / "two/c.pth", "two/c.pth", "c.pth"},
-        Case{folder_ / "alias/a.pth", "one/a.pth", "a.pth"}}) {
+  for (const Case& c : {Case{"a.pth", "one/a.pth", "a.pth"}, Case{"c.pth", "two/c.pth", "c.pth"},
+                        Case{"./deep//b.pth", "one/deep/b.pth", "deep/b.pth"},
+                        Case{"inside.pth", "one/a.pth", "a.pth"},
+                        Case{folder_.File("two/c.pth"), "two/c.pth", "c.pth"},
+                        Case{folder_.File("alias/a.pth"), "one/a.pth", "a.pth"}}) {
     const auto file = roots.Find(c.path);
     ASSERT_TRUE(file.ok()) << c.path << ": " << file.status();
-    EXPECT_EQ(file->path, folder_ / c.found);
+    EXPECT_EQ(file->path, folder_.File(c.found));
     EXPECT_EQ(file->shown, c.shown);
   }
 }
@@ -60,21 +62,22 @@ TEST_F(RootsTest, NothingOutsideIsReachedAndNothingIsToldOfIt) {
     absl::StatusCode code;
   };
   const FileRoots roots = Roots();
-  for (const Case& c : {Case{"", absl::StatusCode::kInvalidArgument},
-                        Case{std::string(5000, 'a'), absl::StatusCode::kInvalidArgument},
-                        Case{std::string("a.pth\0b", 7), absl::StatusCode::kInvalidArgument},
-                        Case{"../secret/key.pth", absl::StatusCode::kInvalidArgument},
-                        Case{"deep/../a.pth", absl::StatusCode::kInvalidArgument},
-                        Case{folder_ / "one/../secret/key.pth", absl::StatusCode::kInvalidArgument},
-                        Case{folder_ / "secret/key.pth", absl::StatusCode::kPermissionDenied},
-                        Case{folder_ / "secret/none.pth", absl::StatusCode::kPermissionDenied},
-                        Case{folder_ / "one-too/d.pth", absl::StatusCode::kPermissionDenied},
-                        Case{"/etc/passwd", absl::StatusCode::kPermissionDenied},
-                        Case{"out.pth", absl::StatusCode::kPermissionDenied},
-                        Case{"out/key.pth", absl::StatusCode::kPermissionDenied},
-                        Case{"out/none.pth", absl::StatusCode::kPermissionDenied},
-                        Case{"none.pth", absl::StatusCode::kNotFound},
-                        Case{folder_ / "two/none.pth", absl::StatusCode::kNotFound}}) {
+  for (const Case& c :
+       {Case{"", absl::StatusCode::kInvalidArgument},
+        Case{std::string(5000, 'a'), absl::StatusCode::kInvalidArgument},
+        Case{std::string("a.pth\0b", 7), absl::StatusCode::kInvalidArgument},
+        Case{"../secret/key.pth", absl::StatusCode::kInvalidArgument},
+        Case{"deep/../a.pth", absl::StatusCode::kInvalidArgument},
+        Case{folder_.File("one/../secret/key.pth"), absl::StatusCode::kInvalidArgument},
+        Case{folder_.File("secret/key.pth"), absl::StatusCode::kPermissionDenied},
+        Case{folder_.File("secret/none.pth"), absl::StatusCode::kPermissionDenied},
+        Case{folder_.File("one-too/d.pth"), absl::StatusCode::kPermissionDenied},
+        Case{"/etc/passwd", absl::StatusCode::kPermissionDenied},
+        Case{"out.pth", absl::StatusCode::kPermissionDenied},
+        Case{"out/key.pth", absl::StatusCode::kPermissionDenied},
+        Case{"out/none.pth", absl::StatusCode::kPermissionDenied},
+        Case{"none.pth", absl::StatusCode::kNotFound},
+        Case{folder_.File("two/none.pth"), absl::StatusCode::kNotFound}}) {
     const absl::Status status = roots.Find(c.path).status();
     EXPECT_EQ(status.code(), c.code) << c.path << ": " << status;
     if (fs::path(c.path).is_absolute()) continue;
@@ -87,7 +90,7 @@ TEST_F(RootsTest, WithoutRootsThereAreNoFiles) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("(the.root, --the-root)"));
   for (const char* none : {"none", "one/a.pth"}) {
-    EXPECT_EQ(FileRoots::Create({folder_ / none}, kSetting).status().code(),
+    EXPECT_EQ(FileRoots::Create({folder_.File(none)}, kSetting).status().code(),
               absl::StatusCode::kNotFound);
   }
 }

@@ -59,6 +59,7 @@ std::string TempFolder::File(absl::string_view name) const {
 
 std::string TempFolder::Write(absl::string_view name, absl::string_view content) const {
   const std::string path = File(name);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(content.data(), static_cast<std::streamsize>(content.size()));
   out.close();

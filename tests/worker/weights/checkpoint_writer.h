@@ -22,7 +22,7 @@ class TempFolder {
   TempFolder& operator=(const TempFolder&) = delete;
 
   std::string File(absl::string_view name) const;  // its path
-  // Writes the file and returns its path.
+  // Writes the file, in folders that may be new, and returns its path.
   std::string Write(absl::string_view name, absl::string_view content) const;
   const std::string& path() const { return path_; }
 
