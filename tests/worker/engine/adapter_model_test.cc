@@ -51,7 +51,7 @@ class AdapterModelTest : public testing::TestWithParam<const char*> {
     files_ = *std::move(files);
     base_ = std::make_unique<CheckpointTensors>(*files_);
     StepLoop::Options options;
-    const int max_rows = device_->stream().on_cpu() ? 160 : 64;
+    const int max_rows = on_cpu() ? 160 : 64;
     options.limits = {.max_sequences = kMaxSequences,
                       .max_rows_per_step = max_rows,
                       .prefill_chunk = 13,
@@ -127,6 +127,7 @@ class AdapterModelTest : public testing::TestWithParam<const char*> {
     }
   }
 
+  bool on_cpu() const { return device_->stream().on_cpu(); }
   int MostRunning() {
     const std::lock_guard<std::mutex> lock(mu_);
     return most_running_;
@@ -148,11 +149,14 @@ TEST_P(AdapterModelTest, RequestsGetBesideOthersTheTokensThatTheyGetAlone) {
       Request(5, {{one, 0.5f}}),     Request(30, {{other}}, {{nullptr, 0.5f}, {nullptr, 0.5f}}),
       Request(12, {{one}, {other}}), Request(12, {{one}, {other, 0.25f}})};
   requests[2].num_choices = 2;
+  if (!on_cpu()) requests.resize(6);  // a GPU takes one adapter
   const auto together = Run(requests);
   ExpectSameAsAlone(requests, together);
   const auto first = [&](size_t i) { return together[i]->choice(0).tokens[0].logprob; };
   EXPECT_NE(first(0), first(3));
-  EXPECT_NE(first(6), first(7));
+  if (on_cpu()) {
+    EXPECT_NE(first(6), first(7));
+  }
 }
 
 // 64 rows that share nothing but the weights.
@@ -172,22 +176,23 @@ TEST_P(AdapterModelTest, EveryKindSharesTheStepsOfABatchOf64Rows) {
   adapters("bone", 4, 16, 0);
   adapters("miss", 4, 16, 5);
   adapters(GetParam() == kModels[0] ? "experts" : "lora", 4, 16, 0);
-  const bool on_cpu = device_->stream().on_cpu();
-  for (int i = 0; i < 8; ++i) add({}, {{State(++seed, on_cpu && i % 2 == 1), 1}});
+  for (int i = 0; i < 8; ++i) add({}, {{State(++seed, on_cpu() && i % 2 == 1), 1}});
   for (int i = 0; i < 4; ++i) add({}, {{State(++seed), 0.75f}, {State(++seed), -0.25f}});
-  add({{Bind("bone", ++seed)}, {Bind("lora", ++seed), 0.5f}, {Bind("miss", ++seed)}}, {});
-  add({{Bind("lora", ++seed)}, {Bind("dora", ++seed)}}, {{State(++seed), 1}});
+  if (on_cpu()) {
+    add({{Bind("bone", ++seed)}, {Bind("lora", ++seed), 0.5f}, {Bind("miss", ++seed)}}, {});
+    add({{Bind("lora", ++seed)}, {Bind("dora", ++seed)}}, {{State(++seed), 1}});
+  }
   while (requests.size() < kMaxSequences - 4) add({}, {});
   std::vector<GenerationRequest> mixed = requests;
   std::reverse(mixed.begin() + 1, mixed.end() - 1);
   ExpectSameAsAlone(mixed, Run(mixed));
-  if (on_cpu) {
+  if (on_cpu()) {
     EXPECT_EQ(MostRunning(), kMaxSequences);
   }
 }
 
 TEST_P(AdapterModelTest, FactorsOfTheWkvOutputAreAStatesOwn) {
-  if (!device_->stream().on_cpu()) GTEST_SKIP() << "on the CPU alone";
+  if (!on_cpu()) GTEST_SKIP() << "on the CPU alone";
   const auto state = State(1, true), without = State(1);
   const auto adapter = Bind("replacement", 1);  // its rows take a pass of their own
   const std::vector<GenerationRequest> requests = {
