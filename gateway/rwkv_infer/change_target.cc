@@ -26,6 +26,12 @@ absl::StatusOr<v1::ListResponse> ReadList(const WorkerOutcome& outcome) {
 
 }  // namespace
 
+absl::Status CheckModelIsReady(const WorkerPool& workers) {
+  if (!workers.Models().empty()) return absl::OkStatus();
+  return absl::UnavailableError(
+      "no model is ready: either one is being loaded, or POST /loadmodel loads one");
+}
+
 std::vector<std::string> ChangeTarget::addresses() const {
   std::vector<std::string> addresses;
   for (const WorkerHandle& worker : workers) addresses.push_back(worker.address);
@@ -43,6 +49,7 @@ absl::StatusOr<TargetedChange> FindTarget(const HttpRequest& request, const Call
                                           std::shared_ptr<HttpResponder> out,
                                           const std::string& model,
                                           const std::vector<std::string>& entries) {
+  RETURN_IF_ERROR(CheckModelIsReady(context.workers));
   const std::string name = model.empty() ? OnlyModel(context) : model;
   request.access->Update([&name](AccessFacts& facts) { facts.model = name; });
   ASSIGN_OR_RETURN(CallOptions options, MakeCallOptions(request, context));

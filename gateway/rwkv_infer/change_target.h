@@ -23,6 +23,9 @@ struct ChangeTarget {
   std::function<bool()> AreListed() const;
 };
 
+// Unavailable, with what to do, while no worker serves a model.
+absl::Status CheckModelIsReady(const WorkerPool& workers);
+
 struct TargetedChange {
   ChangeTarget target;
   ChangeRequest request;

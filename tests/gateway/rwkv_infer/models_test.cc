@@ -42,6 +42,9 @@ TEST_F(InferModelsTest, RemovingItLeavesNothing) {
   const HttpResponse chat =
       Post("/chat/completions", R"({"model":"fake","messages":[{"role":"user","content":"hi"}]})");
   EXPECT_EQ(chat.status, 503) << chat.body;
+  EXPECT_THAT(chat.body, HasSubstr("POST /loadmodel loads one"));
+  EXPECT_THAT(Post("/loadstatemodel", R"({"state_filename":"p","state_viewname":"x"})").body,
+              HasSubstr("POST /loadmodel loads one"));
   Success(Post("/loadmodel", kLoad));
   EXPECT_EQ(Get("/models").body, R"([{"object":"models","id":"RWKV x070 7B"}])");
 }
