@@ -104,6 +104,13 @@ class ChangeRun : public std::enable_shared_from_this<ChangeRun> {
 
 }  // namespace
 
+std::vector<std::string> AddressesOf(const std::vector<WorkerHandle>& workers) {
+  std::vector<std::string> addresses;
+  addresses.reserve(workers.size());
+  for (const WorkerHandle& worker : workers) addresses.push_back(worker.address);
+  return addresses;
+}
+
 void RunChange(ChangeRequest request, ChangePlan plan) {
   std::make_shared<ChangeRun>(std::move(request), std::move(plan))->Next();
 }

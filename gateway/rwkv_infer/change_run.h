@@ -40,6 +40,8 @@ struct ChangeRequest {
   std::shared_ptr<HttpResponder> out;
 };
 
+std::vector<std::string> AddressesOf(const std::vector<WorkerHandle>& workers);
+
 // Answers {"status": "success", "workers": [...]}, with "warnings" if there are any, or an error
 // with "workers" of the step that was not taken. Workers that took a step keep it when the client
 // leaves.

@@ -32,14 +32,8 @@ absl::Status CheckModelIsReady(const WorkerPool& workers) {
       "no model is ready: either one is being loaded, or POST /loadmodel loads one");
 }
 
-std::vector<std::string> ChangeTarget::addresses() const {
-  std::vector<std::string> addresses;
-  for (const WorkerHandle& worker : workers) addresses.push_back(worker.address);
-  return addresses;
-}
-
 std::function<bool()> ChangeTarget::AreListed() const {
-  return [pool = pool, model = model, addresses = addresses()] {
+  return [pool = pool, model = model, addresses = AddressesOf(workers)] {
     return pool->AreListed(model, addresses);
   };
 }

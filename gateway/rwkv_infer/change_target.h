@@ -18,7 +18,6 @@ struct ChangeTarget {
   std::string model;
   std::vector<WorkerHandle> workers;
 
-  std::vector<std::string> addresses() const;
   // The gateway knows what the workers have registered by now.
   std::function<bool()> AreListed() const;
 };

@@ -266,15 +266,14 @@ absl::StatusOr<LoadModelBody> ReadLoadModel(const json::object& object) {
 }
 
 absl::Status InWordsOfLoadModel(const absl::Status& status) {
-  const absl::Status told =
-      WithRenamedField(status, {{"path", "model_filename"},
-                                {"name", "model_viewname"},
-                                {"weight_format", "model_strategy"},
-                                {"chat_format", "template"},
-                                {"stop", "endtoken"},
-                                {"merged_adapter", "adapter_filename"},
-                                {"merged_adapter.path", "adapter_filename"},
-                                {"merged_adapter.scaling", "adapter_scaling"}});
+  absl::Status told = WithRenamedField(status, {{"path", "model_filename"},
+                                                {"name", "model_viewname"},
+                                                {"weight_format", "model_strategy"},
+                                                {"chat_format", "template"},
+                                                {"stop", "endtoken"},
+                                                {"merged_adapter", "adapter_filename"},
+                                                {"merged_adapter.path", "adapter_filename"},
+                                                {"merged_adapter.scaling", "adapter_scaling"}});
   const std::string field = ParamOf(told);
   if (field.empty() || !absl::IsUnimplemented(told)) return told;
   // A value that the worker does not have is for the client to change.

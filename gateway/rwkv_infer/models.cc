@@ -26,12 +26,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::vector<std::string> AddressesOf(const std::vector<WorkerHandle>& workers) {
-  std::vector<std::string> addresses;
-  for (const WorkerHandle& worker : workers) addresses.push_back(worker.address);
-  return addresses;
-}
-
 // What is served makes room, so the caller has to be one that may use it.
 absl::Status CheckServedModels(const Caller& caller, const GatewayContext& context) {
   for (const v1::ModelInfo& model : context.workers.Models()) {

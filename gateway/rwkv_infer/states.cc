@@ -189,7 +189,7 @@ absl::Status LoadMixtureModel(const HttpRequest& request, const Caller& caller,
   ASSIGN_OR_RETURN(const boost::json::object object, ReadBody(request, context));
   ASSIGN_OR_RETURN(const StateBody body, ReadLoadMixture(object));
   ASSIGN_OR_RETURN(TargetedChange change,
-                   FindTarget(request, caller, context, out, body.model, {body.name}));
+                   FindTarget(request, caller, context, std::move(out), body.model, {body.name}));
   ASSIGN_OR_RETURN(const v1::DefineMixtureRequest mixture, MixtureOf(body, change.target.model));
   ChangeByList(std::move(change.request), change.target,
                [target = change.target, body, mixture](const v1::ListResponse& list) {
