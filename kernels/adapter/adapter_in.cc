@@ -164,9 +164,10 @@ void AdapterInRef(const AdapterInArgs& args) {
   }
   for (size_t i = 0; i < args.segments.size(); ++i) {
     const AdapterSegment& segment = args.segments[i];
+    if (segment.module->form == AdapterForm::kNone) continue;
+    const bool first = StartsStack(args.segments, i);
     for (int64_t row = segment.begin; row < segment.end(); ++row) {
-      if (segment.module->form != AdapterForm::kNone)
-        RefRow(args, segment, StartsStack(args.segments, i), row);
+      RefRow(args, segment, first, row);
     }
   }
 }

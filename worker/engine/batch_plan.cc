@@ -1,6 +1,7 @@
 #include "worker/engine/batch_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -114,7 +115,7 @@ void BatchBuilder::AddAdapters(const Sequence& sequence, int64_t first_branch) {
   plan_.adapter_rows += plan_.num_rows() - plan_.row_begin[first_branch];
   std::vector<AdapterRows>& all = plan_.adapters;
   if (!plan_.entries.empty() && Same(AdaptersOf(*plan_.entries.back().sequence), adapters)) {
-    for (auto rows = all.end() - adapters.size(); rows != all.end(); ++rows) {
+    for (auto rows = all.end() - std::ssize(adapters); rows != all.end(); ++rows) {
       rows->num_sequences += count;
     }
     return;
