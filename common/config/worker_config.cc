@@ -73,6 +73,22 @@ absl::Status CheckPositive(absl::string_view field, bool present, float value) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", value, ", expected more than 0"));
 }
 
+absl::Status ValidateMerged(const config::v1::MergedAdapter& adapter) {
+  if (adapter.path().empty()) {
+    return absl::InvalidArgumentError("model.merged_adapter.path: missing, expected an adapter");
+  }
+  if (adapter.has_scaling() && adapter.has_alpha()) {
+    return absl::InvalidArgumentError(
+        "model.merged_adapter: scaling and alpha, expected one of them");
+  }
+  for (const float number : {adapter.scaling(), adapter.alpha()}) {
+    if (std::isfinite(number)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("model.merged_adapter: scaling or alpha ",
+                                                   number, ", expected a finite number"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateModel(const ModelConfig& model, bool may_be_absent) {
   if (model.path().empty()) {
     if (may_be_absent && model.ByteSizeLong() == 0) return absl::OkStatus();
@@ -85,6 +101,7 @@ absl::Status ValidateModel(const ModelConfig& model, bool may_be_absent) {
   RETURN_IF_ERROR(CheckPositive("model.rope_theta", model.has_rope_theta(), model.rope_theta()));
   RETURN_IF_ERROR(
       CheckPositive("model.rms_norm_eps", model.has_rms_norm_eps(), model.rms_norm_eps()));
+  if (model.has_merged_adapter()) RETURN_IF_ERROR(ValidateMerged(model.merged_adapter()));
   return CheckRange("number of model.stop", model.stop_size(), 0, 16);
 }
 

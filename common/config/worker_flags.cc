@@ -56,6 +56,9 @@ FlagGroup ModelFlags(WorkerConfig& config) {
         SetText([&](const std::string& v) { model.set_tokenizer(v); })},
        {"chat-format", "NAME", "such as chatml, qwen or world (default: recognised)",
         SetText([&](const std::string& v) { model.set_chat_format(v); })},
+       {"merged-adapter", "PATH",
+        "adapter that becomes part of the weights: served alone, at no cost\n(default: none)",
+        SetText([&](const std::string& v) { model.mutable_merged_adapter()->set_path(v); })},
        {"model-root", "DIR",
         "directory that models loaded later may come from (LoadModel); may\nbe given again, and "
         "without --model (default: none)",

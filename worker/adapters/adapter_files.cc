@@ -1,6 +1,7 @@
 #include "worker/adapters/adapter_files.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <span>
@@ -25,6 +26,7 @@ constexpr char kPeftModelName[] = "adapter_model.safetensors";
 constexpr char kPeftOldModelName[] = "adapter_model.bin";
 constexpr char kInitPrefix[] = "init_";
 constexpr size_t kMaxConfigBytes = 1 << 20;
+constexpr int64_t kMaxFileBytes = int64_t{64} << 30;
 constexpr size_t kMaxFolderEntries = 10'000;
 
 bool IsPth(absl::string_view name) { return absl::EndsWithIgnoreCase(name, ".pth"); }
@@ -40,7 +42,7 @@ bool Exists(const fs::path& path) {
 absl::Status About(absl::string_view label, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(label, ": ", std::string(status.message())));
 }
-absl::Status CannotMap(const fs::path& path, const absl::Status& status) {
+absl::Status CannotRead(const fs::path& path, const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       return absl::NotFoundError(absl::StrCat(path.filename().string(), ": no such file"));
@@ -48,23 +50,24 @@ absl::Status CannotMap(const fs::path& path, const absl::Status& status) {
       return absl::PermissionDeniedError(
           absl::StrCat(path.filename().string(), ": may not be read"));
     case absl::StatusCode::kInvalidArgument:
-      return absl::InvalidArgumentError(
-          absl::StrCat(path.filename().string(), ": is not a regular file"));
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kResourceExhausted:
+      return About(path.filename().string(), status);
     default:
       return absl::Status(status.code(),
                           absl::StrCat(path.filename().string(), ": cannot be opened"));
   }
 }
 
-absl::StatusOr<std::span<const std::byte>> Map(const fs::path& path, AdapterFiles& files) {
-  auto file = MappedFile::Open(path.string());
-  if (!file.ok()) return CannotMap(path, file.status());
-  files.mappings.push_back(*std::move(file));
-  return files.mappings.back()->bytes();
+absl::StatusOr<std::span<const std::byte>> Read(const fs::path& path, AdapterFiles& files) {
+  auto file = FileContent::Read(path.string(), kMaxFileBytes);
+  if (!file.ok()) return CannotRead(path, file.status());
+  files.contents.push_back(*std::move(file));
+  return files.contents.back().bytes();
 }
 
 absl::Status AddTensors(const fs::path& path, AdapterFiles& files) {
-  ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, Map(path, files));
+  ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, Read(path, files));
   auto tensors = IsPth(path.string()) ? ReadPth(bytes) : ReadSafetensors(bytes);
   if (!tensors.ok()) return About(path.filename().string(), tensors.status());
   std::move(tensors->begin(), tensors->end(), std::back_inserter(files.tensors));
@@ -72,7 +75,7 @@ absl::Status AddTensors(const fs::path& path, AdapterFiles& files) {
 }
 
 absl::Status AddPeftConfig(const fs::path& path, AdapterFiles& files) {
-  ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, Map(path, files));
+  ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, Read(path, files));
   const std::string label = path.filename().string();
   if (bytes.size() > kMaxConfigBytes) {
     return absl::DataLossError(

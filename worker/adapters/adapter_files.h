@@ -1,7 +1,6 @@
-// An opened adapter: the tensors of its files over memory-mapped bytes.
+// An opened adapter: the tensors of its files, which are read whole.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,16 +8,16 @@
 #include "absl/status/statusor.h"
 
 #include "worker/adapters/peft_config.h"
-#include "worker/weights/mapped_file.h"
+#include "worker/weights/file_content.h"
 #include "worker/weights/tensor_entry.h"
 
 namespace skein {
 
 struct AdapterFiles {
-  std::string label;                 // the file's or folder's own name, for messages
-  std::vector<NamedTensor> tensors;  // of all files
-  std::optional<PeftConfig> peft;    // of a Hugging Face folder
-  std::vector<std::unique_ptr<MappedFile>> mappings;
+  std::string label;                  // the file's or folder's own name, for messages
+  std::vector<NamedTensor> tensors;   // of all files
+  std::optional<PeftConfig> peft;     // of a Hugging Face folder
+  std::vector<FileContent> contents;  // what the tensors point into
 };
 
 // `path`: a .pth or .safetensors file; a folder of Hugging Face's PEFT library, with

@@ -6,7 +6,7 @@
 
 namespace skein {
 
-CheckpointTensors::CheckpointTensors(const ModelFiles& files) {
+CheckpointTensors::CheckpointTensors(const ModelFiles& files) : files_(files) {
   for (const auto& [name, entry] : files.tensors()) tensors_.emplace(NativeName(name), &entry);
 }
 
@@ -21,7 +21,7 @@ absl::Status CheckpointTensors::Read(absl::string_view name, int64_t begin, int6
   if (found == tensors_.end()) {
     return absl::NotFoundError(absl::StrCat("the model has no tensor \"", name, "\""));
   }
-  return ModelFiles::CopyFloat(FirstDimensionRange(*found->second, begin, count), out);
+  return files_.ReadFloat(FirstDimensionRange(*found->second, begin, count), out);
 }
 
 }  // namespace skein

@@ -20,7 +20,8 @@ class BaseTensors {
   virtual ~BaseTensors() = default;
   // nullptr if the model has no such tensor. Valid as long as this object.
   virtual const Shape* Find(absl::string_view name) const = 0;
-  // Values of indices [begin, begin + count) of the first dimension, as fp32. NotFound.
+  // Values of indices [begin, begin + count) of the first dimension, as fp32. NotFound; DataLoss if
+  // they cannot be had any more.
   virtual absl::Status Read(absl::string_view name, int64_t begin, int64_t count,
                             float* out) const = 0;
 };
@@ -35,6 +36,7 @@ class CheckpointTensors : public BaseTensors {
                     float* out) const override;
 
  private:
+  const ModelFiles& files_;
   absl::btree_map<std::string, const TensorEntry*> tensors_;
 };
 

@@ -41,6 +41,12 @@ absl::StatusOr<LoadedAdapter> LoadAdapterFor(const ServedModel& model, const std
   if (model.files == nullptr) {
     return absl::FailedPreconditionError("adapters: this model did not come from files");
   }
+  if (!model.profile.merged_adapter.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("adapters: ", model.profile.merged_adapter,
+                     " is merged into the weights of this model, which takes no other; load the "
+                     "model without it"));
+  }
   const CheckpointTensors base(*model.files);
   ParallelFor threads(1);
   ASSIGN_OR_RETURN(Adapter adapter, LoadAdapter(path, options, base, threads));

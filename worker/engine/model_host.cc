@@ -63,7 +63,7 @@ ModelHost::ModelHost(Options options)
 }
 
 ModelHost::~ModelHost() {
-  Served served;
+  Served served, outgoing;
   {
     const std::lock_guard<std::mutex> lock(mu_);
     stopping_ = true;
@@ -74,9 +74,11 @@ ModelHost::~ModelHost() {
   {
     const std::lock_guard<std::mutex> lock(mu_);
     served = std::move(served_);
+    outgoing = std::move(outgoing_);
   }
   // Outside the lock: the step loop reports its last load while it ends.
   served.reset();
+  outgoing.reset();
 }
 
 absl::StatusOr<std::shared_ptr<ServedModel>> ModelHost::Find(absl::string_view name) const {

@@ -48,7 +48,7 @@ ModelLoadOptions LoadOptions(const ModelSource& source, const EngineLimits& limi
   ModelLoadOptions load;
   load.max_rows = limits.max_rows_per_step;
   load.state_dtype = source.state_dtype;
-  load.weight_type = source.weight_type;
+  load.weights.matrix_type = source.weight_type;
   load.rope_theta = source.rope_theta;
   load.rms_norm_eps = source.rms_norm_eps;
   return load;
@@ -67,6 +67,21 @@ absl::StatusOr<ModelMemory> MemoryOf(const ModelFiles& files, ModelLoadOptions o
   return status;
 }
 
+void LogMerged(const ModelSource& source, const Adapter& adapter) {
+  LogInfo("adapter merged", {{"model", source.name},
+                             {"adapter", source.merged_adapter->name},
+                             {"methods", adapter.Methods()},
+                             {"content", adapter.content_hash}});
+  for (const std::string& warning : adapter.warnings) {
+    LogWarning("merged adapter", {{"model", source.name}, {"warning", warning}});
+  }
+  if (adapter.state.empty()) return;
+  LogWarning("merged adapter", {{"model", source.name},
+                                {"warning",
+                                 "its tuned state is not part of the weights: register "
+                                 "the file as a state"}});
+}
+
 }  // namespace
 
 absl::StatusOr<OpenedModel> ModelLoader::Open(const ModelSource& source,
@@ -77,6 +92,10 @@ absl::StatusOr<OpenedModel> ModelLoader::Open(const ModelSource& source,
   if (source.load) return opened;
   ASSIGN_OR_RETURN(opened.files, ModelFiles::Open(source.path));
   ASSIGN_OR_RETURN(opened.text, LoadModelText(source.path, source.tokenizer, source.chat_format));
+  if (source.merged_adapter.has_value()) {
+    ASSIGN_OR_RETURN(opened.merge, AdapterMerge::Open(*source.merged_adapter, *opened.files,
+                                                      options_.num_threads));
+  }
   if (opened.device == nullptr) {
     if (options_.use_cuda) {
       ASSIGN_OR_RETURN(opened.device, OpenGpu(options_.gpu));
@@ -142,10 +161,17 @@ absl::StatusOr<LoadedModel> ModelLoader::Load(OpenedModel opened, const Progress
     line.Update(done, total);
     if (progress) progress(done, total);
   };
+  if (opened.merge != nullptr) {
+    load.weights.edit = [&](const std::string& name) { return opened.merge->Merged(name); };
+  }
   absl::StatusOr<std::unique_ptr<Model>> model =
       LoadModel(*opened.files, load, loaded.device->stream());
   line.Finish();
   RETURN_IF_ERROR(model.status());
+  if (opened.merge != nullptr) {
+    RETURN_IF_ERROR(opened.merge->CheckUsed());
+    LogMerged(source, opened.merge->adapter());
+  }
   loaded.model = *std::move(model);
   loaded.files = std::move(opened.files);
   return loaded;
@@ -189,6 +215,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> ModelLoader::Serve(const ModelSourc
   profile.text = std::move(text);
   profile.default_stop = source.default_stop;
   profile.defaults = source.defaults;
+  if (source.merged_adapter.has_value()) profile.merged_adapter = source.merged_adapter->name;
   profile.max_total_tokens = served->loop->max_tokens_per_sequence();
   profile.max_prompt_tokens = options_.max_prompt_tokens;
   profile.max_tokens = options_.max_tokens;

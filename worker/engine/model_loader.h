@@ -13,6 +13,7 @@
 #include "common/text/model_text.h"
 #include "kernels/device/device.h"
 #include "kernels/linear/open_device.h"
+#include "worker/engine/adapter_merge.h"
 #include "worker/engine/memory_plan.h"
 #include "worker/engine/model_source.h"
 #include "worker/engine/served_model.h"
@@ -24,7 +25,8 @@ namespace skein {
 // A source whose files have been read as far as they can be without the memory that they will take.
 struct OpenedModel {
   ModelSource source;
-  std::unique_ptr<ModelFiles> files;  // null where the source gives the model itself
+  std::unique_ptr<ModelFiles> files;    // null where the source gives the model itself
+  std::shared_ptr<AdapterMerge> merge;  // null: the weights stay as they are
   ModelText text;
   std::shared_ptr<Device> device;
   ModelMemory memory;

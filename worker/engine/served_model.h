@@ -37,6 +37,7 @@ struct ModelProfile {
   int64_t state_bytes_per_sequence = 0;
   int64_t kv_bytes_per_token = 0;
   DType state_dtype = DType::kF32;  // of the WKV states
+  std::string merged_adapter;       // its name; empty: none
   std::string fingerprint;          // changes with weights, tokenizer and arithmetic
   absl::Time loaded;
 };

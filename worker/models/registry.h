@@ -13,6 +13,7 @@
 #include "kernels/device/stream.h"
 #include "worker/models/model.h"
 #include "worker/weights/model_files.h"
+#include "worker/weights/weight_loader.h"
 
 namespace skein {
 
@@ -29,8 +30,7 @@ struct ModelLoadOptions {
   int64_t max_rows = 512;  // of one step; sizes the activation arena
   // Of the WKV states on CUDA: kF32 or kF16. The CPU has fp32 alone.
   DType state_dtype = DType::kF32;
-  // Of the matrices: kF32, kBF16 or kF16; unset: as in the checkpoint.
-  std::optional<DType> weight_type;
+  WeightChanges weights;
   // For checkpoints that do not hold them (.pth hybrids); otherwise the file wins.
   std::optional<float> rope_theta;
   std::optional<float> rms_norm_eps;

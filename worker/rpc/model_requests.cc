@@ -1,8 +1,10 @@
 #include "worker/rpc/model_requests.h"
 
 #include <cmath>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -76,6 +78,20 @@ absl::Status ConvertText(const v1::LoadModelRequest& request, const FileRoots& r
   return absl::OkStatus();
 }
 
+// Messages start with a field of `request`.
+absl::Status ConvertMerged(const v1::LoadAdapterRequest& request, const FileRoots& roots,
+                           ModelSource& source) {
+  MergedAdapterSource merged;
+  ASSIGN_OR_RETURN(const FileRoots::File file, roots.Find(request.path()));
+  merged.path = file.path;
+  merged.name = request.name();
+  if (merged.name.empty()) merged.name = std::filesystem::path(file.path).filename().string();
+  RETURN_IF_ERROR(CheckEntryName(merged.name));
+  ASSIGN_OR_RETURN(merged.options, ConvertAdapterOptions(request));
+  source.merged_adapter = std::move(merged);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckMayChangeModels(const ModelRequestRules& rules) {
@@ -102,7 +118,11 @@ absl::StatusOr<ModelSource> ConvertLoadModel(const v1::LoadModelRequest& request
   ASSIGN_OR_RETURN(source.rms_norm_eps, ConvertPositive("rms_norm_eps", request.has_rms_norm_eps(),
                                                         request.rms_norm_eps()));
   if (request.has_merged_adapter()) {
-    return absl::UnimplementedError("merged_adapter: not supported, register it as an adapter");
+    const absl::Status status = ConvertMerged(request.merged_adapter(), rules.adapters, source);
+    if (!status.ok()) {
+      return absl::Status(status.code(),
+                          absl::StrCat("merged_adapter.", std::string(status.message())));
+    }
   }
   return source;
 }

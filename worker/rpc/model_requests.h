@@ -12,7 +12,8 @@
 namespace skein {
 
 struct ModelRequestRules {
-  FileRoots models;  // of models and tokenizers; empty: there are no changes
+  FileRoots models;    // of models and tokenizers; empty: there are no changes
+  FileRoots adapters;  // of those that are merged
   bool use_cuda = false;
   DType state_dtype = DType::kF32;           // where a request gives none
   absl::Duration grace = absl::Seconds(30);  // for what still runs on the model before

@@ -86,6 +86,9 @@ v1::ModelInfo ConvertModelInfo(const ModelProfile& from) {
   to.set_loaded_unix_s(absl::ToUnixSeconds(from.loaded));
   to.set_state_dtype(from.state_dtype == DType::kF16 ? "fp16" : "fp32");
   to.set_vocab_size(static_cast<uint32_t>(from.description.vocab_size));
+  to.set_merged_adapter(from.merged_adapter);
+  if (from.defaults.temperature) to.mutable_defaults()->set_temperature(*from.defaults.temperature);
+  if (from.defaults.top_p) to.mutable_defaults()->set_top_p(*from.defaults.top_p);
   to.set_has_tokenizer(from.text.tokenizer != nullptr);
   if (from.defaults.temperature) to.mutable_defaults()->set_temperature(*from.defaults.temperature);
   if (from.defaults.top_p) to.mutable_defaults()->set_top_p(*from.defaults.top_p);

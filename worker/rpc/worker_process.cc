@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -65,6 +66,15 @@ ModelSource SourceOf(const WorkerConfig& config) {
   if (model.has_rms_norm_eps()) source.rms_norm_eps = model.rms_norm_eps();
   if (!model.stop().empty()) source.default_stop.emplace(model.stop().begin(), model.stop().end());
   source.state_dtype = StateType(config);
+  if (model.has_merged_adapter()) {
+    const config::v1::MergedAdapter& from = model.merged_adapter();
+    MergedAdapterSource& merged = source.merged_adapter.emplace();
+    merged.path = from.path();
+    merged.name = from.name();
+    if (merged.name.empty()) merged.name = std::filesystem::path(from.path()).filename().string();
+    if (from.has_scaling()) merged.options.scaling = from.scaling();
+    if (from.has_alpha()) merged.options.alpha = from.alpha();
+  }
   return source;
 }
 
@@ -96,6 +106,9 @@ absl::StatusOr<ModelRequestRules> RequestRules(const WorkerConfig& config) {
   ASSIGN_OR_RETURN(rules.models,
                    FileRoots::Create({config.model_root().begin(), config.model_root().end()},
                                      {"model_root", "--model-root"}));
+  ASSIGN_OR_RETURN(rules.adapters, FileRoots::Create({config.registry().root().begin(),
+                                                      config.registry().root().end()},
+                                                     {"registry.root", "--registry-root"}));
   rules.use_cuda = config.engine().device() == "cuda";
   rules.state_dtype = StateType(config);
   rules.grace = absl::Seconds(config.drain_timeout_s());

@@ -4,13 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <span>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
 #include "common/base/status_macros.h"
-#include "worker/weights/model_files.h"
 
 namespace skein {
 namespace {
@@ -36,7 +34,14 @@ absl::Status Round(std::span<const float> values, DType dtype, std::byte* out) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::byte>> ConvertTensor(const TensorEntry& entry, DType dtype) {
+absl::StatusOr<std::vector<std::byte>> RoundedTo(DType dtype, std::span<const float> values) {
+  std::vector<std::byte> rounded(values.size() * DTypeBytes(dtype));
+  RETURN_IF_ERROR(Round(values, dtype, rounded.data()));
+  return rounded;
+}
+
+absl::StatusOr<std::vector<std::byte>> ConvertTensor(const ModelFiles& files,
+                                                     const TensorEntry& entry, DType dtype) {
   const int64_t elements = NumElements(entry.shape);
   std::vector<std::byte> converted(elements * DTypeBytes(dtype));
   if (elements == 0) return converted;
@@ -47,7 +52,7 @@ absl::StatusOr<std::vector<std::byte>> ConvertTensor(const TensorEntry& entry, D
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     const TensorEntry part = entry.shape.empty() ? entry : FirstDimensionRange(entry, begin, count);
-    RETURN_IF_ERROR(ModelFiles::CopyFloat(part, values.data()));
+    RETURN_IF_ERROR(files.ReadFloat(part, values.data()));
     RETURN_IF_ERROR(Round({values.data(), static_cast<size_t>(count * row_elements)}, dtype,
                           converted.data() + begin * row_elements * DTypeBytes(dtype)));
   }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -40,12 +41,31 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& 
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return SystemError(path, "open");
   absl::StatusOr<std::span<const std::byte>> bytes = MapDescriptor(fd, path);
-  close(fd);
-  if (!bytes.ok()) return bytes.status();
-  return std::unique_ptr<MappedFile>(new MappedFile(*bytes));
+  if (!bytes.ok()) {
+    close(fd);
+    return bytes.status();
+  }
+  return std::unique_ptr<MappedFile>(
+      new MappedFile(fd, std::filesystem::path(path).filename().string(), *bytes));
+}
+
+absl::Status MappedFile::Read(size_t offset, size_t count, void* out) const {
+  for (size_t done = 0; done < count;) {
+    const ssize_t got = pread(fd_, static_cast<std::byte*>(out) + done, count - done,
+                              static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemError(name_, "pread");
+    if (got == 0) {
+      return absl::DataLossError(absl::StrCat(name_, ": ends at byte ", offset + done, " of ",
+                                              bytes_.size(), ": it was cut after it was opened"));
+    }
+    done += static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
 }
 
 MappedFile::~MappedFile() {
+  close(fd_);
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 

@@ -1,7 +1,9 @@
 #include "worker/weights/model_files.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -207,6 +209,47 @@ absl::Status ModelFiles::ReadConfig() {
 const TensorEntry* ModelFiles::Find(absl::string_view name) const {
   const auto found = tensors_.find(name);
   return found == tensors_.end() ? nullptr : &found->second;
+}
+
+absl::Status ModelFiles::ReadBytes(const std::byte* data, int64_t bytes, void* out) const {
+  for (const std::unique_ptr<MappedFile>& file : mappings_) {
+    const std::span<const std::byte> all = file->bytes();
+    if (std::less<>()(data, all.data()) || !std::less<>()(data, all.data() + all.size())) continue;
+    return file->Read(static_cast<size_t>(data - all.data()), static_cast<size_t>(bytes), out);
+  }
+  if (bytes > 0) std::memcpy(out, data, static_cast<size_t>(bytes));
+  return absl::OkStatus();
+}
+
+// All that the entry's strides reach, in `bytes`, and the entry that finds its elements there.
+absl::StatusOr<TensorEntry> ModelFiles::ReadExtent(const TensorEntry& entry,
+                                                   std::vector<std::byte>& bytes) const {
+  int64_t last = 0;
+  for (size_t d = 0; d < entry.shape.size(); ++d) {
+    last += std::max<int64_t>(entry.shape[d] - 1, 0) * entry.strides[d];
+  }
+  bytes.resize(NumElements(entry.shape) == 0 ? 0 : (last + 1) * DTypeBytes(entry.dtype));
+  RETURN_IF_ERROR(ReadBytes(entry.data, static_cast<int64_t>(bytes.size()), bytes.data()));
+  TensorEntry read = entry;
+  read.data = bytes.data();
+  return read;
+}
+
+absl::Status ModelFiles::ReadRaw(const TensorEntry& entry, void* out) const {
+  if (entry.contiguous) {
+    return ReadBytes(entry.data, NumElements(entry.shape) * DTypeBytes(entry.dtype), out);
+  }
+  std::vector<std::byte> bytes;
+  ASSIGN_OR_RETURN(const TensorEntry read, ReadExtent(entry, bytes));
+  CopyElements(read, out);
+  return absl::OkStatus();
+}
+
+absl::Status ModelFiles::ReadFloat(const TensorEntry& entry, float* out) const {
+  if (entry.dtype == DType::kF32) return ReadRaw(entry, out);
+  std::vector<std::byte> bytes;
+  ASSIGN_OR_RETURN(const TensorEntry read, ReadExtent(entry, bytes));
+  return CopyFloat(read, out);
 }
 
 void ModelFiles::CopyRaw(const TensorEntry& entry, void* out) { CopyElements(entry, out); }

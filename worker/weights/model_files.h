@@ -16,8 +16,8 @@
 
 namespace skein {
 
-// Thread-safe once opened. A file must not be truncated while it is open: reading its mapping would
-// raise SIGBUS.
+// Thread-safe once opened. A file may be cut while it is open: what is read through this class is
+// an error then, where touching the entries' own bytes raises SIGBUS.
 class ModelFiles {
  public:
   // `path`: a folder with model.safetensors or model.safetensors.index.json, or one *.safetensors
@@ -37,10 +37,17 @@ class ModelFiles {
   const absl::btree_map<std::string, TensorEntry>& tensors() const { return tensors_; }
   const TensorEntry* Find(absl::string_view name) const;  // nullptr if absent
 
-  // Copies the elements row-major, in the entry's own dtype, to `out` (NumElements * DTypeBytes
-  // bytes).
-  static void CopyRaw(const TensorEntry& entry, void* out);
+  // Elements of a tensor of this checkpoint, or of a part of one, or of one in memory, row-major
+  // and in the entry's own dtype, to `out` (NumElements * DTypeBytes bytes). DataLoss if its file
+  // was cut.
+  absl::Status ReadRaw(const TensorEntry& entry, void* out) const;
   // The same, converted to fp32. InvalidArgument for integer types.
+  absl::Status ReadFloat(const TensorEntry& entry, float* out) const;
+  // Bytes of such tensors as they lie in the file.
+  absl::Status ReadBytes(const std::byte* data, int64_t bytes, void* out) const;
+
+  // The same for what cannot be cut, such as copies in memory.
+  static void CopyRaw(const TensorEntry& entry, void* out);
   static absl::Status CopyFloat(const TensorEntry& entry, float* out);
 
   const std::string& folder() const {
@@ -60,6 +67,8 @@ class ModelFiles {
   absl::Status AddShard(const std::string& index_path, const std::string& shard,
                         const absl::btree_map<std::string, std::string>& index);
   absl::Status ReadConfig();
+  absl::StatusOr<TensorEntry> ReadExtent(const TensorEntry& entry,
+                                         std::vector<std::byte>& bytes) const;
 
   std::string folder_;
   std::string config_json_;

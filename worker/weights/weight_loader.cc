@@ -159,7 +159,7 @@ void WeightLoader::Resolve(Decl& decl, std::vector<std::string>& differences) co
       decl.entry = InMemory(decl, decl.source);
       const bool keeps_type = decl.matrix != nullptr && entry->dtype != DType::kF64;
       decl.dtype = keeps_type ? entry->dtype : DType::kF32;
-      if (decl.matrix != nullptr && matrix_type_.has_value()) decl.dtype = *matrix_type_;
+      if (decl.matrix != nullptr) decl.dtype = changes_.matrix_type.value_or(decl.dtype);
     }
     return;
   }
@@ -204,21 +204,30 @@ TensorEntry WeightLoader::InMemory(const Decl& decl, const TensorEntry& source) 
   return decl.options.transposed != decl.options.input_major ? Transposed(source) : source;
 }
 
+// The tensor's elements where they are not those of the file, or not of a type that Upload makes.
+absl::StatusOr<std::optional<std::vector<std::byte>>> WeightLoader::Changed(
+    const Decl& decl) const {
+  if (changes_.edit) {
+    ASSIGN_OR_RETURN(const std::optional<std::vector<float>> values, changes_.edit(decl.found));
+    if (values.has_value()) return RoundedTo(decl.dtype, *values);
+  }
+  if (decl.source.dtype == decl.dtype || decl.dtype == DType::kF32) return std::nullopt;
+  return ConvertTensor(files_, decl.source, decl.dtype);
+}
+
 absl::Status WeightLoader::LoadOne(Decl& decl, Arena& arena, WeightUpload& upload,
                                    Meter& meter) const {
   ASSIGN_OR_RETURN(void* const to, arena.Allocate(static_cast<size_t>(decl.bytes())));
   meter.AddName(decl.names.front(), decl.dtype, decl.shape);
-  if (decl.entry.dtype == decl.dtype || decl.dtype == DType::kF32) {
-    RETURN_IF_ERROR(Upload(decl.entry, decl, to, upload, meter));
-  } else {
-    const absl::StatusOr<std::vector<std::byte>> made = ConvertTensor(decl.source, decl.dtype);
-    if (!made.ok()) {
-      return absl::Status(made.status().code(),
-                          absl::StrCat(decl.found, ": ", std::string(made.status().message())));
-    }
-    const TensorEntry converted = EntryAt(decl.source, decl.dtype, made->data());
-    RETURN_IF_ERROR(Upload(InMemory(decl, converted), decl, to, upload, meter));
+  const absl::StatusOr<std::optional<std::vector<std::byte>>> changed = Changed(decl);
+  if (!changed.ok()) {
+    return absl::Status(changed.status().code(),
+                        absl::StrCat(decl.found, ": ", std::string(changed.status().message())));
   }
+  const TensorEntry entry =
+      changed->has_value() ? InMemory(decl, EntryAt(decl.source, decl.dtype, (*changed)->data()))
+                           : decl.entry;
+  RETURN_IF_ERROR(Upload(entry, decl, to, upload, meter));
   if (decl.matrix != nullptr) {
     *decl.matrix =
         WeightMatrix{to, decl.dtype, decl.shape[0], decl.shape[1], decl.options.input_major};
@@ -232,20 +241,21 @@ absl::Status WeightLoader::Upload(const TensorEntry& entry, const Decl& decl, vo
                                   WeightUpload& upload, Meter& meter) const {
   const int64_t size = decl.bytes();
   if (entry.dtype == decl.dtype && entry.contiguous) {
-    RETURN_IF_ERROR(upload.Pieces(to, size, [&](std::byte* out, int64_t begin, int64_t end) {
-      if (begin % kPrefetchBytes == 0) {
-        PrefetchMapped(entry.data + begin, std::min(2 * kPrefetchBytes, size - begin));
-      }
-      std::memcpy(out, entry.data + begin, end - begin);
-      meter.Add(out, end - begin);
-    }));
+    RETURN_IF_ERROR(
+        upload.Pieces(to, size, [&](std::byte* out, int64_t begin, int64_t end) -> absl::Status {
+          if (begin % kPrefetchBytes == 0) {
+            PrefetchMapped(entry.data + begin, std::min(2 * kPrefetchBytes, size - begin));
+          }
+          RETURN_IF_ERROR(files_.ReadBytes(entry.data + begin, end - begin, out));
+          meter.Add(out, end - begin);
+          return absl::OkStatus();
+        }));
   } else {
     const auto make = [&](std::byte* out) {
       if (entry.dtype != decl.dtype) {
-        return ModelFiles::CopyFloat(entry, reinterpret_cast<float*>(out));
+        return files_.ReadFloat(entry, reinterpret_cast<float*>(out));
       }
-      ModelFiles::CopyRaw(entry, out);
-      return absl::OkStatus();
+      return files_.ReadRaw(entry, out);
     };
     RETURN_IF_ERROR(upload.Whole(to, size, make, [&](const std::byte* bytes) {
       for (int64_t at = 0; at < size; at += kPieceBytes) {

@@ -23,6 +23,15 @@ namespace skein {
 
 class WeightUpload;
 
+// What becomes of a checkpoint's values on their way into memory.
+struct WeightChanges {
+  // Of matrices: kF32, kBF16 or kF16; unset: the file's.
+  std::optional<DType> matrix_type;
+  // In place of the tensor `name` these values, row-major as in the file; nullopt leaves it as it
+  // is. They are rounded once, to the type that it has in memory. May be null.
+  std::function<absl::StatusOr<std::optional<std::vector<float>>>(const std::string& name)> edit;
+};
+
 // How a tensor lies in the checkpoint.
 struct TensorOptions {
   bool optional = false;  // if absent, the view is left empty
@@ -52,11 +61,10 @@ class WeightLoader {
   using Names = std::vector<std::string>;
   using Progress = std::function<void(int64_t bytes_done, int64_t bytes_total)>;
 
-  // Weights go where `stream` computes. `matrix_type`, if set, is what matrices become: kF32, kBF16
-  // or kF16.
+  // Weights go where `stream` computes.
   explicit WeightLoader(const ModelFiles& files, const Stream& stream = Stream(),
-                        std::optional<DType> matrix_type = std::nullopt)
-      : files_(files), stream_(stream), matrix_type_(matrix_type) {}
+                        WeightChanges changes = {})
+      : files_(files), stream_(stream), changes_(std::move(changes)) {}
 
   // Takes from `files` what is there, in place of what the views show, and leaves all other views
   // as they are. The names that the model declares go through `rename` first.
@@ -67,7 +75,7 @@ class WeightLoader {
     return loader;
   }
 
-  // Keeps fp32, bf16 and fp16 as they are, but for `matrix_type`; fp64 becomes fp32. Other types
+  // Keeps fp32, bf16 and fp16 as they are, but for WeightChanges; fp64 becomes fp32. Other types
   // are an error.
   void Matrix(Names names, int64_t rows, int64_t cols, WeightMatrix* out,
               const TensorOptions& options = {});
@@ -84,7 +92,8 @@ class WeightLoader {
 
   // Fills the views with slices of `arena`, which must outlive them. `progress` may be empty; it is
   // called on this thread about every 16 MiB and at the end. ResourceExhausted if the arena is
-  // smaller than planned; DataLoss for a value that `matrix_type` cannot hold.
+  // smaller than planned; DataLoss for a value that its type cannot hold, and for a file that was
+  // cut.
   absl::Status Load(Arena& arena, const Progress& progress);
 
   // Hash of names, shapes and values of all loaded tensors, as they are in memory. Valid after
@@ -113,6 +122,7 @@ class WeightLoader {
 
   void Resolve(Decl& decl, std::vector<std::string>& differences) const;
   void FindLeftovers(std::vector<std::string>& differences) const;
+  absl::StatusOr<std::optional<std::vector<std::byte>>> Changed(const Decl& decl) const;
   TensorEntry InMemory(const Decl& decl, const TensorEntry& source) const;
   absl::Status LoadOne(Decl& decl, Arena& arena, WeightUpload& upload, Meter& meter) const;
   absl::Status Upload(const TensorEntry& entry, const Decl& decl, void* to, WeightUpload& upload,
@@ -122,7 +132,7 @@ class WeightLoader {
 
   const ModelFiles& files_;
   const Stream stream_;
-  const std::optional<DType> matrix_type_;
+  const WeightChanges changes_;
   Rename rename_;  // empty: all views are filled
   std::vector<Decl> decls_;
   std::vector<std::string> ignored_;

@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<WeightUpload>> WeightUpload::Create(const Stream&
 
 absl::Status WeightUpload::Pieces(
     void* to, int64_t bytes,
-    absl::FunctionRef<void(std::byte* out, int64_t begin, int64_t end)> fill) {
+    absl::FunctionRef<absl::Status(std::byte* out, int64_t begin, int64_t end)> fill) {
   auto* const target = static_cast<std::byte*>(to);
   const int64_t load = stream_.on_cpu() ? bytes : kStagingBytes;
   for (int64_t begin = 0; begin < bytes; begin += load) {
@@ -33,7 +33,7 @@ absl::Status WeightUpload::Pieces(
     std::byte* const out =
         stream_.on_cpu() ? target : static_cast<std::byte*>(staging_[next_]->data());
     for (int64_t at = begin; at < end; at += kPieceBytes) {
-      fill(out + (at - begin), at, std::min(at + kPieceBytes, end));
+      RETURN_IF_ERROR(fill(out + (at - begin), at, std::min(at + kPieceBytes, end)));
     }
     if (stream_.on_cpu()) continue;
     // The other buffer's copy was enqueued before this one's filling: it has had that time.
@@ -57,6 +57,7 @@ absl::Status WeightUpload::Whole(void* to, int64_t bytes,
   seen(whole.data());
   return Pieces(to, bytes, [&](std::byte* out, int64_t begin, int64_t end) {
     std::copy(whole.begin() + begin, whole.begin() + end, out);
+    return absl::OkStatus();
   });
 }
 

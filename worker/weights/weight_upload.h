@@ -23,8 +23,9 @@ class WeightUpload {
 
   // `fill(out, begin, end)` writes bytes [begin, end) of the tensor to `out`, piece by piece in
   // order; pieces are multiples of 64 bytes long but for the last.
-  absl::Status Pieces(void* to, int64_t bytes,
-                      absl::FunctionRef<void(std::byte* out, int64_t begin, int64_t end)> fill);
+  absl::Status Pieces(
+      void* to, int64_t bytes,
+      absl::FunctionRef<absl::Status(std::byte* out, int64_t begin, int64_t end)> fill);
   // `make` writes the whole tensor to host memory; `seen` is then shown it.
   absl::Status Whole(void* to, int64_t bytes, absl::FunctionRef<absl::Status(std::byte*)> make,
                      absl::FunctionRef<void(const std::byte*)> seen);

@@ -351,6 +351,17 @@ TEST_F(ModelChangesTest, AWorkerThatDrainsMeanwhileLoadsNothing) {
   EXPECT_EQ(host_->Replace(Fake("c"), kGrace, {}).code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(ModelChangesTest, AHostMayGoWhileAModelLeaves) {
+  Start(Fake("a"));
+  const auto running = Submit(kForever, Model());
+  ASSERT_TRUE(running->WaitTokens(1));
+  Outcome outcome = BeginReplacing(Fake("b"));
+  WaitFor(ModelState::kUnloading);
+  host_.reset();
+  EXPECT_EQ(running->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(outcome.get().status().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(ModelChangesTest, TheSameModelAgainKeepsItsCounters) {
   Start(Fake("a"));
   ExpectServes("a");

@@ -1,4 +1,6 @@
 // LoadModel and UnloadModel.
+#include <cmath>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include "tests/testing/golden.h"
+#include "tests/worker/rpc/demo_worker.h"
 #include "tests/worker/rpc/test_worker.h"
 #include "worker/rpc/health_check.h"
 
@@ -67,7 +70,8 @@ std::string Ask(TestWorker& worker, v1::GenerateRequest request) {
 
 class ModelChangeTest : public ::testing::Test {
  protected:
-  TestWorker worker_{{.model_roots = {SourcePath("deploy"), SourcePath("tests/golden")}}};
+  TestWorker worker_{{.roots = {SourcePath("deploy/demo-model")},
+                      .model_roots = {SourcePath("deploy"), testing::TempDir()}}};
 };
 
 TEST_F(ModelChangeTest, WithoutRootsNothingIsLoadedOrUnloaded) {
@@ -135,6 +139,19 @@ TEST_F(ModelChangeTest, RequestsThatCannotBeMetChangeNothing) {
            Case{"defaults", [](R& r) { r.mutable_defaults()->set_top_p(2); }, C::INVALID_ARGUMENT,
                 "defaults.top_p"},
            Case{"theta", [](R& r) { r.set_rope_theta(0); }, C::INVALID_ARGUMENT, "rope_theta: 0"},
+           Case{"no adapter", [](R& r) { r.mutable_merged_adapter(); }, C::INVALID_ARGUMENT,
+                "merged_adapter.path: 0 bytes"},
+           Case{"adapter", [](R& r) { r.mutable_merged_adapter()->set_path("none"); }, C::NOT_FOUND,
+                "merged_adapter.path: \"none\""},
+           Case{"scaling",
+                [](R& r) {
+                  r.mutable_merged_adapter()->set_path("adapters/words.safetensors");
+                  r.mutable_merged_adapter()->set_scaling(NAN);
+                },
+                C::INVALID_ARGUMENT, "merged_adapter.scaling: "},
+           Case{"a state",
+                [](R& r) { r.mutable_merged_adapter()->set_path("states/pirate.safetensors"); },
+                C::INVALID_ARGUMENT, "merged_adapter: pirate.safetensors changes no weights"},
            Case{"tokenizer", [](R& r) { r.set_tokenizer_path("none"); }, C::NOT_FOUND,
                 "tokenizer_path: "},
        }) {
@@ -156,6 +173,7 @@ TEST_F(ModelChangeTest, ARequestSaysHowTheModelIsServed) {
   request.add_stop("05");
   const Loaded stored = Load(worker_, request);
   ASSERT_TRUE(stored.status.ok()) << stored.status.error_message();
+  EXPECT_EQ(stored.info().defaults().ShortDebugString(), "temperature: 0");
   EXPECT_EQ(Ask(worker_, {}), "16");
   request.clear_stop();
   request.set_weight_format("fp32");
@@ -237,6 +255,66 @@ TEST_F(ModelChangeTest, AfterTheGraceTimeStreamsEndWithTheReason) {
   caller.join();
   EXPECT_EQ(running.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(running.status.error_message(), HasSubstr("is being replaced by demo; the time"));
+}
+
+grpc::Status Register(TestWorker& worker, const std::string& adapter) {
+  v1::LoadAdapterRequest request;
+  request.set_name(adapter);
+  request.set_path("adapters/" + adapter + ".safetensors");
+  grpc::ClientContext context;
+  v1::Entry entry;
+  return worker.registry().LoadAdapter(&context, request, &entry);
+}
+
+// LoRA, DoRA and Bone.
+TEST_F(ModelChangeTest, AMergedAdapterAnswersAsItDoesBesideTheWeights) {
+  std::vector<std::string> fingerprints;
+  for (const char* name : {"words", "json", "roman"}) {
+    SCOPED_TRACE(name);
+    v1::LoadModelRequest request = DemoModel();
+    request.set_weight_format("fp32");
+    request.mutable_merged_adapter()->set_path(std::string("adapters/") + name + ".safetensors");
+    const Loaded loaded = Load(worker_, request);
+    ASSERT_TRUE(loaded.status.ok()) << loaded.status.error_message();
+    EXPECT_EQ(loaded.info().merged_adapter(), std::string(name) + ".safetensors");
+    fingerprints.push_back(loaded.info().fingerprint());
+    const std::vector<DemoPrompt> prompts = DemoPrompts(name);
+    ASSERT_GE(prompts.size(), 10u);
+    for (size_t i = 0; i < 10; ++i) {
+      EXPECT_EQ(Collect(worker_.inference(), prompts[i].request).Text(), prompts[i].expected);
+    }
+  }
+  EXPECT_NE(fingerprints[0], fingerprints[1]);
+  EXPECT_NE(fingerprints[1], fingerprints[2]);
+  const grpc::Status refused = Register(worker_, "words");
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(refused.error_message(), HasSubstr("roman.safetensors is merged into the weights"));
+  ASSERT_TRUE(Load(worker_, DemoModel()).status.ok());
+  EXPECT_TRUE(Register(worker_, "words").ok());
+}
+
+// As when somebody copies another file over it.
+TEST_F(ModelChangeTest, ACheckpointThatIsCutWhileItIsServedEndsNothing) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "cut-model";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const char* file : {"config.json", "tokenizer.json", "tokenizer_config.json",
+                           "generation_config.json", "model.safetensors"}) {
+    fs::copy_file(SourcePath(std::string("deploy/demo-model/") + file), folder / file);
+  }
+  v1::LoadModelRequest request = DemoModel();
+  request.set_path("cut-model");
+  ASSERT_TRUE(Load(worker_, request).status.ok());
+  fs::resize_file(folder / "model.safetensors", 200'000);
+  const grpc::Status cut = Register(worker_, "json");  // DoRA needs norms of the weights
+  EXPECT_EQ(cut.error_code(), grpc::StatusCode::DATA_LOSS);
+  EXPECT_THAT(cut.error_message(), HasSubstr("it was cut after it was opened"));
+  EXPECT_TRUE(Register(worker_, "words").ok());
+  v1::GenerateRequest greedy;
+  greedy.mutable_sampling()->set_temperature(0);
+  EXPECT_EQ(Ask(worker_, greedy), "1605");
+  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ TestWorker::TestWorker(const Options& options)
   serving.reflection = options.reflection;
   if (options.health_listener) serving.health_listen = "127.0.0.1:0";
   serving.models.models = *FileRoots::Create(options.model_roots, {"model_root", "--model-root"});
+  serving.models.adapters = *FileRoots::Create(options.roots, {"registry.root", "--registry-root"});
   serving.models.grace = options.grace;
   absl::StatusOr<std::unique_ptr<RpcServer>> server = RpcServer::Start(host_, *keeper_, serving);
   SKEIN_CHECK(server.ok());

@@ -1,7 +1,9 @@
 #include "worker/weights/weight_loader.h"
 
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -104,7 +106,7 @@ TEST_F(WeightLoaderTest, MatricesBecomeTheTypeThatIsAskedFor) {
                             MakeTestTensor("v", DType::kF32, {6}, six)});
   for (const DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
     SCOPED_TRACE(std::string(DTypeName(type)));
-    WeightLoader loader(*files, Stream(), type);
+    WeightLoader loader(*files, Stream(), {.matrix_type = type, .edit = nullptr});
     WeightMatrix m32, turned;
     TensorView<const float> v;
     loader.Matrix({"m32"}, 2, 3, &m32);
@@ -125,9 +127,55 @@ TEST_F(WeightLoaderTest, MatricesBecomeTheTypeThatIsAskedFor) {
   }
 }
 
+TEST_F(WeightLoaderTest, ValuesMayBeEditedOnTheirWay) {
+  const std::vector<float> four = {1, 2, 3, 4};
+  const auto files = Files({MakeTestTensor("m", DType::kBF16, {2, 2}, four),
+                            MakeTestTensor("other", DType::kBF16, {2, 2}, four),
+                            MakeTestTensor("v", DType::kF16, {4}, four)});
+  const float third = 1.0f / 3;
+  WeightLoader loader(
+      *files, Stream(),
+      {.matrix_type = std::nullopt,
+       .edit = [&](const std::string& name) -> absl::StatusOr<std::optional<std::vector<float>>> {
+         if (name == "other") return std::nullopt;
+         return std::vector<float>{5, third, 7, 8};
+       }});
+  WeightMatrix m, other;
+  TensorView<const float> v;
+  loader.Matrix({"m"}, 2, 2, &m, {.transposed = true});
+  loader.Matrix({"other"}, 2, 2, &other);
+  loader.Vector({"v"}, {4}, &v);
+  ASSERT_TRUE(Load(loader).ok());
+  EXPECT_EQ(m.dtype, DType::kBF16);
+  EXPECT_EQ(Values(m), (std::vector<float>{5, 7, Bf16ToFloat(FloatToBf16(third)), 8}));
+  EXPECT_EQ(Values(other), four);
+  EXPECT_EQ(Values(v), (std::vector<float>{5, third, 7, 8}));  // not rounded to what the file has
+}
+
+TEST_F(WeightLoaderTest, AFileThatWasCutIsAnError) {
+  const std::vector<float> many(4096, 1.0f);
+  for (const DType stored : {DType::kF32, DType::kF16}) {
+    const auto files = Files({MakeTestTensor("m", stored, {64, 64}, many),
+                              MakeTestTensor("v", DType::kF64, {4096}, many)});
+    WeightLoader loader(*files);
+    WeightMatrix m;
+    TensorView<const float> v;
+    loader.Matrix({"m"}, 64, 64, &m, {.transposed = true});
+    loader.Vector({"v"}, {4096}, &v);
+    std::filesystem::resize_file(files->folder() + "/model.safetensors", 5000);
+    const auto bytes = loader.PlanBytes();
+    ASSERT_TRUE(bytes.ok());
+    const auto arena = *Arena::Create(static_cast<size_t>(*bytes));
+    const absl::Status status = loader.Load(*arena, {});
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("model.safetensors: ends at byte 5000"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("it was cut after it was opened"));
+  }
+}
+
 TEST_F(WeightLoaderTest, AValueThatATypeCannotHoldIsAnError) {
   const auto files = Files({MakeTestTensor("m", DType::kF32, {1, 2}, {1, 1e6f})});
-  WeightLoader loader(*files, Stream(), DType::kF16);
+  WeightLoader loader(*files, Stream(), {.matrix_type = DType::kF16, .edit = nullptr});
   WeightMatrix m;
   loader.Matrix({"m"}, 1, 2, &m);
   const absl::Status status = Load(loader);

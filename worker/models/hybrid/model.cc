@@ -140,7 +140,7 @@ class HybridModel : public Model {
 
   absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
                            const Stream& stream) {
-    WeightLoader loader(files, stream, options.weight_type);
+    WeightLoader loader(files, stream, options.weights);
     Declare(spec_, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
     if (!stream.on_cpu()) UseTypes(weights_.layers[0].mlp.gate.dtype);

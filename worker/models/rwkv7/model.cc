@@ -119,7 +119,7 @@ class Rwkv7Model : public Model {
 
   absl::Status LoadWeights(const ModelFiles& files, const ModelLoadOptions& options,
                            const Stream& stream) {
-    WeightLoader loader(files, stream, options.weight_type);
+    WeightLoader loader(files, stream, options.weights);
     // The sparse product of small steps walks the hidden units one by one.
     Declare(spec_, {.value_input_major = !stream.on_cpu()}, loader, weights_);
     ASSIGN_OR_RETURN(const int64_t bytes, loader.PlanBytes());
