@@ -61,6 +61,7 @@ std::vector<int> Sweep(int port, const std::vector<json::value>& prompts) {
   std::vector<std::atomic<int>> counts(kSteps);
   std::atomic<size_t> next = 0;
   std::vector<std::jthread> askers;
+  askers.reserve(kAskers);
   for (int i = 0; i < kAskers; ++i) {
     askers.emplace_back([&] {
       HttpClient client(port, Patience(60));

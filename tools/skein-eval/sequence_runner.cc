@@ -142,8 +142,9 @@ absl::Status SequenceRunner::Feed(
   while (!tokens.empty()) {
     const size_t rows = std::min(tokens.size(), static_cast<size_t>(chunk_));
     RETURN_IF_ERROR(Step(tokens.first(rows)));
-    for (size_t i = 0; i < rows; ++i)
+    for (size_t i = 0; i < rows; ++i) {
       RETURN_IF_ERROR(row({staged_.logits.data() + i * vocab, vocab}));
+    }
     tokens = tokens.subspan(rows);
   }
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 // AdapterIn and AdapterOut, around a product and alone.
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,13 @@ struct Modules {
 std::vector<AdapterSegment> EveryForm(TestTensors& t, Modules& owner) {
   std::vector<AdapterSegment> segments;
   int64_t row = 1;
-  const auto add = [&](AdapterModule module, int64_t count, std::optional<float> scale = {}) {
+  const auto add = [&](const AdapterModule& module, int64_t count,
+                       std::optional<float> scale = {}) {
     owner.modules.push_back(module);
     segments.push_back({&owner.modules.back(), row, count, scale});
-    row += count + (segments.size() % 2);
+    row += count + std::ssize(segments) % 2;
   };
-  const auto stack = [&](AdapterModule module, std::optional<float> scale = {}) {
+  const auto stack = [&](const AdapterModule& module, std::optional<float> scale = {}) {
     owner.modules.push_back(module);
     const AdapterSegment& below = segments.back();
     segments.push_back({&owner.modules.back(), below.begin, below.count, scale,
