@@ -47,7 +47,11 @@ v1::Defaults Fallbacks(const WorkerPool& workers, const InferText& text) {
   return defaults;
 }
 
-void ApplyPenalties(const TextParams& params, v1::Sampling& sampling) {
+// Penalties, and the order in which that server samples whatever the model is.
+void ApplyHabits(const TextParams& params, v1::Sampling& sampling) {
+  if (sampling.order() == v1::SAMPLING_ORDER_UNSPECIFIED) {
+    sampling.set_order(v1::SAMPLING_ORDER_RWKV);
+  }
   if (!sampling.has_presence_penalty()) {
     sampling.set_presence_penalty(params.presence_penalty.value_or(kPresencePenalty));
   }
@@ -67,7 +71,7 @@ void ApplyPenalties(const TextParams& params, v1::Sampling& sampling) {
 absl::Status ApplyRules(const WorkerPool& workers, InferText& text) {
   v1::GenerateRequest& generate = text.request.generate;
   v1::Sampling& sampling = *generate.mutable_sampling();
-  ApplyPenalties(text.extras.params.value_or(TextParams()), sampling);
+  ApplyHabits(text.extras.params.value_or(TextParams()), sampling);
 
   const std::optional<v1::Entry> entry = ChosenEntry(workers, text.request);
   // An entry that no list shows yet: its worker knows its settings.

@@ -13,7 +13,7 @@ namespace skein {
 //
 // Temperature and top_p are the request's, else those of the state or mixture that it chooses, else
 // those of `params`, or without these the model's, else 1 and 0.3. Penalties are the request's,
-// else those of `params`, else what RWKV-Infer has always used.
+// else those of `params`, else what RWKV-Infer has always used; so is the order of sampling.
 absl::Status ApplyRules(const WorkerPool& workers, InferText& text);
 
 }  // namespace skein

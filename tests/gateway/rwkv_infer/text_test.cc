@@ -19,7 +19,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr char kPenalties[] =
-    "presence_penalty: 0.2 frequency_penalty: 0.3 penalty_decay: 0.996 prompt_penalty_weight: 0.1";
+    "presence_penalty: 0.2 frequency_penalty: 0.3 penalty_decay: 0.996 prompt_penalty_weight: 0.1 "
+    "order: SAMPLING_ORDER_RWKV";
 
 class InferTextTest : public InferTest {
  protected:
@@ -102,11 +103,13 @@ TEST_F(InferTextTest, SamplingIsTheRequestsElseWhatHasAlwaysBeenUsed) {
              absl::StrCat("temperature: 0.7 top_p: 0.3 ", kPenalties)},
         Case{R"(,"temperature":0.5,"params":{"temperature":0.7,"presence_penalty":0})",
              "temperature: 0.5 top_p: 0.3 presence_penalty: 0 frequency_penalty: 0.3 "
-             "penalty_decay: 0.996 prompt_penalty_weight: 0.1"},
+             "penalty_decay: 0.996 prompt_penalty_weight: 0.1 "
+             "order: SAMPLING_ORDER_RWKV"},
         Case{R"(,"presence_penalty":0.5,"frequency_penalty":"0","penalty_decay":1,)"
              R"("params":{"presence_penalty":0.1})",
              "temperature: 1 top_p: 0.3 presence_penalty: 0.5 frequency_penalty: 0 "
-             "penalty_decay: 1 prompt_penalty_weight: 0.1"}}) {
+             "penalty_decay: 1 prompt_penalty_weight: 0.1 "
+             "order: SAMPLING_ORDER_RWKV"}}) {
     const HttpResponse response = Chat("fake", c.members);
     EXPECT_EQ(response.status, 200) << response.body;
     EXPECT_EQ(LastSampling(), c.sampling) << c.members;
