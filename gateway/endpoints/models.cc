@@ -21,6 +21,8 @@ namespace json = boost::json;
 constexpr absl::string_view kModelsPath = "/v1/models/";
 
 json::object ModelJson(const v1::ModelInfo& model) {
+  json::value merged;
+  if (!model.merged_adapter().empty()) merged = model.merged_adapter();
   return {{"id", model.name()},
           {"object", "model"},
           {"created", model.loaded_unix_s()},
@@ -31,7 +33,8 @@ json::object ModelJson(const v1::ModelInfo& model) {
           {"vocab_size", model.vocab_size()},
           {"chat", !model.chat_format().empty()},
           {"text_prompts", model.has_tokenizer()},
-          {"fingerprint", model.fingerprint()}};
+          {"fingerprint", model.fingerprint()},
+          {"merged_adapter", std::move(merged)}};
 }
 
 const char* KindName(v1::EntryKind kind) {

@@ -127,6 +127,7 @@ constexpr char kReplySchemas[] = R"({
       "chat": {"type": "boolean", "description": "Has a chat format."},
       "text_prompts": {"type": "boolean", "description": "Has a tokenizer; else token prompts only."},
       "fingerprint": {"type": "string"},
+      "merged_adapter": {"type": ["string", "null"], "description": "Name of the adapter in the weights."},
       "kind": {"enum": ["model", "state", "mixture", "adapter"]},
       "base_model": {"type": ["string", "null"], "description": "Of a state, mixture or adapter."}
     }

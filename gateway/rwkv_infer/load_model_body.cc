@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/errors.h"
 #include "gateway/rwkv_infer/escapes.h"
+#include "gateway/rwkv_infer/file_names.h"
 #include "gateway/rwkv_infer/lenient_fields.h"
 #include "gateway/rwkv_infer/renamed_fields.h"
 
@@ -38,6 +39,7 @@ constexpr Alias kTemplates[] = {
     {"mistralsmall3", "mistral"}, {"rekaflash3", "reka"}, {"chatml", "chatml"},
     {"llama3", "llama3"},         {"mistral", "mistral"}, {"reka", "reka"}};
 
+constexpr size_t kMaxNameBytes = 64;
 constexpr char kWorld[] = "world";
 constexpr char kWorldStop[] = "\n\n";
 constexpr float kDefaultTemperature = 1.0f;
@@ -145,6 +147,8 @@ void SetMergedAdapter(LoadModelBody& body) {
   }
   v1::LoadAdapterRequest& adapter = *body.request.mutable_merged_adapter();
   adapter.set_path(body.adapter_path);
+  const std::string stem = StemOf(body.adapter_path);
+  adapter.set_name(stem.empty() ? "adapter" : stem.substr(0, kMaxNameBytes));
   if (body.adapter_scaling.has_value()) adapter.set_scaling(*body.adapter_scaling);
 }
 

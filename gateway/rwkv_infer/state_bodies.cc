@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
 #include "common/base/status_macros.h"
 #include "gateway/endpoints/errors.h"
+#include "gateway/rwkv_infer/file_names.h"
 #include "gateway/rwkv_infer/lenient_fields.h"
 
 namespace skein {
@@ -111,21 +110,6 @@ absl::StatusOr<StateBody> Read(const json::object& object, const FieldTable<Stat
   return body;
 }
 
-// What a name may have of the last part of `path`, without its ending.
-std::string Stem(absl::string_view path) {
-  path.remove_prefix(std::min(path.rfind('/') + 1, path.size()));
-  path = path.substr(0, path.rfind('.'));
-  std::string stem;
-  for (const char c : path) {
-    const bool plain = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-';
-    stem += plain ? c : '_';
-  }
-  const auto is_inner = [](char c) { return c == '-' || c == '_'; };
-  while (!stem.empty() && is_inner(stem.back())) stem.pop_back();
-  stem.erase(0, std::find_if_not(stem.begin(), stem.end(), is_inner) - stem.begin());
-  return stem;
-}
-
 }  // namespace
 
 const FieldTable<StateBody>& LoadStateFields() {
@@ -207,7 +191,7 @@ absl::Status Weigh(absl::string_view field, const std::vector<float>& weights, v
 
 std::string MemberName(const std::string& mixture, size_t index, const std::string& path) {
   std::string name = absl::StrCat(mixture, "/", index + 1);
-  const std::string stem = Stem(path);
+  const std::string stem = StemOf(path);
   if (!stem.empty() && name.size() + 1 + stem.size() <= kMaxNameBytes) {
     absl::StrAppend(&name, " ", stem);
   }

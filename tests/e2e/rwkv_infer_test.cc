@@ -147,8 +147,12 @@ TEST_F(RwkvInferE2eTest, ModelsAreLoadedReplacedAndRemoved) {
   EXPECT_EQ(unknown.status, 404);
   EXPECT_THAT(unknown.body, HasSubstr("model_filename: "));
   EXPECT_EQ(Chat("RWKV x079 demo Persona"), kPirate);
-  Manage("/loadmodel", R"({"model_filename":"models/RWKV-x079-demo"})");
+  Manage("/loadmodel",
+         R"({"model_filename":"models/RWKV-x079-demo","adapter_mode":"lora",)"
+         R"("adapter_filename":"adapters/words.safetensors","adapter_scaling":"2.0"})");
   EXPECT_EQ(Get("/models"), R"([{"object":"models","id":"default model"}])");
+  EXPECT_EQ(Chat("default model"), "one hundred and thirty eight");
+  EXPECT_THAT(Get("/v1/models"), HasSubstr(R"("merged_adapter":"words")"));
   Manage("/removemodel", R"({"dummy":"dummy"})");
   EXPECT_EQ(Get("/models"), "[]");
   EXPECT_EQ(Get("/healthcheck"), R"({"message":"ok","status_code":200})");

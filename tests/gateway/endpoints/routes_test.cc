@@ -79,6 +79,7 @@ TEST_F(RoutesTest, ModelsAreWhatTheWorkersServe) {
   EXPECT_TRUE(model.at("created").is_int64());
   EXPECT_EQ(model.at("max_prompt_tokens").to_number<uint32_t>(),
             FakeModelInfo("fake").max_prompt_tokens());
+  EXPECT_TRUE(model.at("merged_adapter").is_null());
   EXPECT_EQ(json::parse(Ask(Method::kGet, "/v1/models/fake").body), model);
 }
 

@@ -42,7 +42,7 @@ TEST(LoadModelBodyTest, NumbersMayBeStringsAndOtherFieldsAreIgnored) {
   EXPECT_EQ(body->request.ShortDebugString(),
             R"(name: "RWKV x070 7B" path: "models/m.pth" weight_format: "int4" )"
             R"(chat_format: "mistral" stop: "\n\n" defaults { temperature: 0.5 top_p: 0.25 } )"
-            R"(merged_adapter { path: "adapters/a.pth" scaling: 4 } )"
+            R"(merged_adapter { name: "a" path: "adapters/a.pth" scaling: 4 } )"
             R"(rope_theta: 500000 rms_norm_eps: 0.5)");
 }
 
