@@ -13,7 +13,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"chat", "talk to a model; answers appear as they are made", RunChat},
     {"complete", "continue a text", RunComplete},
-    {"models", "list the models that are served", RunModels},
+    {"models", "list the models that are served; load and unload those of a worker", RunModels},
     {"tokenize", "show the tokens of a text", RunTokenize},
     {"states", "list, load and remove tuned states of a worker", RunStates},
     {"mixtures", "list, define and remove mixtures of them", RunMixtures},

@@ -1,4 +1,4 @@
-// complete, models, tokenize: one request, one answer.
+// complete, tokenize: one request, one answer.
 #include <istream>
 #include <iterator>
 #include <ostream>
@@ -44,14 +44,6 @@ absl::Status Complete(const ServerOptions& server, const GenerateOptions& option
   return absl::OkStatus();
 }
 
-absl::Status Models(const ServerOptions& server, Terminal& terminal) {
-  ASSIGN_OR_RETURN(Url url, UrlOf(server));
-  ApiClient client(std::move(url));
-  ASSIGN_OR_RETURN(const std::vector<ApiClient::Model> models, client.Models());
-  for (const ApiClient::Model& model : models) terminal.out << model.name << "\n";
-  return absl::OkStatus();
-}
-
 // Bytes that are no whole characters arrive as bytes:\xe4\xbd, with escapes already.
 std::string ShownText(absl::string_view text) {
   if (absl::StartsWith(text, "bytes:\\x")) return std::string(absl::StripPrefix(text, "bytes:"));
@@ -85,19 +77,6 @@ absl::Status RunComplete(const std::vector<std::string>& args, Terminal& termina
     return absl::OkStatus();
   }
   return Explain(Complete(server, options, TextArgument(parsed, terminal), terminal), server.url);
-}
-
-absl::Status RunModels(const std::vector<std::string>& args, Terminal& terminal) {
-  ServerOptions server;
-  const std::vector<Option> table = {ServerOptionTable(server)[0], ServerOptionTable(server)[1]};
-  ASSIGN_OR_RETURN(const ParsedArgs parsed, ParseArgs(args, table));
-  if (parsed.help) {
-    terminal.out << HelpText("models [OPTIONS]",
-                             "Lists the models that are served, one name a line.", table);
-    return absl::OkStatus();
-  }
-  if (!parsed.positional.empty()) return absl::InvalidArgumentError("models takes no arguments");
-  return Explain(Models(server, terminal), server.url);
 }
 
 absl::Status RunTokenize(const std::vector<std::string>& args, Terminal& terminal) {

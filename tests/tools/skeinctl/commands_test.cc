@@ -150,7 +150,7 @@ TEST(SkeinctlTest, MistakesAreExplained) {
   for (const Case& c : {
            Case{{"talk"}, 2, "no command \"talk\""},
            Case{{"chat", "--modle=x", "hi"}, 2, "--modle: unknown option"},
-           Case{{"models", "extra"}, 2, "takes no arguments"},
+           Case{{"models", "extra"}, 2, "expected models [list]"},
            Case{{"chat", "--url=ftp://x", "hi"}, 2, "expected http://HOST:PORT"},
            Case{{"chat", "--url=http://127.0.0.1:1", "hi"}, 1, "skein-gateway"},
        }) {
@@ -209,12 +209,21 @@ TEST(SkeinctlTest, RegistryCommandsKnowTheirArguments) {
                                              {"adapters", "load", "a", "b", "--alpha=much"},
                                              {"adapters", "load", "a", "b", "--mole-rule=3"},
                                              {"adapters", "load", "a", "b", "--layout=vk"},
-                                             {"adapters", "remove"}}) {
+                                             {"adapters", "remove"},
+                                             {"models", "all"},
+                                             {"models", "load", "a"},
+                                             {"models", "load", "a", "b", "--top-p=2"},
+                                             {"models", "unload", "a", "b"}}) {
     EXPECT_EQ(Skeinctl(args).exit_status, 2) << args.back();
   }
-  const Outcome nobody = Skeinctl({"states", "--grpc=127.0.0.1:1"});
-  EXPECT_EQ(nobody.exit_status, 1);
-  EXPECT_FALSE(nobody.err.empty());
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"states"}, {"models"}, {"models", "load", "a", "b"}, {"models", "unload"}}) {
+    std::vector<std::string> nowhere = args;
+    nowhere.push_back("--grpc=127.0.0.1:1");
+    const Outcome nobody = Skeinctl(nowhere);
+    EXPECT_EQ(nobody.exit_status, 1);
+    EXPECT_FALSE(nobody.err.empty());
+  }
 }
 
 TEST(SkeinctlTest, SendsItsApiKey) {
